@@ -1,0 +1,1 @@
+"""Passerelle: from notebook to production on AWS for tabular models."""
