@@ -1,0 +1,63 @@
+"""Where the laptop platform lives and how it behaves: one frozen record, read once at start."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+REGION = "us-east-1"
+ACCOUNT_ID = "000000000000"
+
+#: Image repository name -> the command that stands for the image's ENTRYPOINT.
+DEFAULT_IMAGES: Mapping[str, tuple[str, ...]] = {"passerelle-training": (sys.executable, "-m", "training")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaptopSettings:
+    """Settings of one laptop platform.
+
+    `home` holds all state; two platforms with different homes and ports do not see each other.
+    `images` maps the last path part of an image URI (without tag or digest) to the local command that stands for
+    the image's ENTRYPOINT. `spot_interruption_rate` is the probability, per training job on managed spot, that one
+    interruption happens; the draw depends only on `seed` and the job's name.
+    """
+
+    home: Path
+    port: int = 4566
+    mlflow_port: int = 5000
+    region: str = REGION
+    account_id: str = ACCOUNT_ID
+    images: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: dict(DEFAULT_IMAGES))
+    spot_interruption_rate: float = 0.0
+    seed: int = 0
+    stop_grace_seconds: float = 120.0
+    #: SageMaker starts instances in minutes; the laptop need not. Seconds that a job stays in Starting.
+    launch_seconds: float = 0.0
+
+    @property
+    def endpoint_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def mlflow_url(self) -> str:
+        return f"http://127.0.0.1:{self.mlflow_port}"
+
+    @property
+    def sagemaker_home(self) -> Path:
+        """Job folders, model folders and the SageMaker state database."""
+        return self.home / "sagemaker"
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ) -> LaptopSettings:
+        """Read PASSERELLE_HOME, PASSERELLE_PORT, PASSERELLE_MLFLOW_PORT, PASSERELLE_SPOT_INTERRUPTION_RATE, ..._SEED."""
+        return cls(
+            home=Path(environ.get("PASSERELLE_HOME", REPOSITORY / ".passerelle")).resolve(),
+            port=int(environ.get("PASSERELLE_PORT", "4566")),
+            mlflow_port=int(environ.get("PASSERELLE_MLFLOW_PORT", "5000")),
+            spot_interruption_rate=float(environ.get("PASSERELLE_SPOT_INTERRUPTION_RATE", "0")),
+            seed=int(environ.get("PASSERELLE_SEED", "0")),
+        )
