@@ -1,0 +1,63 @@
+"""The model bundle: what `train` writes to `/opt/ml/model` and `serve` and `evaluate` load. No pickle, ever.
+
+    manifest.json   {"format": 1, "files": {name: sha256}}; every file of the bundle but itself
+    model.skops     the fitted pipeline, loaded with a fixed allow-list of types
+    signature.json  `BundleSignature`
+    input_example.json  {"dataframe_split": {...}} of a few rows, with `predictions` they must give
+    profile.json    the reference profile for drift
+    metadata.json   `BundleMetadata`
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+from passerelle.contracts.base import Contract
+
+FORMAT: Final = 1
+MANIFEST_FILE: Final = "manifest.json"
+MODEL_FILE: Final = "model.skops"
+SIGNATURE_FILE: Final = "signature.json"
+EXAMPLE_FILE: Final = "input_example.json"
+PROFILE_FILE: Final = "profile.json"
+METADATA_FILE: Final = "metadata.json"
+
+ColumnType = Literal["integer", "number", "boolean", "category", "text", "datetime"]
+TaskType = Literal["binary", "multiclass", "regression"]
+
+
+class SignatureColumn(Contract):
+    """One input column as a caller sends it; a datetime is an ISO 8601 string."""
+
+    name: str
+    type: ColumnType
+    nullable: bool = False
+    min: float | None = None
+    max: float | None = None
+
+
+class BundleSignature(Contract):
+    """Inputs in order, task, and the classes in the order of the probability columns (empty for regression)."""
+
+    task: TaskType
+    inputs: tuple[SignatureColumn, ...]
+    classes: tuple[str, ...] = ()
+    positive_class: str | None = None
+
+
+class BundleMetadata(Contract):
+    """Where a model comes from."""
+
+    project: str
+    run_id: str
+    candidate: str
+    dataset_id: str
+    contract_hash: str
+    git_sha: str
+    lock_hash: str
+    created_at: str
+    seed: int
+    threshold: float | None = None
+    metrics: dict[str, float] = {}
+    params: dict[str, Any] = {}
+    versions: dict[str, str] = {}

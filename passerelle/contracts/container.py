@@ -1,0 +1,195 @@
+"""What goes into and comes out of the training container, entry by entry.
+
+The image's ENTRYPOINT is `python -m training`; the entries are `prepare`, `train`, `evaluate`, `serve`.
+SAGEMAKER_BASE_DIR moves `/opt/ml` (SageMaker training toolkit's convention): the laptop sets it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+from passerelle.contracts.base import Contract
+
+IMAGE_REPOSITORY: Final = "passerelle-training"
+ENTRYPOINT: Final = ("python", "-m", "training")
+BASE_DIR_VARIABLE: Final = "SAGEMAKER_BASE_DIR"
+RESULT_FILE: Final = "result.json"
+PROJECT_ARCHIVE: Final = "project.zip"
+
+# Processing: local paths under /opt/ml/processing. `prepare` reads raw objects itself, pinned by version id.
+PREPARE_INPUTS: Final = {"project": "input/project", "drop": "input/drop"}
+PREPARE_OUTPUTS: Final = {"result": "output/result", "quarantine": "output/quarantine", "curated": "output/curated"}
+EVALUATE_INPUTS: Final = {
+    "project": "input/project",
+    "model": "input/model",  # model.tar.gz of the challenger
+    "champion": "input/champion",  # model.tar.gz of the champion; absent when there is none
+    "test": "input/test",
+    "training": "input/training",  # output.tar.gz of the training job
+}
+EVALUATE_OUTPUTS: Final = {"result": "output/result"}
+
+# Training channels.
+CHANNELS: Final = ("project", "train", "validation", "test")
+
+Severity = Literal["error", "warning", "note"]
+
+
+class Problem(Contract):
+    """One thing that is wrong with the data: what, where, why, and what to do.
+
+    `row` is the 1-based line of the source file (the header is line 1) for CSV, the 0-based row for Parquet;
+    `count` says how many rows or cells have it, with `examples` of offending values (at most five).
+    """
+
+    code: str
+    severity: Severity = "error"
+    file: str | None = None
+    row: int | None = None
+    column: str | None = None
+    rule: str
+    message: str
+    remedy: str
+    count: int = 1
+    examples: tuple[str, ...] = ()
+
+
+class DropFile(Contract):
+    """One object of the raw zone, pinned: `version_id` is None in an unversioned bucket."""
+
+    bucket: str
+    key: str
+    version_id: str | None
+    size: int
+    sha256: str
+    etag: str = ""
+
+
+class DatasetFile(Contract):
+    """One raw file that was accepted into a dataset, and the curated Parquet that holds its good rows."""
+
+    key: str
+    version_id: str | None
+    sha256: str
+    rows: int
+    curated_key: str
+
+
+class DropManifest(Contract):
+    """Input of `prepare`: the new files of this run and the files accepted by earlier runs.
+
+    A new file whose `key` equals an earlier one replaces it. The zones map zone name to bucket.
+    """
+
+    project: str
+    run_id: str
+    attempt: int
+    zones: dict[str, str]
+    new_files: tuple[DropFile, ...]
+    earlier_files: tuple[DatasetFile, ...] = ()
+
+
+class FileOutcome(Contract):
+    """What validation made of one new file."""
+
+    key: str
+    version_id: str | None
+    sha256: str
+    status: Literal["accepted", "rejected"]
+    format: str | None = None
+    encoding: str | None = None
+    rows_read: int = 0
+    rows_accepted: int = 0
+    rows_rejected: int = 0
+    problems: tuple[Problem, ...] = ()
+
+
+class SplitPart(Contract):
+    """One part of the split: its S3 prefix, rows, and the time range it covers (ISO 8601, UTC)."""
+
+    uri: str
+    rows: int
+    start: str | None = None
+    end: str | None = None
+
+
+class PrepareResult(Contract):
+    """Output of `prepare`: written in every case, also when the data is rejected."""
+
+    status: Literal["accepted", "rejected"]
+    dataset_id: str | None = None
+    contract_hash: str
+    files: tuple[FileOutcome, ...]
+    dataset_files: tuple[DatasetFile, ...] = ()
+    rows_read: int = 0
+    rows_accepted: int = 0
+    rows_rejected: int = 0
+    rows_without_label: int = 0
+    duplicate_rows: int = 0
+    quarantine_uri: str | None = None
+    split: dict[str, SplitPart] = {}
+    label_summary: dict[str, float] = {}
+    dropped_columns: dict[str, str] = {}
+    problems: tuple[Problem, ...] = ()
+    seconds: float = 0.0
+
+
+class CandidateResult(Contract):
+    """One candidate: what it was, how it did on train and validation, and why it failed when it did."""
+
+    name: str
+    status: Literal["trained", "failed"]
+    complexity: int
+    seconds: float
+    params: dict[str, Any] = {}
+    train_metrics: dict[str, float] = {}
+    validation_metrics: dict[str, float] = {}
+    primary_standard_error: float | None = None
+    directory: str = ""
+    error: str | None = None
+
+
+class TrainResult(Contract):
+    """Output of `train`: `output/data/result.json`; the chosen model's bundle is `/opt/ml/model`.
+
+    `directory` of a candidate, relative to `output/data`, holds `model/` (an MLflow model: skops or native format,
+    signature, input example) and `plots/*.png`.
+    """
+
+    project: str
+    run_id: str
+    dataset_id: str
+    task: str
+    metric: str
+    greater_is_better: bool
+    candidates: tuple[CandidateResult, ...]
+    chosen: str
+    why: str
+    seconds: float
+    resumed: tuple[str, ...] = ()
+
+
+class GateCheck(Contract):
+    """One condition of the gate with its figures."""
+
+    name: str
+    passed: bool
+    value: float | None
+    required: float | None
+    message: str
+
+
+class EvaluateResult(Contract):
+    """Output of `evaluate`: metrics on the newest period, the gate's verdict with its reasons, the figures' names."""
+
+    status: Literal["passed", "refused"]
+    candidate: str
+    metric: str
+    test_metrics: dict[str, float]
+    baseline_metrics: dict[str, float] = {}
+    champion_metrics: dict[str, float] = {}
+    segments: tuple[dict[str, Any], ...] = ()
+    threshold: float | None = None
+    checks: tuple[GateCheck, ...]
+    figures: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+    seconds: float = 0.0

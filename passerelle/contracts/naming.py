@@ -1,0 +1,49 @@
+"""Names that several parts must build alike: runs, jobs, models, endpoints."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from typing import Final
+
+PROJECT_PATTERN: Final = r"[a-z][a-z0-9-]{0,18}[a-z0-9]"
+
+
+def run_id_of(moment: datetime, identity: str) -> str:
+    """Return a run id that sorts by time and is the same for the same first event.
+
+    `identity` is what the first event of the batch is about (bucket/key/version). 22 characters, so that job names
+    stay within SageMaker's 63.
+    """
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:6]
+    return f"r{moment:%Y%m%d%H%M%S}-{digest}"
+
+
+def execution_name(project: str, run_id: str, attempt: int) -> str:
+    """Name of the pipeline execution; one per run and attempt."""
+    return f"{project}-{run_id}-{attempt}"
+
+
+def job_name(project: str, run_id: str, stage: str, attempt: int) -> str:
+    """Name of a SageMaker job: deterministic, so that creating it twice creates one."""
+    return f"{project}-{run_id}-{stage}-{attempt}"
+
+
+def endpoint_name(environment: str, project: str) -> str:
+    """The endpoint that applications call. Lower case: CDK lower-cases names in policy ARNs."""
+    return f"passerelle-{environment}-{project}"
+
+
+def registered_model_name(environment: str, project: str) -> str:
+    """Name in the MLflow registry; one registry may serve several environments."""
+    return f"{project}-{environment}"
+
+
+def project_parameter(environment: str, project: str) -> str:
+    """SSM parameter that says where the deployed project archive lies."""
+    return f"/passerelle/{environment}/projects/{project}"
+
+
+def resource_parameter(environment: str, name: str) -> str:
+    """SSM parameter by which the command line finds a deployed resource (bucket, table, state machine)."""
+    return f"/passerelle/{environment}/resources/{name}"

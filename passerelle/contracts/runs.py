@@ -1,0 +1,96 @@
+"""The run record: what happened from dropped files to served model, as the command line and reports read it.
+
+One DynamoDB table (`runs`), partition key `pk` = "PROJECT#<project>", sort key `sk`:
+    DROP#<key>#<version id or etag>   one claimed object version; `run_id` once a run has taken it
+    OPEN                              the batch that still collects files: its run_id and when it was opened
+    LOCK                              the run that is at work, one per project
+    CONTENT#<sha256>                  which run processed these bytes
+    FILE#<key>                        the accepted `DatasetFile` of that raw key
+    RUN#<run_id>                      the `RunRecord`
+    CHAMPION                          what the endpoint serves: model version, run, bundle URI
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+from passerelle.contracts.base import Contract
+from passerelle.contracts.container import Problem
+
+RunStatus = Literal[
+    "collecting",  # waiting for the quiet window to pass, or for the project's active run to end
+    "running",
+    "succeeded",  # a model was registered and is served
+    "refused",  # the gate refused the model; it stays registered, the champion goes on serving
+    "rejected",  # the data was rejected; nothing was trained
+    "duplicate",  # every file was processed before; `duplicate_of` names the run
+    "failed",  # something broke; `error` says what, and what to do
+]
+FINAL_STATUSES: Final = ("succeeded", "refused", "rejected", "duplicate", "failed")
+
+Stage = Literal["collect", "prepare", "train", "evaluate", "register", "deploy"]
+STAGES: Final[tuple[Stage, ...]] = ("collect", "prepare", "train", "evaluate", "register", "deploy")
+
+
+class StageRecord(Contract):
+    """One stage: when it ran, what job did it, what it would cost on AWS (None = price unknown)."""
+
+    stage: Stage
+    status: Literal["running", "done", "failed"]
+    started_at: str
+    ended_at: str | None = None
+    job_name: str | None = None
+    instance_type: str | None = None
+    billable_seconds: float | None = None
+    cost_usd: float | None = None
+    summary: dict[str, Any] = {}
+
+
+class RunFile(Contract):
+    """A file as the run saw it: `outcome` is accepted, rejected or duplicate, with `rows_*` once known."""
+
+    key: str
+    version_id: str | None
+    size: int
+    sha256: str
+    outcome: str = "pending"
+    rows_accepted: int = 0
+    rows_rejected: int = 0
+    duplicate_of: str | None = None
+
+
+class RunError(Contract):
+    """Why a run failed: stage, SageMaker's or our own message, the log group and stream, and the remedy."""
+
+    stage: str
+    message: str
+    remedy: str
+    log_group: str | None = None
+    log_stream: str | None = None
+
+
+class RunRecord(Contract):
+    """Everything about one run."""
+
+    project: str
+    run_id: str
+    attempt: int
+    status: RunStatus
+    created_at: str
+    updated_at: str
+    execution_arn: str | None = None
+    deploy_execution_arn: str | None = None
+    files: tuple[RunFile, ...] = ()
+    stages: tuple[StageRecord, ...] = ()
+    dataset_id: str | None = None
+    problems: tuple[Problem, ...] = ()
+    quarantine_uri: str | None = None
+    candidates: tuple[dict[str, Any], ...] = ()
+    chosen: str | None = None
+    why: str | None = None
+    gate: dict[str, Any] = {}
+    mlflow_url: str | None = None
+    model_version: str | None = None
+    endpoint_name: str | None = None
+    duplicate_of: str | None = None
+    error: RunError | None = None

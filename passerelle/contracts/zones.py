@@ -1,0 +1,82 @@
+"""Where everything lies in S3. Infrastructure, jobs, Lambdas and the command line spell keys only through this module.
+
+Zones (one bucket each): raw, quarantine, curated, models, predictions, reports.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+ZONES: Final = ("raw", "quarantine", "curated", "models", "predictions", "reports")
+
+
+def project_of_raw_key(key: str) -> str | None:
+    """Return the project that a raw object belongs to (`<project>/<any path>`), or None when the key names none."""
+    project, slash, rest = key.partition("/")
+    return project if slash and project and rest else None
+
+
+def run_prefix(project: str, run_id: str, attempt: int) -> str:
+    """Prefix in the curated and reports zones for what one attempt of a run writes."""
+    return f"{project}/runs/{run_id}/{attempt}"
+
+
+def drop_manifest_key(project: str, run_id: str, attempt: int) -> str:
+    """Curated zone: the `DropManifest` that `prepare` reads."""
+    return f"{run_prefix(project, run_id, attempt)}/drop/drop.json"
+
+
+def result_prefix(project: str, run_id: str, attempt: int, stage: str) -> str:
+    """Curated zone: where stage `prepare` or `evaluate` writes its `result.json` and figures."""
+    return f"{run_prefix(project, run_id, attempt)}/{stage}"
+
+
+def quarantine_prefix(project: str, run_id: str, attempt: int) -> str:
+    """Quarantine zone: rejected rows (`rows.parquet`), and `report.json` with the reasons."""
+    return run_prefix(project, run_id, attempt)
+
+
+def curated_files_prefix(project: str) -> str:
+    """Curated zone: one Parquet file per accepted raw file and contract, `<sha256>-<contract hash>.parquet`."""
+    return f"{project}/files"
+
+
+def dataset_prefix(project: str, dataset_id: str) -> str:
+    """Curated zone: `manifest.json`, and `train/`, `validation/`, `test/` with Parquet parts."""
+    return f"{project}/datasets/{dataset_id}"
+
+
+def training_output_prefix(project: str) -> str:
+    """Models zone: SageMaker adds `<job>/output/model.tar.gz` and `<job>/output/output.tar.gz`."""
+    return f"{project}/training"
+
+
+def checkpoint_prefix(project: str, job_name: str) -> str:
+    """Models zone: checkpoints of one training job."""
+    return f"{project}/checkpoints/{job_name}"
+
+
+def capture_prefix(project: str) -> str:
+    """Predictions zone: SageMaker's data capture adds `<endpoint>/<variant>/yyyy/mm/dd/hh/`."""
+    return f"{project}/capture"
+
+
+def report_prefix(project: str, run_id: str) -> str:
+    """Reports zone: what people read about a run."""
+    return f"{project}/runs/{run_id}"
+
+
+def s3_uri(bucket: str, key: str) -> str:
+    """Return `s3://bucket/key`."""
+    return f"s3://{bucket}/{key}"
+
+
+def split_s3_uri(uri: str) -> tuple[str, str]:
+    """Return (bucket, key) of an `s3://` URI.
+
+    Raises ValueError when the URI is not of that form.
+    """
+    if not uri.startswith("s3://"):
+        raise ValueError(f"not an S3 URI: {uri!r}; expected s3://bucket/key")
+    bucket, _, key = uri[5:].partition("/")
+    return bucket, key
