@@ -53,7 +53,7 @@ class LaptopSettings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> LaptopSettings:
-        """Read PASSERELLE_HOME, PASSERELLE_PORT, PASSERELLE_MLFLOW_PORT, PASSERELLE_SPOT_INTERRUPTION_RATE, ..._SEED."""
+        """Read PASSERELLE_HOME, PASSERELLE_PORT, PASSERELLE_MLFLOW_PORT, …_SPOT_INTERRUPTION_RATE, …_SEED."""
         return cls(
             home=Path(environ.get("PASSERELLE_HOME", REPOSITORY / ".passerelle")).resolve(),
             port=int(environ.get("PASSERELLE_PORT", "4566")),
