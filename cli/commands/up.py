@@ -1,0 +1,37 @@
+"""`passerelle up`: start the laptop platform."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+
+import click
+
+from cli.session import Session
+
+
+@click.command()
+@click.pass_obj
+def up(session: Session) -> None:
+    """Start the embedded AWS, MLflow and PostgreSQL on 127.0.0.1.
+
+    Does nothing when they run. State is kept in .passerelle (PASSERELLE_HOME moves it), also across a crash.
+    """
+    session.need_laptop("up")
+    start_platform(session)
+    if session.as_json:
+        from laptop.platform import status
+
+        session.print_json(asdict(status(session.laptop_settings)))
+
+
+def start_platform(session: Session) -> None:
+    """Start the platform and say where things are."""
+    from laptop.platform import up as laptop_up
+
+    started, settings, console = time.monotonic(), session.laptop_settings, session.console
+    laptop_up(settings, progress=lambda message: console.print(f"  [dim]{message}[/]"))
+    console.print(
+        f"[green]✓[/] Platform up in {time.monotonic() - started:.1f} s: "
+        f"AWS at {settings.endpoint_url}, MLflow at {settings.mlflow_url}"
+    )

@@ -1,0 +1,80 @@
+"""The `passerelle` command: the same words on the laptop and, with --env, on AWS."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import click
+
+from cli.failures import failures_as_exit_codes
+from cli.session import Session
+
+#: Command -> module that holds a click command of the same name. Modules load only when their command runs.
+COMMANDS = {
+    "demo": "cli.commands.demo",
+    "deploy": "cli.commands.deploy",
+    "doctor": "cli.commands.doctor",
+    "down": "cli.commands.down",
+    "drop": "cli.commands.drop",
+    "init": "cli.commands.init",
+    "interrupt": "cli.commands.interrupt",
+    "logs": "cli.commands.logs",
+    "predict": "cli.commands.predict",
+    "runs": "cli.commands.runs",
+    "status": "cli.commands.status",
+    "up": "cli.commands.up",
+}
+
+
+class LazyCommands(click.Group):
+    """A group that imports a command's module when the command is named: `--help` stays quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(importlib.import_module(COMMANDS[cmd_name]), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            raise click.UsageError(f"{error.message} Commands: {', '.join(sorted(COMMANDS))}.", ctx) from error
+
+
+@click.group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option("--env", "environment", default="laptop", show_default=True, envvar="PASSERELLE_ENV",
+              help="Which deployed environment to talk to (a file in environments/).")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for machines, progress on standard error.")
+@click.version_option(package_name="passerelle")
+@click.pass_context
+def cli(ctx: click.Context, environment: str, as_json: bool) -> None:
+    """From notebook to production on AWS for tabular models, and the same on a laptop.
+
+    \b
+    Start here:   passerelle demo          real flights become a served model, on this machine
+                  passerelle init my-project, then passerelle deploy, passerelle drop my-project data.csv
+
+    \b
+    Exit codes:   0 done             1 defect of Passerelle     2 wrong usage
+                  3 your input       4 your installation        5 something is down: try again
+                  6 the run ended without a new served model    130 interrupted
+    """
+    ctx.obj = Session(environment=environment, as_json=as_json)
+
+
+def main(args: list[str] | None = None, **extra: Any) -> None:
+    """Run the command line; every known failure becomes one message and an exit code."""
+    with failures_as_exit_codes():
+        cli.main(args=args, prog_name="passerelle", standalone_mode=False, **extra)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""What every command shares: the environment it talks to, and how it prints."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from passerelle.errors import SettingsError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from laptop.settings import LaptopSettings
+    from passerelle.aws.deployed import DeployedPlatform
+
+LAPTOP = "laptop"
+
+
+@dataclass(frozen=True)
+class Session:
+    """One invocation of the command line."""
+
+    environment: str = LAPTOP
+    as_json: bool = False
+
+    @property
+    def on_laptop(self) -> bool:
+        return self.environment == LAPTOP
+
+    @cached_property
+    def console(self) -> Console:
+        """Where people read: standard output, or standard error when standard output carries JSON."""
+        from rich.console import Console
+
+        return Console(stderr=self.as_json, highlight=False, soft_wrap=not sys.stdout.isatty())
+
+    @cached_property
+    def laptop_settings(self) -> LaptopSettings:
+        from laptop.settings import LaptopSettings
+
+        return LaptopSettings.from_env()
+
+    @cached_property
+    def platform(self) -> DeployedPlatform:
+        """The deployed environment, reached through AWS's APIs only."""
+        from passerelle.aws.deployed import DeployedPlatform
+
+        if self.on_laptop:
+            return DeployedPlatform.on_laptop(self.laptop_settings.endpoint_url, region=self.laptop_settings.region)
+        return DeployedPlatform.on_aws(self.environment)
+
+    def need_laptop(self, command: str) -> None:
+        """Refuse a command that makes sense only for the embedded AWS."""
+        if not self.on_laptop:
+            raise SettingsError(f"`passerelle {command}` works on the laptop only, not with --env {self.environment}.")
+
+    def print_json(self, document: Any) -> None:
+        """Print one JSON document on standard output."""
+        click.echo(json.dumps(document, indent=2, default=str, ensure_ascii=False))

@@ -1,0 +1,145 @@
+"""How a run looks on the console."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from cli.narrate import stage_seconds
+from passerelle.contracts.container import Problem
+from passerelle.contracts.runs import RunRecord
+
+STATUS_COLORS = {
+    "succeeded": "green",
+    "refused": "yellow",
+    "rejected": "red",
+    "duplicate": "cyan",
+    "failed": "red",
+    "running": "blue",
+    "collecting": "blue",
+}
+EXPLANATIONS = {
+    "succeeded": "a model was registered and is served",
+    "refused": "the gate refused the model; what was served before goes on",
+    "rejected": "the data broke its contract; nothing was trained, the raw files are untouched",
+    "duplicate": "these bytes were processed before; nothing was trained",
+    "failed": "something broke",
+}
+
+
+def status_text(record: RunRecord) -> str:
+    """Return the status in its colour."""
+    return f"[{STATUS_COLORS[record.status]}]{record.status}[/]"
+
+
+def show_run(console: Console, record: RunRecord) -> None:
+    """Print everything a person wants to know about a run."""
+    console.print(
+        f"\n[bold]Run {record.run_id}[/] of {escape(record.project)}, attempt {record.attempt}: {status_text(record)}"
+        + (f" [dim]({EXPLANATIONS[record.status]})[/]" if record.status in EXPLANATIONS else "")
+    )
+    if record.duplicate_of:
+        console.print(f"Already processed by run {record.duplicate_of}.")
+    if record.error:
+        console.print(f"[red]{escape(record.error.message)}[/]\nStage: {record.error.stage}. {record.error.remedy}")
+        if record.error.log_group:
+            console.print(f"[dim]Log: {record.error.log_group} {record.error.log_stream or ''}[/]")
+    _show_files(console, record)
+    _show_problems(console, record.problems, record.quarantine_uri)
+    _show_candidates(console, record)
+    _show_gate(console, record)
+    _show_stages(console, record)
+    for label, value in (
+        ("Dataset", record.dataset_id),
+        ("MLflow", record.mlflow_url),
+        ("Model version", record.model_version),
+        ("Endpoint", record.endpoint_name),
+    ):
+        if value:
+            console.print(f"{label:14}{escape(str(value))}")
+
+
+def _show_files(console: Console, record: RunRecord) -> None:
+    if not record.files:
+        return
+    table = Table("File", "Outcome", title="Files", title_justify="left", box=None, padding=(0, 2))
+    for heading in ("Rows accepted", "Rows rejected", "Bytes"):
+        table.add_column(heading, justify="right")
+    for file in record.files:
+        outcome = f"{file.outcome} of run {file.duplicate_of}" if file.duplicate_of else file.outcome
+        table.add_row(escape(file.key), outcome, f"{file.rows_accepted:,}", f"{file.rows_rejected:,}", f"{file.size:,}")
+    console.print(table)
+
+
+def _show_problems(console: Console, problems: Iterable[Problem], quarantine_uri: str | None) -> None:
+    problems = list(problems)
+    if not problems:
+        return
+    table = Table("", "Where", "What", "Remedy", title="Problems", title_justify="left", box=None, padding=(0, 2))
+    marks = {"error": "[red]✗[/]", "warning": "[yellow]![/]", "note": "[dim]i[/]"}
+    for problem in problems[:30]:
+        where = [escape(problem.file)] if problem.file else []
+        where += [f"row {problem.row}"] if problem.row is not None else []
+        where += [f"column {escape(problem.column)}"] if problem.column else []
+        times = f" ({problem.count:,}×)" if problem.count > 1 else ""
+        what = f"{escape(problem.message)}{times} [dim]\\[{escape(problem.rule)}][/]"
+        table.add_row(marks[problem.severity], "\n".join(where), what, escape(problem.remedy))
+    console.print(table)
+    if len(problems) > 30:
+        console.print(f"… and {len(problems) - 30} more; --json shows all.")
+    if quarantine_uri:
+        console.print(f"Quarantined rows with their reasons: {escape(quarantine_uri)}")
+
+
+def _show_candidates(console: Console, record: RunRecord) -> None:
+    if not record.candidates:
+        return
+    table = Table("Candidate", title="Candidates", title_justify="left", box=None, padding=(0, 2))
+    for heading in ("Score", "± s.e.", "Seconds"):
+        table.add_column(heading, justify="right")
+    table.add_column("")
+    for candidate in record.candidates:
+        score, error = candidate.get("score"), candidate.get("standard_error")
+        table.add_row(
+            escape(str(candidate.get("name"))),
+            "" if score is None else f"{score:.4f}",
+            "" if error is None else f"{error:.4f}",
+            f"{candidate.get('seconds', 0.0):.1f}",
+            "[green]chosen[/]" if candidate.get("name") == record.chosen else escape(candidate.get("error") or ""),
+        )
+    console.print(table)
+    if record.why:
+        console.print(escape(record.why))
+
+
+def _show_gate(console: Console, record: RunRecord) -> None:
+    for check in record.gate.get("checks", ()):
+        mark = "[green]✓[/]" if check.get("passed") else "[red]✗[/]"
+        console.print(f"{mark} {escape(str(check.get('message')))}")
+
+
+def _show_stages(console: Console, record: RunRecord) -> None:
+    if not record.stages:
+        return
+    table = Table("Stage", "Job", "Instance", title="Stages", title_justify="left", box=None, padding=(0, 2))
+    for heading in ("Seconds", "Billable s", "On AWS, USD"):
+        table.add_column(heading, justify="right")
+    known = [stage.cost_usd for stage in record.stages if stage.cost_usd is not None]
+    for stage in record.stages:
+        seconds = stage_seconds(stage)
+        priced = stage.instance_type is not None
+        table.add_row(
+            f"{stage.stage}" if stage.status == "done" else f"{stage.stage} ({stage.status})",
+            escape(stage.job_name or ""),
+            stage.instance_type or "",
+            "" if seconds is None else f"{seconds:.1f}",
+            "" if stage.billable_seconds is None else f"{stage.billable_seconds:.0f}",
+            f"{stage.cost_usd:.6f}" if stage.cost_usd is not None else ("unknown" if priced else ""),
+        )
+    partial = any(stage.instance_type and stage.cost_usd is None for stage in record.stages)
+    table.add_section()
+    table.add_row("total", "", "", "", "", f"{sum(known):.6f}{' (partial)' if partial else ''}")
+    console.print(table)

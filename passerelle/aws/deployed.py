@@ -1,0 +1,268 @@
+"""What a person can do with a deployed environment: drop files, follow runs, read logs, ask for predictions.
+
+Everything goes through AWS's APIs, on the laptop (with an endpoint URL) as on AWS.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import boto3
+from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from passerelle.aws.runs_table import RunsTable
+from passerelle.contracts import naming
+from passerelle.contracts.runs import FINAL_STATUSES, RunRecord
+from passerelle.errors import InputError, NotFoundError, SettingsError, TransientError
+
+_RETRIES: Final = Config(retries={"mode": "standard", "max_attempts": 3}, connect_timeout=3, read_timeout=70)
+
+
+@dataclass(frozen=True)
+class DroppedFile:
+    """One uploaded object of the raw zone."""
+
+    path: str
+    bucket: str
+    key: str
+    version_id: str | None
+    size: int
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One line of a log stream; `moment` in UTC."""
+
+    moment: datetime
+    stream: str
+    text: str
+
+
+class DeployedPlatform:
+    """One environment, found through its SSM parameters."""
+
+    def __init__(self, environment: str, session: boto3.Session, *, endpoint_url: str | None = None) -> None:
+        self.environment = environment
+        self._session = session
+        self._endpoint_url = endpoint_url
+        self._clients: dict[str, Any] = {}
+
+    @classmethod
+    def on_laptop(cls, endpoint_url: str, *, region: str) -> DeployedPlatform:
+        """Talk to the embedded AWS, never to a real account, whatever credentials the machine has."""
+        session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=region)
+        return cls("laptop", session, endpoint_url=endpoint_url)
+
+    @classmethod
+    def on_aws(cls, environment: str) -> DeployedPlatform:
+        """Use the caller's own credentials and region.
+
+        Raises SettingsError when there are none.
+        """
+        session = boto3.Session()
+        if session.get_credentials() is None or session.region_name is None:
+            raise SettingsError(
+                f"No AWS credentials or region for environment {environment!r}. "
+                "Log in (for example `aws sso login`) and set AWS_PROFILE and AWS_REGION."
+            )
+        return cls(environment, session)
+
+    def client(self, service: str) -> Any:
+        """Return the boto3 client of a service; made once."""
+        if service not in self._clients:
+            self._clients[service] = self._session.client(service, endpoint_url=self._endpoint_url, config=_RETRIES)
+        return self._clients[service]
+
+    # Resources
+
+    def resource(self, name: str) -> str:
+        """Return the identifier of a deployed resource such as `raw-bucket`.
+
+        Raises SettingsError when the environment is not deployed, TransientError when it does not answer.
+        """
+        return self._parameter(naming.resource_parameter(self.environment, name))
+
+    def projects(self) -> list[str]:
+        """Return the names of the deployed projects, sorted."""
+        path = naming.project_parameter(self.environment, "")
+        with _translated(self.environment):
+            pages = self.client("ssm").get_paginator("get_parameters_by_path").paginate(Path=path.rstrip("/"))
+            return sorted(parameter["Name"].rsplit("/", 1)[1] for page in pages for parameter in page["Parameters"])
+
+    def need_project(self, project: str) -> None:
+        """Raise NotFoundError when the project is not deployed."""
+        deployed = self.projects()
+        if project not in deployed:
+            known = ", ".join(deployed) or "none"
+            raise NotFoundError(
+                f"Project {project!r} is not deployed in {self.environment} (deployed: {known}). "
+                f"Write projects/{project}/project.yaml and run `passerelle deploy`."
+            )
+
+    def _parameter(self, name: str) -> str:
+        try:
+            with _translated(self.environment):
+                return str(self.client("ssm").get_parameter(Name=name)["Parameter"]["Value"])
+        except NotFoundError as error:
+            raise SettingsError(
+                f"Environment {self.environment!r} is not deployed (no SSM parameter {name}). Run `passerelle deploy`."
+            ) from error
+
+    # Data
+
+    def drop(
+        self, project: str, paths: Sequence[Path], *, progress: Callable[[int], None] = lambda _: None
+    ) -> list[DroppedFile]:
+        """Upload files to the project's folder of the raw zone; `progress` gets the bytes sent since its last call."""
+        self.need_project(project)
+        for path in paths:
+            if not path.is_file():
+                raise InputError(f"{path}: no such file. Name existing files; folders are not dropped.")
+        bucket = self.resource("raw-bucket")
+        return [self._upload(bucket, f"{project}/{path.name}", path, progress) for path in paths]
+
+    def _upload(self, bucket: str, key: str, path: Path, progress: Callable[[int], None]) -> DroppedFile:
+        s3 = self.client("s3")
+        with _translated(self.environment):
+            s3.upload_file(
+                str(path), bucket, key, Callback=progress, Config=TransferConfig(multipart_threshold=64 * 1024**2)
+            )
+            head = s3.head_object(Bucket=bucket, Key=key)
+        return DroppedFile(str(path), bucket, key, head.get("VersionId"), int(head["ContentLength"]))
+
+    # Runs
+
+    @cached_property
+    def runs_table(self) -> RunsTable:
+        return RunsTable(self.client("dynamodb"), self.resource("runs-table"))
+
+    def runs(self, project: str | None = None, *, limit: int = 20) -> list[RunRecord]:
+        """Return the newest runs first, of one project or of all."""
+        with _translated(self.environment):
+            projects = [project] if project else self.projects()
+            records = [record for name in projects for record in self.runs_table.list(name, limit=limit)]
+        return sorted(records, key=lambda record: record.created_at, reverse=True)[:limit]
+
+    def find_run(self, run_id: str) -> RunRecord:
+        """Return a run by its id or an unambiguous part of it; `latest` is the newest.
+
+        Raises NotFoundError naming the newest runs.
+        """
+        records = self.runs(limit=200)
+        matches = records[:1] if run_id == "latest" else [record for record in records if run_id in record.run_id]
+        if len(matches) == 1:
+            return matches[0]
+        shown = ", ".join(record.run_id for record in (matches or records)[:5]) or "none yet"
+        problem = "is ambiguous" if matches else "does not exist"
+        raise NotFoundError(f"Run {run_id!r} {problem}. Runs: {shown}. `passerelle runs` lists them.")
+
+    def retry(self, run: RunRecord) -> RunRecord:
+        """Start the next attempt of a run that failed, with the same files.
+
+        Raises InputError when the run is still at work or did what it should.
+        """
+        if run.status not in FINAL_STATUSES:
+            raise InputError(f"Run {run.run_id} is {run.status}; wait for its end, or stop its execution first.")
+        if run.status != "failed":
+            raise InputError(f"Run {run.run_id} is {run.status}, which no retry would change. Drop new data instead.")
+        attempt = run.attempt + 1
+        name = naming.execution_name(run.project, run.run_id, attempt)
+        with _translated(self.environment):
+            self.client("stepfunctions").start_execution(
+                stateMachineArn=self.resource("training-pipeline"),
+                name=name,
+                input=json.dumps({"project": run.project, "run_id": run.run_id, "attempt": attempt}),
+            )
+        return run.model_copy(update={"attempt": attempt, "status": "collecting", "error": None})
+
+    def execution_status(self, arn: str) -> str:
+        """Return the status of a Step Functions execution."""
+        with _translated(self.environment):
+            return str(self.client("stepfunctions").describe_execution(executionArn=arn)["status"])
+
+    # Logs
+
+    def log_lines(self, group: str, *, prefix: str = "", since: datetime | None = None) -> Iterator[LogLine]:
+        """Yield the lines of a log group in the order of their time; nothing when the group does not exist."""
+        request: dict[str, Any] = {"logGroupName": group, "startTime": int(since.timestamp() * 1000) if since else 0}
+        if prefix:
+            request["logStreamNamePrefix"] = prefix
+        try:
+            with _translated(self.environment):
+                for page in self.client("logs").get_paginator("filter_log_events").paginate(**request):
+                    for event in page["events"]:
+                        moment = datetime.fromtimestamp(event["timestamp"] / 1000).astimezone()
+                        yield LogLine(moment, event.get("logStreamName", ""), event["message"].rstrip("\n"))
+        except NotFoundError:
+            return
+
+    # Predictions
+
+    def predict(self, project: str, body: bytes, *, content_type: str, accept: str = "application/json") -> bytes:
+        """Ask the project's endpoint; returns the container's answer.
+
+        Raises InputError with the container's own message for a bad row.
+        """
+        name = naming.endpoint_name(self.environment, project)
+        try:
+            answer = self.client("sagemaker-runtime").invoke_endpoint(
+                EndpointName=name, Body=body, ContentType=content_type, Accept=accept
+            )
+            return bytes(answer["Body"].read())
+        except ClientError as error:
+            raise _prediction_error(error, name) from error
+        except BotoCoreError as error:
+            raise _unreachable(self.environment, error) from error
+
+    def endpoint_status(self, project: str) -> dict[str, Any] | None:
+        """Return SageMaker's description of the project's endpoint, or None when there is none."""
+        name = naming.endpoint_name(self.environment, project)
+        try:
+            return dict(self.client("sagemaker").describe_endpoint(EndpointName=name))
+        except ClientError as error:
+            if "Could not find" in str(error):
+                return None
+            raise
+        except BotoCoreError as error:
+            raise _unreachable(self.environment, error) from error
+
+
+def _prediction_error(error: ClientError, endpoint: str) -> Exception:
+    code, response = error.response["Error"]["Code"], error.response
+    if code == "ModelError" and 400 <= int(response.get("OriginalStatusCode", 500)) < 500:
+        return InputError(f"The model refused the request: {response.get('OriginalMessage', error)}")
+    if "Could not find" in str(error) or "not found" in str(error):
+        return NotFoundError(f"No endpoint {endpoint}: no model is served yet. Drop data first: `passerelle drop`.")
+    if code in ("ServiceUnavailable", "ModelError", "ModelNotReadyException", "ThrottlingException"):
+        return TransientError(f"Endpoint {endpoint} could not answer: {error}. Try again; `passerelle logs` shows why.")
+    return InputError(f"Endpoint {endpoint} refused the request: {error}")
+
+
+def _unreachable(environment: str, error: Exception) -> TransientError:
+    remedy = "Start it with `passerelle up`." if environment == "laptop" else "Check network, region and credentials."
+    return TransientError(f"The {environment} platform does not answer: {error}. {remedy}")
+
+
+@contextmanager
+def _translated(environment: str) -> Iterator[None]:
+    """Translate botocore's errors: what is missing → NotFoundError, what does not answer → TransientError."""
+    try:
+        yield
+    except BotoCoreError as error:
+        raise _unreachable(environment, error) from error
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code in ("ParameterNotFound", "ResourceNotFoundException", "ExecutionDoesNotExist", "NoSuchBucket"):
+            raise NotFoundError(str(error)) from error
+        if code in ("ThrottlingException", "RequestLimitExceeded", "InternalError", "ServiceUnavailable"):
+            raise TransientError(str(error)) from error
+        raise InputError(str(error)) from error
