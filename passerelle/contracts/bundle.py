@@ -1,11 +1,11 @@
 """The model bundle: what `train` writes to `/opt/ml/model` and `serve` and `evaluate` load. No pickle, ever.
 
-    manifest.json   {"format": 1, "files": {name: sha256}}; every file of the bundle but itself
-    model.skops     the fitted pipeline, loaded with a fixed allow-list of types
-    signature.json  `BundleSignature`
-    input_example.json  {"dataframe_split": {...}} of a few rows, with `predictions` they must give
-    profile.json    the reference profile for drift
-    metadata.json   `BundleMetadata`
+manifest.json   {"format": 1, "files": {name: sha256}}; every file of the bundle but itself
+model.skops     the fitted pipeline, loaded with a fixed allow-list of types
+signature.json  `BundleSignature`
+input_example.json  {"dataframe_split": {...}} of a few rows, with `predictions` they must give
+profile.json    the reference profile for drift
+metadata.json   `BundleMetadata`
 """
 
 from __future__ import annotations

@@ -1,0 +1,94 @@
+"""S3 objects: read pinned by version, write, in streams."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from passerelle.errors import NotFoundError, TransientError
+
+CHUNK_BYTES: Final = 4 * 1024 * 1024
+_GONE: Final = frozenset({"NoSuchKey", "NoSuchVersion", "NoSuchBucket", "404", "MethodNotAllowed", "405"})
+
+
+class Objects:
+    """S3 through one client."""
+
+    def __init__(self, client: Any | None = None) -> None:
+        self._client = client if client is not None else boto3.client("s3")
+
+    def chunks(self, bucket: str, key: str, version_id: str | None = None) -> Iterator[bytes]:
+        """Yield an object's bytes in pieces of 4 MiB.
+
+        Raises NotFoundError when the object or that version is gone, TransientError when S3 does not answer.
+        """
+        pinned = {"VersionId": version_id} if version_id else {}
+        try:
+            body = self._client.get_object(Bucket=bucket, Key=key, **pinned)["Body"]
+            yield from body.iter_chunks(CHUNK_BYTES)
+        except ClientError as error:
+            raise _translate(error, bucket, key, version_id) from error
+        except BotoCoreError as error:
+            raise TransientError(f"s3://{bucket}/{key}: S3 does not answer: {error}") from error
+
+    def read(self, bucket: str, key: str, version_id: str | None = None) -> bytes:
+        """Return a small object whole."""
+        return b"".join(self.chunks(bucket, key, version_id))
+
+    def download(self, bucket: str, key: str, path: Path, version_id: str | None = None) -> Path:
+        """Write an object to a file; the file appears whole or not at all."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(path.name + ".partial")
+        with partial.open("wb") as file:
+            for chunk in self.chunks(bucket, key, version_id):
+                file.write(chunk)
+        return partial.replace(path)
+
+    def sha256(self, bucket: str, key: str, version_id: str | None = None) -> str:
+        """Return the SHA-256 of an object's bytes, read in a stream."""
+        digest = hashlib.sha256()
+        for chunk in self.chunks(bucket, key, version_id):
+            digest.update(chunk)
+        return digest.hexdigest()
+
+    def write(self, bucket: str, key: str, body: bytes, *, content_type: str = "application/json") -> None:
+        """Write a small object."""
+        try:
+            self._client.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type)
+        except ClientError as error:
+            raise _translate(error, bucket, key, None) from error
+        except BotoCoreError as error:
+            raise TransientError(f"s3://{bucket}/{key}: S3 does not answer: {error}") from error
+
+    def head(self, bucket: str, key: str, version_id: str | None = None) -> dict[str, Any]:
+        """Return HeadObject's answer.
+
+        Raises NotFoundError when the object is gone.
+        """
+        pinned = {"VersionId": version_id} if version_id else {}
+        try:
+            return dict(self._client.head_object(Bucket=bucket, Key=key, **pinned))
+        except ClientError as error:
+            raise _translate(error, bucket, key, version_id) from error
+        except BotoCoreError as error:
+            raise TransientError(f"s3://{bucket}/{key}: S3 does not answer: {error}") from error
+
+    def keys(self, bucket: str, prefix: str = "") -> Iterator[str]:
+        """Yield the keys below a prefix, in S3's order."""
+        for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            yield from (item["Key"] for item in page.get("Contents", ()))
+
+
+def _translate(error: ClientError, bucket: str, key: str, version_id: str | None) -> Exception:
+    code = error.response["Error"]["Code"]
+    if code in _GONE:
+        version = f" (version {version_id})" if version_id else ""
+        return NotFoundError(f"s3://{bucket}/{key}{version} is gone: it was deleted, or its bucket was.")
+    if code in ("SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout"):
+        return TransientError(f"s3://{bucket}/{key}: {error}")
+    return error

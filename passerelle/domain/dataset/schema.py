@@ -1,0 +1,36 @@
+"""Columns of prepared data: `train`, `validation` and `test` Parquet files.
+
+    <feature columns>   as declared, in the order of the contract, without the dropped ones
+    <event time column> only when the project derives time features; a UTC timestamp
+    __label             binary: 0 or 1 (int8); multiclass: the class as text; regression: float64
+    __event_time        UTC timestamp (the split and the monitors need it even when models do not)
+    __entity            text: the entity's columns joined by "|"
+
+Time features are derived inside the fitted pipeline, so training and serving share one code path.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from passerelle.contracts.bundle import SignatureColumn
+from passerelle.domain.project import Project
+
+LABEL: Final = "__label"
+TIME: Final = "__event_time"
+ENTITY: Final = "__entity"
+
+
+def feature_names(project: Project, dropped: frozenset[str] = frozenset()) -> tuple[str, ...]:
+    """Return the model's input columns in order: features, then the event time when features derive from it."""
+    names = [column.name for column in project.feature_columns if column.name not in dropped]
+    return (*names, *((project.data.event_time,) if project.training.time_features else ()))
+
+
+def signature_columns(project: Project, dropped: frozenset[str] = frozenset()) -> tuple[SignatureColumn, ...]:
+    """Return the model's inputs as callers must send them."""
+    columns = (project.column(name) for name in feature_names(project, dropped))
+    return tuple(
+        SignatureColumn(name=column.name, type=column.type, nullable=column.nullable, min=column.min, max=column.max)
+        for column in columns
+    )

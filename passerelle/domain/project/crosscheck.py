@@ -1,0 +1,107 @@
+"""Rules of a project.yaml that concern several fields: each problem names its field and the remedy."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator
+
+from passerelle.domain.project.metric_names import CANDIDATES, METRICS
+from passerelle.domain.project.model import Project
+
+Path = tuple[str | int, ...]
+Finding = tuple[Path, str]
+
+
+def did_you_mean(name: str, known: list[str]) -> str:
+    """Return a hint naming the closest known names, or all of them when none is close."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
+
+
+def crosscheck(project: Project) -> Iterator[Finding]:
+    """Yield (path of the field, problem) for everything that does not fit together."""
+    for check in _CHECKS:
+        yield from check(project)
+
+
+def _columns_are_unique(project: Project) -> Iterator[Finding]:
+    seen: set[str] = set()
+    for index, column in enumerate(project.data.columns):
+        if column.name in seen:
+            yield ("data", "columns", index, "name"), f"column {column.name!r} is declared twice"
+        if column.name.startswith("__"):
+            yield ("data", "columns", index, "name"), "names starting with two underscores are reserved"
+        seen.add(column.name)
+
+
+def _named_columns_exist(project: Project) -> Iterator[Finding]:
+    known = [column.name for column in project.data.columns]
+    named: list[tuple[Path, str]] = [
+        (("data", "label", "column"), project.data.label.column),
+        (("data", "event_time"), project.data.event_time),
+        *((("data", "entity_id", index), name) for index, name in enumerate(project.data.entity_id)),
+        *((("task", "segments", index), name) for index, name in enumerate(project.task.segments)),
+    ]
+    for path, name in named:
+        if name not in known:
+            yield path, f"{name!r} is not among data.columns; {did_you_mean(name, known)}"
+
+
+def _event_time_is_a_time(project: Project) -> Iterator[Finding]:
+    for column in project.data.columns:
+        if column.name == project.data.event_time and column.type != "datetime":
+            yield ("data", "event_time"), f"column {column.name!r} is of type {column.type}; it must be datetime"
+
+
+def _label_fits_the_task(project: Project) -> Iterator[Finding]:
+    label, types = project.data.label, {column.name: column.type for column in project.data.columns}
+    label_type = types.get(label.column)
+    if project.task.type == "binary" and label.positive is None:
+        yield ("data", "label", "positive"), "a binary task needs the positive value, or a comparison such as '> 15'"
+    if project.task.type != "binary" and label.positive is not None:
+        yield ("data", "label", "positive"), f"is for binary tasks; this one is {project.task.type}"
+    numeric = label_type in ("integer", "number")
+    if label_type and (label.comparison() or project.task.type == "regression") and not numeric:
+        yield ("data", "label", "column"), f"column {label.column!r} is of type {label_type}; it must be a number"
+    if label_type == "datetime":
+        yield ("data", "label", "column"), "a datetime cannot be predicted; derive a number from it"
+
+
+def _metric_fits_the_task(project: Project) -> Iterator[Finding]:
+    known = list(METRICS[project.task.type])
+    if project.task.metric not in known:
+        hint = did_you_mean(project.task.metric, known)
+        yield ("task", "metric"), f"{project.task.metric!r} is not a metric of a {project.task.type} task; {hint}"
+
+
+def _candidates_fit_the_task(project: Project) -> Iterator[Finding]:
+    known = list(CANDIDATES[project.task.type])
+    for index, name in enumerate(project.training.candidates):
+        if name not in known:
+            hint = did_you_mean(name, known)
+            yield ("training", "candidates", index), f"{name!r} is no candidate of a {project.task.type} task; {hint}"
+    if project.training.candidates and "baseline" not in project.training.candidates:
+        yield ("training", "candidates"), "must contain 'baseline': the gate compares with it"
+
+
+def _something_is_left_to_learn_from(project: Project) -> Iterator[Finding]:
+    if not project.feature_columns and not project.training.time_features:
+        yield ("data", "columns"), "no column is a feature: every one is label, time, ignored, personal or leakage"
+
+
+def _parts_of_the_split_leave_enough(project: Project) -> Iterator[Finding]:
+    split = project.training.split
+    if split.validation + split.test > 0.8:
+        yield ("training", "split"), "validation and test together take more than 80 % of the rows"
+
+
+_CHECKS: tuple[Callable[[Project], Iterator[Finding]], ...] = (
+    _columns_are_unique,
+    _named_columns_exist,
+    _event_time_is_a_time,
+    _label_fits_the_task,
+    _metric_fits_the_task,
+    _candidates_fit_the_task,
+    _something_is_left_to_learn_from,
+    _parts_of_the_split_leave_enough,
+)
