@@ -1,0 +1,33 @@
+"""From columns of plain values to the data frame that every fitted pipeline reads; one code path for all users."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from passerelle.contracts.bundle import SignatureColumn
+
+
+def typed_frame(columns: Mapping[str, Sequence[Any]], inputs: Sequence[SignatureColumn]) -> pd.DataFrame:
+    """Return a frame of shape (n_rows, n_inputs), columns in the signature's order.
+
+    Numbers and booleans become float64 with NaN for missing, texts become objects with None, datetimes
+    datetime64[ns] in UTC with NaT.
+
+    Raises KeyError when a column is missing.
+    """
+    return pd.DataFrame({column.name: _typed(columns[column.name], column) for column in inputs})
+
+
+def _typed(values: Sequence[Any], column: SignatureColumn) -> Any:
+    if column.type in ("integer", "number", "boolean"):
+        return pd.to_numeric(pd.Series(values, dtype=object), errors="raise").to_numpy(np.float64, na_value=np.nan)
+    if column.type == "datetime":
+        moments = pd.to_datetime(pd.Series(values), utc=True, format="ISO8601")
+        return moments.dt.tz_localize(None).astype("datetime64[ns]").to_numpy()
+    objects = np.empty(len(values), dtype=object)
+    objects[:] = [None if value is None or value is pd.NA or value != value else str(value) for value in values]
+    return objects
