@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from passerelle.contracts.bundle import SignatureColumn
@@ -20,6 +21,14 @@ def profile_frame(frame: pd.DataFrame, inputs: Sequence[SignatureColumn]) -> dic
         "rows": len(frame),
         "columns": {column.name: _profile(frame[column.name], column) for column in inputs},
     }
+
+
+def profile_labels(labels: npt.NDArray[Any], task: str) -> dict[str, Any]:
+    """Return what the baseline predicts from: the classes' shares, or the median."""
+    if task == "regression":
+        return {"median": float(np.median(labels)), "mean": float(np.mean(labels)), "std": float(np.std(labels))}
+    classes, counts = np.unique(labels, return_counts=True)
+    return {"shares": {str(name): float(n / len(labels)) for name, n in zip(classes, counts, strict=True)}}
 
 
 def _profile(values: pd.Series[Any], column: SignatureColumn) -> dict[str, Any]:

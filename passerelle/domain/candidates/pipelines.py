@@ -16,12 +16,11 @@ from sklearn.ensemble import (
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from passerelle.contracts.bundle import SignatureColumn
-from passerelle.domain.candidates.estimators import LabelledClassifier, TimeFeatures
+from passerelle.domain.candidates.estimators import LabelledClassifier, LevelEncoder, TimeFeatures
 
-MISSING: Final = "(missing)"
 MIN_FREQUENCY: Final = 20
 #: HistGradientBoosting takes at most 255 levels; the rarer ones share one.
 MAX_LEVELS: Final = 200
@@ -61,7 +60,7 @@ def make_candidate(
 
 def _forest(task: str, seed: int, threads: int, device: str) -> Any:
     kind = RandomForestRegressor if task == "regression" else RandomForestClassifier
-    return kind(n_estimators=100, min_samples_leaf=10, max_samples=0.5, random_state=seed, n_jobs=threads)
+    return kind(n_estimators=100, min_samples_leaf=25, max_samples=0.4, random_state=seed, n_jobs=threads)
 
 
 def _histogram(task: str, seed: int, threads: int, device: str) -> Any:
@@ -97,33 +96,29 @@ def _groups(inputs: Sequence[SignatureColumn]) -> tuple[list[str], list[str], li
 
 def _linear_encoder(inputs: Sequence[SignatureColumn], time_parts: Sequence[str]) -> ColumnTransformer:
     numbers, texts, times = _groups(inputs)
-    levels = OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=MIN_FREQUENCY, max_categories=MAX_LEVELS)
+    every_level = OneHotEncoder(handle_unknown="ignore")
     parts: list[tuple[str, Any, list[str]]] = []
     if numbers:
         parts.append(("numbers", make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler()), numbers))
     if texts:
-        parts.append(("texts", make_pipeline(_filled(), levels), texts))
+        parts.append(("texts", make_pipeline(_levels(), every_level), texts))
     if times and time_parts:
-        every_level = OneHotEncoder(handle_unknown="ignore")
         parts.append(("times", make_pipeline(TimeFeatures(tuple(time_parts)), every_level), times))
     return ColumnTransformer(parts)
 
 
 def _trees_encoder(inputs: Sequence[SignatureColumn], time_parts: Sequence[str]) -> ColumnTransformer:
     numbers, texts, times = _groups(inputs)
-    levels = OrdinalEncoder(
-        handle_unknown="use_encoded_value", unknown_value=-1, min_frequency=MIN_FREQUENCY, max_categories=MAX_LEVELS
-    )
     parts: list[tuple[str, Any, list[str]]] = []
     if numbers:
         # Forests take NaN too since scikit-learn 1.4; a missing value is a level of its own.
         parts.append(("numbers", "passthrough", numbers))
     if texts:
-        parts.append(("texts", make_pipeline(_filled(), levels), texts))
+        parts.append(("texts", _levels(), texts))
     if times and time_parts:
         parts.append(("times", TimeFeatures(tuple(time_parts)), times))
     return ColumnTransformer(parts)
 
 
-def _filled() -> SimpleImputer:
-    return SimpleImputer(missing_values=None, strategy="constant", fill_value=MISSING, keep_empty_features=True)
+def _levels() -> LevelEncoder:
+    return LevelEncoder(min_frequency=MIN_FREQUENCY, max_levels=MAX_LEVELS)

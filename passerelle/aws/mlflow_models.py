@@ -1,0 +1,48 @@
+"""Write a fitted pipeline as an MLflow model folder, without any server. skops, never pickle."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+
+from passerelle.contracts.bundle import BundleSignature
+
+_REQUIREMENTS: Final = ("scikit-learn", "skops", "pandas", "numpy")
+_MLFLOW_TYPES: Final = {
+    "integer": "double",  # integers come as floats where a value is missing
+    "number": "double",
+    "boolean": "double",
+    "category": "string",
+    "text": "string",
+    "datetime": "datetime",
+}
+
+
+def save_model(
+    folder: Path, pipeline: Any, signature: BundleSignature, example: pd.DataFrame, *, trusted: tuple[str, ...]
+) -> None:
+    """Write `folder` as `mlflow models serve` and `mlflow.sklearn.load_model` read it.
+
+    Requirements are given explicitly: letting MLflow infer them loads the model in another process for seconds.
+    """
+    import mlflow.sklearn
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    inputs = Schema(
+        [ColSpec(_MLFLOW_TYPES[column.type], column.name, required=not column.nullable) for column in signature.inputs]
+    )
+    output = {"binary": "long", "multiclass": "string", "regression": "double"}[signature.task]
+    packages = [*_REQUIREMENTS, *(["xgboost-cpu"] if "xgboost" in repr(pipeline).lower() else [])]
+    mlflow.sklearn.save_model(
+        pipeline,
+        str(folder),
+        signature=ModelSignature(inputs=inputs, outputs=Schema([ColSpec(output)])),
+        input_example=example,
+        serialization_format="skops",
+        skops_trusted_types=list(trusted),
+        pip_requirements=[f"{package}=={version(package)}" for package in packages],
+    )

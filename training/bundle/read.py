@@ -1,0 +1,98 @@
+"""Load a model bundle: every byte checked against the manifest first, then skops with the allow-list."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from passerelle.contracts.bundle import (
+    EXAMPLE_FILE,
+    FORMAT,
+    MANIFEST_FILE,
+    METADATA_FILE,
+    MODEL_FILE,
+    PROFILE_FILE,
+    SIGNATURE_FILE,
+    BundleMetadata,
+    BundleSignature,
+)
+from passerelle.errors import BundleError
+from training.bundle.trusted import TRUSTED_TYPES
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle: the fitted pipeline with what is known of it."""
+
+    pipeline: Any
+    signature: BundleSignature
+    example: dict[str, Any]
+    profile: dict[str, Any]
+    metadata: BundleMetadata
+
+
+def load_bundle(directory: Path) -> Bundle:
+    """Return the bundle in a directory.
+
+    Raises BundleError, naming the file, when anything is missing, altered, added, of an unknown format, or of a type
+    that is not on the allow-list. Nothing of the model is executed before the manifest holds.
+    """
+    verify_manifest(directory)
+    try:
+        signature = BundleSignature.model_validate_json((directory / SIGNATURE_FILE).read_text(encoding="utf-8"))
+        metadata = BundleMetadata.model_validate_json((directory / METADATA_FILE).read_text(encoding="utf-8"))
+        example = json.loads((directory / EXAMPLE_FILE).read_text(encoding="utf-8"))
+        profile = json.loads((directory / PROFILE_FILE).read_text(encoding="utf-8"))
+    except (ValidationError, ValueError, OSError) as error:
+        raise BundleError(f"{directory}: the bundle's description cannot be read: {error}") from error
+    return Bundle(_load_pipeline(directory / MODEL_FILE), signature, example, profile, metadata)
+
+
+def verify_manifest(directory: Path) -> dict[str, str]:
+    """Return {file: sha256} of a bundle whose every file is as its manifest says.
+
+    Raises BundleError otherwise.
+    """
+    path = directory / MANIFEST_FILE
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        files = {str(name): str(digest) for name, digest in manifest["files"].items()}
+        version = manifest["format"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BundleError(f"{path}: no readable manifest: {error}. Train the model again.") from error
+    if version != FORMAT:
+        raise BundleError(f"{path}: bundle format {version!r} is unknown; this version reads format {FORMAT}.")
+    present = {item.relative_to(directory).as_posix() for item in directory.rglob("*") if item.is_file()}
+    for name in sorted(present - files.keys() - {MANIFEST_FILE}):
+        raise BundleError(f"{directory / name}: not in the manifest; the bundle was added to after training.")
+    for name, digest in files.items():
+        if name not in present:
+            raise BundleError(f"{directory / name}: missing; the bundle is incomplete.")
+        if file_sha256(directory / name) != digest:
+            raise BundleError(f"{directory / name}: its SHA-256 is not the manifest's; it was altered or truncated.")
+    return files
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _load_pipeline(path: Path) -> Any:
+    import skops.io
+
+    try:
+        unknown = sorted(set(skops.io.get_untrusted_types(file=path)) - set(TRUSTED_TYPES))
+        if unknown:
+            raise BundleError(f"{path}: holds types that are not on the allow-list: {', '.join(unknown)}.")
+        return skops.io.load(path, trusted=list(TRUSTED_TYPES))
+    except BundleError:
+        raise
+    except Exception as error:  # skops raises many kinds for a file that is not its own
+        raise BundleError(f"{path}: not a readable skops file: {type(error).__name__}: {error}") from error

@@ -1,0 +1,51 @@
+"""Write a model bundle: all files, then the manifest that vouches for them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from passerelle.contracts.bundle import (
+    EXAMPLE_FILE,
+    FORMAT,
+    MANIFEST_FILE,
+    METADATA_FILE,
+    MODEL_FILE,
+    PROFILE_FILE,
+    SIGNATURE_FILE,
+    BundleMetadata,
+    BundleSignature,
+)
+from training.bundle.read import Bundle, file_sha256, load_bundle
+
+
+def write_bundle(
+    directory: Path,
+    *,
+    pipeline: Any,
+    signature: BundleSignature,
+    example: dict[str, Any],
+    profile: dict[str, Any],
+    metadata: BundleMetadata,
+) -> Bundle:
+    """Write a bundle and load it back, so that one which could not be loaded is never shipped.
+
+    Raises BundleError when the pipeline holds a type that is not on the allow-list.
+    """
+    import skops.io
+
+    directory.mkdir(parents=True, exist_ok=True)
+    skops.io.dump(pipeline, directory / MODEL_FILE)
+    texts = {
+        SIGNATURE_FILE: signature.model_dump_json(indent=2),
+        METADATA_FILE: metadata.model_dump_json(indent=2),
+        EXAMPLE_FILE: json.dumps(example, indent=2),
+        PROFILE_FILE: json.dumps(profile),
+    }
+    for name, text in texts.items():
+        (directory / name).write_text(text, encoding="utf-8")
+    files = {name: file_sha256(directory / name) for name in sorted([MODEL_FILE, *texts])}
+    manifest = {"format": FORMAT, "files": files}
+    (directory / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2), encoding="utf-8")
+    return load_bundle(directory)

@@ -1,0 +1,51 @@
+"""The model card (Mitchell et al., 2019, Model Cards for Model Reporting), filled from the run."""
+
+from __future__ import annotations
+
+from passerelle.contracts.container import EvaluateResult, TrainResult
+from passerelle.domain.project import Project
+from training.bundle import Bundle
+
+
+def model_card(project: Project, bundle: Bundle, training: TrainResult, result: EvaluateResult) -> str:
+    """Return the card as Markdown."""
+    metadata = bundle.metadata
+    features = ", ".join(column.name for column in bundle.signature.inputs)
+    hidden = ", ".join(column.name for column in project.data.columns if column.role == "leakage") or "none"
+    lines = [
+        f"# Model card: {project.name}, run {metadata.run_id}",
+        "",
+        f"**Verdict of the gate: {result.status}.** " + (" ".join(result.reasons) or training.why),
+        "",
+        "## Model details",
+        f"- Kind: {result.candidate} ({metadata.params.get('model', '')}); {training.why}",
+        f"- Trained {metadata.created_at}, seed {metadata.seed}",
+        f"- Code {metadata.git_sha}, lock {metadata.lock_hash}",
+        f"- Owner: {project.why.owner}",
+        "",
+        "## Intended use",
+        f"- {project.why.objective}",
+        f"- KPI: {project.why.kpi}",
+        f"- One row: {project.why.scope.row}; horizon: {project.why.scope.horizon}",
+        "",
+        "## Data",
+        f"- Dataset {metadata.dataset_id} under contract {metadata.contract_hash}",
+        f"- Inputs: {features}",
+        f"- Known only after the event, never seen by the model: {hidden}",
+        "",
+        "## Metrics on the test period",
+        "| metric | model | baseline | champion |",
+        "|---|---|---|---|",
+    ]
+    for name, value in result.test_metrics.items():
+        others = (result.baseline_metrics.get(name), result.champion_metrics.get(name))
+        shown = " | ".join("" if other is None else f"{other:.4f}" for other in others)
+        lines.append(f"| {name} | {value:.4f} | {shown} |")
+    lines += ["", "## Segments", "| segment | rows | score | better than baseline by |", "|---|---|---|---|"]
+    for segment in result.segments:
+        score, better = segment.get("score"), segment.get("better_than_baseline")
+        figures = " | ".join("undefined" if figure is None else f"{figure:.4f}" for figure in (score, better))
+        lines.append(f"| {segment['column']} = {segment['value']} | {segment['rows']:,} | {figures} |")
+    lines += ["", "## Gate"]
+    lines += [f"- [{'x' if check.passed else ' '}] {check.message}" for check in result.checks]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,62 @@
+"""From checked columns to an answer. The one place that knows how the pipeline is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from passerelle.domain.candidates.frame import typed_frame
+from passerelle.errors import BundleError
+from training.bundle import Bundle
+
+TOLERANCE = 1e-6
+
+
+class Scorer:
+    """Scores rows with one bundle; safe to call from several threads."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        signature, metadata = bundle.signature, bundle.metadata
+        self.inputs = signature.inputs
+        self._task = signature.task
+        self._about = {
+            "project": metadata.project,
+            "run_id": metadata.run_id,
+            "candidate": metadata.candidate,
+            "dataset_id": metadata.dataset_id,
+        }
+
+    def score(self, columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+        """Return predictions, for classifiers with classes and probabilities, for binary with decisions."""
+        frame = typed_frame(columns, self.inputs)
+        if self._task == "regression":
+            return {"predictions": self.bundle.pipeline.predict(frame).astype(float).tolist(), "model": self._about}
+        shares = self.bundle.pipeline.predict_proba(frame)
+        classes = self.bundle.pipeline.classes_
+        answer: dict[str, Any] = {
+            "predictions": classes[np.argmax(shares, axis=1)].tolist(),
+            "probabilities": shares.astype(float).tolist(),
+            "classes": list(self.bundle.signature.classes),
+        }
+        threshold = self.bundle.metadata.threshold
+        if threshold is not None:
+            answer |= {"decisions": (shares[:, 1] >= threshold).tolist(), "threshold": threshold}
+        return answer | {"model": self._about}
+
+    def prove(self) -> None:
+        """Answer the bundle's own example, and compare with what training wrote beside it.
+
+        Raises BundleError when they differ: the model does not do here what it did in training.
+        """
+        split, expected = self.bundle.example["dataframe_split"], self.bundle.example
+        columns = dict(zip(split["columns"], zip(*split["data"], strict=True), strict=True))
+        answer = self.score(columns)
+        key = "predictions" if self._task == "regression" else "probabilities"
+        if not np.allclose(answer[key], expected[key], rtol=TOLERANCE, atol=TOLERANCE):
+            raise BundleError(
+                f"The model answers its own example with {answer[key]}, training with {expected[key]}: "
+                "the libraries here differ from those of the training image."
+            )

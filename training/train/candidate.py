@@ -1,0 +1,220 @@
+"""Train one candidate: fit, score, bundle, figures, MLflow model folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import time
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+
+from passerelle.aws.mlflow_models import save_model
+from passerelle.contracts.bundle import BundleMetadata, BundleSignature
+from passerelle.contracts.container import CandidateResult
+from passerelle.domain.candidates.pipelines import make_candidate
+from passerelle.domain.decision import best_threshold
+from passerelle.domain.metrics import bootstrap_scores, score_all
+from passerelle.domain.profile import profile_frame, profile_labels
+from passerelle.domain.project import Project
+from training.bundle import Bundle, write_bundle
+from training.bundle.trusted import TRUSTED_TYPES
+from training.figures.draw import draw_all
+from training.train.data import Rows
+from training.train.predict import Predicted, predict
+
+EXAMPLE_ROWS: Final = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What every candidate of a job shares."""
+
+    project: Project
+    signature: BundleSignature
+    train: Rows
+    validation: Rows
+    run_id: str
+    dataset_id: str
+    contract_hash: str
+    git_sha: str
+    lock_hash: str
+    created_at: str
+    seed: int
+    threads: int
+    device: str
+
+
+def train_candidate(name: str, complexity: int, context: Context, folder: Path) -> tuple[Bundle, CandidateResult]:
+    """Fit one candidate and write its bundle to `folder`."""
+    started = time.monotonic()
+    project, task = context.project, context.project.task.type
+    pipeline = make_candidate(
+        name,
+        task=task,
+        inputs=context.signature.inputs,
+        time_parts=project.training.time_features,
+        seed=context.seed,
+        threads=context.threads,
+        device=context.device,
+    )
+    pipeline.fit(context.train.frame, context.train.labels)
+    _stop_using_threads(pipeline)
+    validation = predict(pipeline, context.validation.frame, task)
+    scores = _scores(task, context.validation.labels, validation)
+    metadata = _metadata(name, context, pipeline, validation, scores)
+    bundle = write_bundle(
+        folder,
+        pipeline=pipeline,
+        signature=context.signature,
+        example=make_example(pipeline, context),
+        profile=profile_frame(context.train.frame, context.signature.inputs)
+        | {"label": profile_labels(context.train.labels, task)},
+        metadata=metadata,
+    )
+    result = CandidateResult(
+        name=name,
+        status="trained",
+        complexity=complexity,
+        seconds=time.monotonic() - started,
+        params=metadata.params,
+        train_metrics=_train_scores(pipeline, context),
+        validation_metrics=scores,
+        primary_standard_error=_standard_error(task, project.task.metric, context, validation),
+        directory=f"candidates/{name}",
+    )
+    return bundle, result
+
+
+def _stop_using_threads(pipeline: Pipeline) -> None:
+    """A served model answers one row at a time: threads would only add latency."""
+    model = pipeline.named_steps["model"]
+    for owner in (model, getattr(model, "estimator_", None)):
+        if owner is not None and "n_jobs" in owner.get_params(deep=False):
+            owner.set_params(n_jobs=1)
+
+
+def _scores(task: str, labels: Any, predicted: Predicted) -> dict[str, float]:
+    return score_all(task, labels, predicted.predictions, predicted.probabilities, predicted.classes)
+
+
+def _train_scores(pipeline: Pipeline, context: Context) -> dict[str, float]:
+    """Score on at most 20,000 rows of train: enough to see overfitting."""
+    rows = slice(None, None, max(1, len(context.train.labels) // 20_000))
+    predicted = predict(pipeline, context.train.frame.iloc[rows], context.project.task.type)
+    return _scores(context.project.task.type, context.train.labels[rows], predicted)
+
+
+def _standard_error(task: str, metric: str, context: Context, predicted: Predicted) -> float | None:
+    scores = bootstrap_scores(
+        metric,
+        task,
+        context.validation.labels,
+        predicted.predictions,
+        predicted.probabilities,
+        predicted.classes,
+        seed=context.seed,
+    )
+    known = scores[np.isfinite(scores)]
+    return float(np.std(known, ddof=1)) if len(known) > 1 else None
+
+
+def _metadata(
+    name: str, context: Context, pipeline: Pipeline, validation: Predicted, scores: dict[str, float]
+) -> BundleMetadata:
+    return BundleMetadata(
+        project=context.project.name,
+        run_id=context.run_id,
+        candidate=name,
+        dataset_id=context.dataset_id,
+        contract_hash=context.contract_hash,
+        git_sha=context.git_sha,
+        lock_hash=context.lock_hash,
+        created_at=context.created_at,
+        seed=context.seed,
+        threshold=_threshold(context, validation),
+        metrics=scores,
+        params=_plain_params(pipeline),
+        versions=_versions(),
+    )
+
+
+def _threshold(context: Context, validation: Predicted) -> float | None:
+    task = context.project.task
+    if task.type != "binary" or validation.probabilities is None:
+        return None
+    if task.decision.threshold != "auto":
+        return float(task.decision.threshold)
+    return best_threshold(context.project.why.value, context.validation.labels, validation.probabilities[:, 1])
+
+
+def _plain_params(pipeline: Pipeline) -> dict[str, Any]:
+    """Return the model's parameters that were set to something, as MLflow shows them."""
+    model = pipeline.named_steps["model"]
+    params = model.get_params(deep=True)
+    plain = {key: value for key, value in params.items() if isinstance(value, str | int | float | bool)}
+    return {"model": type(model).__name__, **{key: value for key, value in plain.items() if value == value}}
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in ("scikit-learn", "xgboost-cpu", "xgboost", "numpy", "pandas", "skops"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def make_example(pipeline: Pipeline, context: Context) -> dict[str, Any]:
+    """Return a few real rows as a caller sends them, with the predictions that they must give."""
+    rows = context.validation.frame.head(EXAMPLE_ROWS)
+    predicted = predict(pipeline, rows, context.project.task.type)
+    data = [[_plain(value) for value in row] for row in rows.itertuples(index=False, name=None)]
+    columns = [str(name) for name in rows.columns]
+    example: dict[str, Any] = {"dataframe_split": {"columns": columns, "data": data}}
+    example["predictions"] = [_plain(value) for value in predicted.predictions]
+    if predicted.probabilities is not None:
+        example["probabilities"] = [[float(share) for share in row] for row in predicted.probabilities]
+    return example
+
+
+def _plain(value: Any) -> Any:
+    if value is None or value != value:
+        return None
+    if hasattr(value, "isoformat"):
+        return f"{value.isoformat()}Z"
+    return value.item() if hasattr(value, "item") else value
+
+
+def write_artifacts(bundle: Bundle, result: CandidateResult, context: Context, output: Path) -> None:
+    """Write what MLflow is to show of a candidate: its model folder, figures, parameters and metrics."""
+    folder = output / result.directory
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder / "model", ignore_errors=True)
+    example = context.validation.frame.head(EXAMPLE_ROWS)
+    save_model(folder / "model", bundle.pipeline, bundle.signature, example, trusted=TRUSTED_TYPES)
+    predicted = predict(bundle.pipeline, context.validation.frame, context.project.task.type)
+    draw_all(
+        folder / "plots",
+        task=context.project.task.type,
+        labels=context.validation.labels,
+        predictions=predicted.predictions,
+        probabilities=predicted.probabilities,
+        classes=predicted.classes,
+        title=f"{result.name}, validation",
+    )
+    (folder / "params.json").write_text(json.dumps(result.params, indent=2, default=str), encoding="utf-8")
+    metrics = {"train": result.train_metrics, "validation": result.validation_metrics}
+    (folder / "metrics.json").write_text(json.dumps(metrics, indent=2), encoding="utf-8")
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

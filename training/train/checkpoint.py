@@ -1,0 +1,60 @@
+"""Finished candidates survive a spot interruption: each is a folder that appears whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from passerelle.contracts.container import CandidateResult
+from passerelle.errors import BundleError
+from training.bundle import Bundle, load_bundle
+
+CODE_VERSION = 1
+
+
+def checkpoint_key(**identity: Any) -> str:
+    """Return what a checkpoint must have been made from to be of use: code version, dataset, contract, seed."""
+    return hashlib.sha256(json.dumps({"code": CODE_VERSION, **identity}, sort_keys=True).encode()).hexdigest()[:16]
+
+
+class Checkpoints:
+    """The candidates that an interrupted attempt has finished."""
+
+    def __init__(self, folder: Path, key: str) -> None:
+        self._folder, self._key = folder, key
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def save(self, bundle_folder: Path, result: CandidateResult) -> None:
+        """Keep a finished candidate: its bundle folder and its result."""
+        target = self._folder / result.name
+        partial = self._folder / f".{result.name}.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(bundle_folder, partial / "bundle")
+        state = {"key": self._key, "result": result.model_dump(mode="json")}
+        (partial / "state.json").write_text(json.dumps(state), encoding="utf-8")
+        shutil.rmtree(target, ignore_errors=True)
+        partial.rename(target)
+
+    def load(self, name: str) -> tuple[Bundle, CandidateResult] | None:
+        """Return a finished candidate, None when there is none of use.
+
+        A corrupt checkpoint, or one of other code or data, is told and passed over: the candidate is trained anew.
+        """
+        folder = self._folder / name
+        if not folder.is_dir():
+            return None
+        try:
+            state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+            if state["key"] != self._key:
+                raise BundleError("it was made by other code, or from other data")
+            return load_bundle(folder / "bundle"), CandidateResult.model_validate(state["result"])
+        except (BundleError, OSError, ValueError, KeyError, TypeError) as error:
+            print(f"Checkpoint of {name} is not used: {error}; it is trained again from the start.", flush=True)
+            return None
+
+    def bundle_folder(self, name: str) -> Path:
+        """Return where a finished candidate's bundle lies."""
+        return self._folder / name / "bundle"

@@ -1,0 +1,66 @@
+"""Read prepared Parquet parts as model inputs and labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow.parquet as pq
+
+from passerelle.contracts.bundle import BundleSignature, SignatureColumn
+from passerelle.domain.candidates.frame import typed_frame
+from passerelle.domain.dataset.schema import LABEL, TIME, signature_columns
+from passerelle.domain.project import Project
+from passerelle.errors import InputError
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Model inputs of shape (n_rows, n_inputs) and labels of shape (n_rows,)."""
+
+    frame: pd.DataFrame
+    labels: npt.NDArray[Any]
+    times: npt.NDArray[Any]
+
+
+def read_columns(folder: Path) -> list[str]:
+    """Return the column names of a part.
+
+    Raises InputError when the folder holds no Parquet file.
+    """
+    return list(pq.read_schema(_files(folder)[0]).names)
+
+
+def read_rows(folder: Path, inputs: tuple[SignatureColumn, ...], task: str) -> Rows:
+    """Read a part whole."""
+    table = pq.read_table(_files(folder))
+    columns = {column.name: table[column.name].to_pandas() for column in inputs}
+    labels = table[LABEL].to_pandas().to_numpy()
+    kind: Any = {"binary": np.int64, "regression": np.float64, "multiclass": object}[task]
+    return Rows(typed_frame(columns, inputs), labels.astype(kind), table[TIME].to_pandas().to_numpy())
+
+
+def _files(folder: Path) -> list[Path]:
+    files = sorted(folder.rglob("*.parquet"))
+    if not files:
+        raise InputError(f"{folder}: no Parquet file in it; run `prepare` first.")
+    return files
+
+
+def inputs_of(project: Project, present: list[str]) -> tuple[SignatureColumn, ...]:
+    """Return the signature's inputs: the project's features that `prepare` kept."""
+    dropped = frozenset(column.name for column in project.feature_columns) - frozenset(present)
+    return signature_columns(project, dropped)
+
+
+def make_signature(project: Project, inputs: tuple[SignatureColumn, ...], labels: npt.NDArray[Any]) -> BundleSignature:
+    """Return the bundle's signature; classes in the order of the probability columns."""
+    if project.task.type == "regression":
+        return BundleSignature(task="regression", inputs=inputs)
+    classes = tuple(str(name) for name in np.unique(labels))
+    positive = "1" if project.task.type == "binary" else None
+    return BundleSignature(task=project.task.type, inputs=inputs, classes=classes, positive_class=positive)
