@@ -34,6 +34,9 @@ class LaptopSettings:
     images: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: dict(DEFAULT_IMAGES))
     spot_interruption_rate: float = 0.0
     seed: int = 0
+    #: Share of the on-demand price that spot saves. SageMaker bills spot by shortening BillableTimeInSeconds; AWS
+    #: publishes no SageMaker spot prices, so this is the middle of EC2's for the usual training types.
+    spot_saving: float = 0.6
     stop_grace_seconds: float = 120.0
     #: SageMaker starts instances in minutes; the laptop need not. Seconds that a job stays in Starting.
     launch_seconds: float = 0.0

@@ -1,0 +1,175 @@
+"""Run an image's command as a local process: clean environment, own process group, logs to CloudWatch."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from laptop.settings import REPOSITORY, LaptopSettings
+from laptop.surroundings import Surroundings
+
+HOME_MARKER: Final = "PASSERELLE_HOME"
+FLUSH_SECONDS: Final = 0.25
+MAX_PENDING_LINES: Final = 20_000
+TAIL_LINES: Final = 20
+
+#: The kernel kills a child when the THREAD that started it ends, so every child is started by this lasting one.
+_SPAWNER: Final = ThreadPoolExecutor(1, thread_name_prefix="container-spawner")
+
+
+@dataclass(frozen=True)
+class LogTarget:
+    """Where a container's lines go."""
+
+    group: str
+    stream: str
+    file: Path
+
+
+def image_command(settings: LaptopSettings, image: str) -> tuple[str, ...] | None:
+    """Return the local command that stands for an image's ENTRYPOINT, None for an unknown image."""
+    repository = image.rsplit("/", 1)[-1].partition("@")[0].partition(":")[0]
+    command = settings.images.get(repository)
+    return tuple(command) if command else None
+
+
+def container_environment(settings: LaptopSettings, base: Path, extra: Mapping[str, str]) -> dict[str, str]:
+    """Return the whole environment of a container: nothing of the host's but PATH."""
+    return {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '/usr/bin:/bin')}",
+        "HOME": str(base),
+        "LANG": "C.UTF-8",
+        "PYTHONPATH": str(REPOSITORY),
+        "PYTHONUNBUFFERED": "1",
+        "SAGEMAKER_BASE_DIR": str(base),
+        "AWS_ENDPOINT_URL": settings.endpoint_url,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": settings.region,
+        "AWS_DEFAULT_REGION": settings.region,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        HOME_MARKER: str(settings.home),
+        **extra,
+    }
+
+
+def local_command(arguments: Sequence[str]) -> list[str]:
+    """Map the container's `python` to this interpreter."""
+    first = sys.executable if arguments[0] in ("python", "python3") else arguments[0]
+    return [first, *arguments[1:]]
+
+
+def _die_with_parent() -> None:
+    """Ask Linux to kill this child when the platform dies, even by kill -9 (PR_SET_PDEATHSIG)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+class Container:
+    """One running command. Its output goes to CloudWatch Logs and to a file, never blocking it."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        surroundings: Surroundings,
+        log: LogTarget,
+    ) -> None:
+        log.file.parent.mkdir(parents=True, exist_ok=True)
+        self._log, self._surroundings = log, surroundings
+        self._lines: queue.Queue[tuple[datetime, str] | None] = queue.Queue(MAX_PENDING_LINES)
+        self.tail: list[str] = []
+        self._process = _SPAWNER.submit(self._spawn, list(command), dict(environment)).result()
+        self._reader = threading.Thread(target=self._read, name=f"log-reader-{self.pid}", daemon=True)
+        self._sender = threading.Thread(target=self._send, name=f"log-sender-{self.pid}", daemon=True)
+        self._reader.start()
+        self._sender.start()
+
+    def _spawn(self, command: list[str], environment: dict[str, str]) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            command,
+            env=environment,
+            cwd=REPOSITORY,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+        )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.poll()
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        """Wait for the exit code; None when `timeout` seconds pass first."""
+        try:
+            code = self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            return None
+        self._reader.join(5)
+        self._sender.join(10)
+        return code
+
+    def signal_group(self, number: signal.Signals) -> None:
+        """Send a signal to the command and everything it started."""
+        try:
+            os.killpg(self._process.pid, number)
+        except ProcessLookupError:
+            return
+
+    def stop(self, grace_seconds: float) -> int:
+        """SIGTERM, and SIGKILL when the grace has passed (docker stop); returns the exit code."""
+        self.signal_group(signal.SIGTERM)
+        code = self.wait(grace_seconds)
+        self.signal_group(signal.SIGKILL)
+        return code if code is not None else int(self.wait() or 0)
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        with self._log.file.open("a", encoding="utf-8") as file:
+            for raw in self._process.stdout:
+                line = raw.rstrip("\n")
+                file.write(raw)
+                file.flush()
+                self.tail = [*self.tail[-(TAIL_LINES - 1) :], line]
+                try:
+                    self._lines.put_nowait((datetime.now(UTC), line))
+                except queue.Full:  # the file has it; CloudWatch must not slow the job down
+                    continue
+        self._lines.put(None)
+
+    def _send(self) -> None:
+        ended = False
+        while not ended:
+            batch: list[tuple[datetime, str]] = []
+            deadline = time.monotonic() + FLUSH_SECONDS
+            while (left := deadline - time.monotonic()) > 0 and len(batch) < 1_000:
+                try:
+                    item = self._lines.get(timeout=left)
+                except queue.Empty:
+                    break
+                if item is None:
+                    ended = True
+                    break
+                batch.append(item)
+            if batch:
+                self._surroundings.put_log_lines(self._log.group, self._log.stream, batch)

@@ -1,0 +1,54 @@
+"""AWS/SageMaker metrics per variant, gathered and sent once a second so that a call costs nothing."""
+
+from __future__ import annotations
+
+import threading
+from typing import Final
+
+from laptop.surroundings import MetricDatum, Surroundings
+
+FLUSH_SECONDS: Final = 1.0
+
+
+class EndpointMetrics:
+    """Counts and latencies; latencies in microseconds, as SageMaker emits them."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._surroundings, self._lock = surroundings, threading.Lock()
+        self._pending: list[MetricDatum] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="endpoint-metrics", daemon=True)
+        self._thread.start()
+
+    def record(self, endpoint: str, variant: str, *, status: int, model: int, overhead: int) -> None:
+        """Record one invocation: the container's HTTP status (0 when it did not answer) and its latencies."""
+        where = {"EndpointName": endpoint, "VariantName": variant}
+        client, server = 400 <= status < 500, status == 0 or status >= 500
+        values = (
+            ("Invocations", 1.0, "None"),
+            ("InvocationsPerInstance", 1.0, "None"),
+            ("Invocation4XXErrors", float(client), "None"),
+            ("Invocation5XXErrors", float(server), "None"),
+            ("InvocationModelErrors", float(client or server), "None"),
+            ("ModelLatency", float(model), "Microseconds"),
+            ("OverheadLatency", float(overhead), "Microseconds"),
+        )
+        data = [MetricDatum(name=name, value=value, unit=unit, dimensions=where) for name, value, unit in values]
+        with self._lock:
+            self._pending += data
+
+    def flush(self) -> None:
+        """Send what was gathered."""
+        with self._lock:
+            pending, self._pending = self._pending, []
+        if pending:
+            self._surroundings.put_metrics(pending)
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join(5)
+        self.flush()
+
+    def _run(self) -> None:
+        while not self._stop.wait(FLUSH_SECONDS):
+            self.flush()

@@ -1,0 +1,260 @@
+"""The jobs' operations: Create, Describe, List, Stop for training, processing, transform and tuning jobs."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+from laptop.sagemaker.arns import arn, now
+from laptop.sagemaker.errors import in_use, invalid, not_found
+from laptop.sagemaker.jobs.lifecycle import FINAL, PROCESSING, TRAINING, TRANSFORM, TUNING, JobKind, Lifecycle
+from laptop.sagemaker.jobs.processing import ProcessingRun
+from laptop.sagemaker.jobs.rules import check_processing, check_training, check_transform
+from laptop.sagemaker.jobs.training import Control, TrainingRun
+from laptop.sagemaker.jobs.transform import TransformRun
+from laptop.sagemaker.jobs.tuning import TuningRun, check_tuning
+from laptop.sagemaker.listing import list_page
+from laptop.sagemaker.store import Document, KeyExistsError, Store
+from laptop.sagemaker.tags import Tags, check_tags
+from laptop.settings import LaptopSettings
+from laptop.surroundings import Surroundings
+
+LOG: Final = logging.getLogger(__name__)
+Operation = Callable[[dict[str, Any]], dict[str, Any]]
+
+_CHECKS: Final[dict[str, Callable[[Mapping[str, Any]], None]]] = {
+    TRAINING.kind: check_training,
+    PROCESSING.kind: check_processing,
+    TRANSFORM.kind: check_transform,
+    TUNING.kind: check_tuning,
+}
+_WORDS: Final = {
+    TRAINING.kind: "training job",
+    PROCESSING.kind: "processing job",
+    TRANSFORM.kind: "transform job",
+    TUNING.kind: "hyperparameter tuning job",
+}
+_OPERATIONS: Final = {
+    TRAINING.kind: ("TrainingJob", "TrainingJobs", "TrainingJobSummaries"),
+    PROCESSING.kind: ("ProcessingJob", "ProcessingJobs", "ProcessingJobSummaries"),
+    TRANSFORM.kind: ("TransformJob", "TransformJobs", "TransformJobSummaries"),
+    TUNING.kind: ("HyperParameterTuningJob", "HyperParameterTuningJobs", "HyperParameterTuningJobSummaries"),
+}
+
+
+class JobService:
+    """Every job of the laptop; each runs on a thread of its own, at most twice the cores at once."""
+
+    def __init__(self, settings: LaptopSettings, surroundings: Surroundings, store: Store, tags: Tags) -> None:
+        self._settings, self._surroundings, self._store, self._tags = settings, surroundings, store, tags
+        self._lifecycles = {
+            kind.kind: Lifecycle(kind, store, surroundings) for kind in (TRAINING, PROCESSING, TRANSFORM, TUNING)
+        }
+        self._controls: dict[tuple[str, str], Control] = {}
+        self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(2 * (os.cpu_count() or 2), thread_name_prefix="sagemaker-job")
+        # A tuning job waits for its training jobs, so it must not take their place.
+        self._tuners = ThreadPoolExecutor(8, thread_name_prefix="sagemaker-tuning")
+
+    def operations(self) -> dict[str, Operation]:
+        table: dict[str, Operation] = {}
+        for kind in (TRAINING, PROCESSING, TRANSFORM, TUNING):
+            one, many, key = _OPERATIONS[kind.kind]
+            table[f"Create{one}"] = self._bound(self._create, kind)
+            table[f"Describe{one}"] = self._bound(self._describe, kind)
+            table[f"Stop{one}"] = self._bound(self._stop, kind)
+            table[f"List{many}"] = self._bound(self._list, kind, key)
+        table["ListTrainingJobsForHyperParameterTuningJob"] = self._children
+        return table
+
+    def _bound(self, function: Callable[..., dict[str, Any]], *arguments: Any) -> Operation:
+        return lambda request: function(request, *arguments)
+
+    def start(self) -> None:
+        """Go on with every job that had not ended when the platform stopped or died."""
+        for kind in (TRAINING, PROCESSING, TRANSFORM, TUNING):
+            for job in self._store.all(kind.kind):
+                if job[kind.status_key] == "Stopping":
+                    self._lifecycles[kind.kind].change(job[kind.name_key], **{kind.status_key: "Stopped"})
+                elif job[kind.status_key] not in FINAL:
+                    self._launch(kind, job[kind.name_key])
+
+    def close(self) -> None:
+        """Kill every container; unfinished jobs stay unfinished in the store."""
+        for control in list(self._controls.values()):
+            control.closing.set()
+        self._tuners.shutdown(wait=True, cancel_futures=True)
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def interrupt(self, job_name: str) -> None:
+        """Order a spot interruption.
+
+        Raises SageMakerError when there is no such running job, or it is not on spot.
+        """
+        job = self._store.get(TRAINING.kind, job_name)
+        if job is None:
+            raise not_found(f"Requested resource not found: training job {job_name}")
+        if not job.get("EnableManagedSpotTraining"):
+            raise invalid(f"Training job {job_name} does not run on managed spot; nothing can be reclaimed")
+        control = self._controls.get((TRAINING.kind, job_name))
+        if control is None or job.get("SecondaryStatus") != "Training":
+            raise invalid(
+                f"Training job {job_name} is {job.get('SecondaryStatus')}; only one in Training can lose its instance"
+            )
+        control.interrupt.set()
+
+    def running(self) -> list[str]:
+        """Return the names of jobs at work."""
+        return sorted(name for _, name in self._controls)
+
+    # Operations
+
+    def _create(self, request: dict[str, Any], kind: JobKind) -> dict[str, Any]:
+        name = request[kind.name_key]
+        _CHECKS[kind.kind](request)
+        check_tags(request.get("Tags", []))
+        if kind is TRANSFORM and self._store.get("model", request["ModelName"]) is None:
+            raise invalid(f'Could not find model "{arn(self._settings, "model", request["ModelName"])}".')
+        identity, moment = arn(self._settings, kind.kind, name), now()
+        job: Document = {key: value for key, value in request.items() if key != "Tags"}
+        job |= {
+            kind.arn_key: identity,
+            kind.status_key: "InProgress",
+            "CreationTime": moment,
+            "LastModifiedTime": moment,
+        }
+        if kind is TRAINING:
+            job["SecondaryStatus"] = "Starting"
+            job.setdefault("HyperParameters", {})
+        try:
+            self._store.create(kind.kind, name, job)
+        except KeyExistsError as error:
+            words = _WORDS[kind.kind]
+            raise in_use(
+                f"{words.capitalize()} names must be unique within an AWS account and region, "
+                f"and a {words} with this name already exists ({identity})"
+            ) from error
+        self._tags.set_at_creation(identity, request.get("Tags", []))
+        self._lifecycles[kind.kind].emit(job)
+        self._launch(kind, name)
+        return {kind.arn_key: identity}
+
+    def _describe(self, request: dict[str, Any], kind: JobKind) -> dict[str, Any]:
+        job = self._need(request, kind)
+        return {key: value for key, value in job.items() if not key.startswith("_")}
+
+    def _need(self, request: dict[str, Any], kind: JobKind) -> Document:
+        name = request[kind.name_key]
+        job = self._store.get(kind.kind, name)
+        if job is None:
+            # Training jobs answer ValidationException as well (API reference, Common errors).
+            raise (
+                invalid("Requested resource not found.")
+                if kind is TRAINING
+                else not_found(f"Could not find requested job with name: {name}")
+            )
+        return job
+
+    def _stop(self, request: dict[str, Any], kind: JobKind) -> dict[str, Any]:
+        job = self._need(request, kind)
+        status = job[kind.status_key]
+        if status in (*FINAL, "Stopping"):
+            words = _WORDS[kind.kind]
+            raise invalid(f"The request was rejected because the {words} is in status {status}.")
+        name = request[kind.name_key]
+        self._lifecycles[kind.kind].change(name, **{kind.status_key: "Stopping"})
+        control = self._controls.get((kind.kind, name))
+        if control:
+            control.stop.set()
+        return {}
+
+    def _list(self, request: dict[str, Any], kind: JobKind, result_key: str) -> dict[str, Any]:
+        keys = [kind.name_key, kind.arn_key, kind.status_key, "CreationTime", "LastModifiedTime", "FailureReason"]
+        keys += {
+            TRAINING.kind: ["TrainingEndTime", "SecondaryStatus"],
+            PROCESSING.kind: ["ProcessingEndTime", "ExitMessage"],
+            TRANSFORM.kind: ["TransformEndTime"],
+            TUNING.kind: ["HyperParameterTuningEndTime", "Strategy", "TrainingJobStatusCounters",
+                          "ObjectiveStatusCounters", "ResourceLimits"],
+        }[kind.kind]  # fmt: skip
+        if kind in (TRAINING, TUNING):
+            keys.remove("FailureReason")
+        return list_page(
+            self._store.all(kind.kind),
+            request,
+            result_key=result_key,
+            name_key=kind.name_key,
+            status_key=kind.status_key,
+            summary_keys=keys,
+        )
+
+    def _children(self, request: dict[str, Any]) -> dict[str, Any]:
+        parent = self._need(request, TUNING)[TUNING.arn_key]
+        jobs = [job for job in self._store.all(TRAINING.kind) if job.get("TuningJobArn") == parent]
+        keys = ["TrainingJobName", "TrainingJobArn", "CreationTime", "TrainingStartTime", "TrainingEndTime",
+                "TrainingJobStatus", "TunedHyperParameters", "FailureReason",
+                "FinalHyperParameterTuningJobObjectiveMetric"]  # fmt: skip
+        return list_page(
+            jobs,
+            request,
+            result_key="TrainingJobSummaries",
+            name_key="TrainingJobName",
+            status_key="TrainingJobStatus",
+            summary_keys=keys,
+        )
+
+    # Running
+
+    def _launch(self, kind: JobKind, name: str) -> None:
+        control = Control()
+        with self._lock:
+            self._controls[(kind.kind, name)] = control
+        pool = self._tuners if kind is TUNING else self._pool
+        pool.submit(self._run, kind, name, control)
+
+    def _run(self, kind: JobKind, name: str, control: Control) -> None:
+        lifecycle = self._lifecycles[kind.kind]
+        shared: dict[str, Any] = {
+            "settings": self._settings,
+            "surroundings": self._surroundings,
+            "lifecycle": lifecycle,
+            "control": control,
+        }
+        try:
+            if control.closing.is_set():
+                return
+            if kind is TRAINING:
+                TrainingRun(name, **shared).run()
+            elif kind is PROCESSING:
+                ProcessingRun(name, **shared).run()
+            elif kind is TRANSFORM:
+                model = self._store.get("model", (lifecycle.get(name) or {})["ModelName"])
+                TransformRun(name, model=model, **shared).run()
+            else:
+                TuningRun(name, create=self.operations()["CreateTrainingJob"], jobs=self, **shared).run()
+        except Exception as error:  # a defect here must end the job, not leave it InProgress for ever
+            LOG.exception("%s %s", kind.kind, name)
+            if not control.closing.is_set():
+                reason = f"InternalServerError: {type(error).__name__}: {error}"[:1024]
+                lifecycle.change(name, **{kind.status_key: "Failed", "FailureReason": reason})
+        finally:
+            with self._lock:
+                self._controls.pop((kind.kind, name), None)
+
+    def training_job(self, name: str) -> Document | None:
+        """Return a training job's document."""
+        return self._store.get(TRAINING.kind, name)
+
+    def change_training_job(self, name: str, **fields: Any) -> None:
+        """Set fields of a training job (its tuning job does)."""
+        self._lifecycles[TRAINING.kind].change(name, **fields)
+
+    def stop_training_job(self, name: str) -> None:
+        """Stop a training job if it runs."""
+        job = self.training_job(name)
+        if job and job["TrainingJobStatus"] == "InProgress":
+            self._stop({"TrainingJobName": name}, TRAINING)
