@@ -31,21 +31,8 @@ def check_tuning(request: Mapping[str, Any]) -> None:
     definition = request.get("TrainingJobDefinition")
     if definition is None:
         raise limit_exceeded("The laptop's SageMaker tunes one TrainingJobDefinition; give exactly that")
-    ranges = list(_ranges(config))
-    if not ranges:
-        raise invalid("ParameterRanges must hold at least one range")
-    if len(ranges) > MAX_RANGES:
-        raise invalid(f"At most {MAX_RANGES} hyperparameters can be searched, not {len(ranges)}")
-    names = [item["Name"] for _, item in ranges]
-    static = set(definition.get("StaticHyperParameters", {}))
-    for name in names:
-        if names.count(name) > 1 or name in static:
-            raise invalid(f"Hyperparameter {name} is given more than once, or both searched and static")
-    for kind, item in ranges:
-        if kind != "categorical" and float(item["MinValue"]) > float(item["MaxValue"]):
-            raise invalid(
-                f"Hyperparameter {item['Name']}: MinValue {item['MinValue']} exceeds MaxValue {item['MaxValue']}"
-            )
+    ranges = _ranges(config)
+    _check_ranges(ranges, static=set(definition.get("StaticHyperParameters", {})))
     if config["Strategy"] == "Grid" and any(kind != "categorical" for kind, _ in ranges):
         raise invalid("Grid search takes categorical ranges only")
     if config["Strategy"] == "Hyperband":
@@ -56,6 +43,22 @@ def check_tuning(request: Mapping[str, Any]) -> None:
     metrics = [m["Name"] for m in definition["AlgorithmSpecification"].get("MetricDefinitions", ())]
     if objective["MetricName"] not in metrics:
         raise invalid(f"The objective metric {objective['MetricName']} is not among the MetricDefinitions: {metrics}")
+
+
+def _check_ranges(ranges: list[tuple[str, dict[str, Any]]], *, static: set[str]) -> None:
+    if not ranges:
+        raise invalid("ParameterRanges must hold at least one range")
+    if len(ranges) > MAX_RANGES:
+        raise invalid(f"At most {MAX_RANGES} hyperparameters can be searched, not {len(ranges)}")
+    names = [item["Name"] for _, item in ranges]
+    for name in names:
+        if names.count(name) > 1 or name in static:
+            raise invalid(f"Hyperparameter {name} is given more than once, or both searched and static")
+    for kind, item in ranges:
+        if kind != "categorical" and float(item["MinValue"]) > float(item["MaxValue"]):
+            raise invalid(
+                f"Hyperparameter {item['Name']}: MinValue {item['MinValue']} exceeds MaxValue {item['MaxValue']}"
+            )
 
 
 def _ranges(config: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:

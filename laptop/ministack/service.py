@@ -1,0 +1,84 @@
+"""Put the local SageMaker into MiniStack as a service of its own, and the platform's admin paths beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from laptop.ministack.recorded import Recorded
+from laptop.sagemaker.api import SageMaker
+from laptop.sagemaker.errors import SageMakerError
+from laptop.sagemaker.http import SageMakerHttp
+
+Handler = Callable[
+    [str, str, Mapping[str, str], bytes, Mapping[str, Any]], Awaitable[tuple[int, dict[str, str], bytes]]
+]
+ADMIN_PREFIX: Final = "/_passerelle/"
+
+
+class _Module:
+    """What MiniStack expects of a service module. SageMaker keeps its own state, so there is none to save."""
+
+    def __init__(self, handler: Handler) -> None:
+        self.handle_request = handler
+
+    def reset(self) -> None:
+        """MiniStack's reset leaves SageMaker's jobs alone: `passerelle down --delete-state` removes them."""
+
+    def get_state(self) -> None:
+        return None
+
+    def load_persisted_state(self, data: object) -> None:
+        return None
+
+
+def register_sagemaker(sagemaker: SageMaker) -> None:
+    """Answer what boto3's `sagemaker` and `sagemaker-runtime` clients send (both sign as `sagemaker`)."""
+    import ministack.app as app
+    from ministack.core import iam_actions, router
+
+    app._loaded_modules["sagemaker"] = _Module(SageMakerHttp(sagemaker).handle_request)
+    app.SERVICE_REGISTRY["sagemaker"] = {"module": "sagemaker"}
+    app.SERVICE_HANDLERS["sagemaker"] = app._lazy_handler("sagemaker")
+    router.SERVICE_PATTERNS["sagemaker"] = {
+        "target_prefixes": ["SageMaker."],
+        "host_patterns": [r"api\.sagemaker\.", r"runtime\.sagemaker\."],
+    }
+    iam_actions.SERVICE_TO_IAM_NAMESPACE["sagemaker"] = "sagemaker"
+    iam_actions._BOTOCORE_SERVICE_MAP["sagemaker"] = ["sagemaker-runtime"]
+
+
+class Admin:
+    """The platform's own paths: /_passerelle/status and /_passerelle/interrupt/<job>."""
+
+    def __init__(self, sagemaker: SageMaker, recorded: Recorded) -> None:
+        self._sagemaker, self._recorded = sagemaker, recorded
+
+    def wrap(self, application: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+        """Return an ASGI application that answers the admin paths and passes everything else on."""
+
+        async def asgi(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] != "http" or not scope["path"].startswith(ADMIN_PREFIX):
+                await application(scope, receive, send)
+                return
+            status, document = self.answer(scope["method"], scope["path"].removeprefix(ADMIN_PREFIX))
+            headers = [(b"content-type", b"application/json")]
+            await send({"type": "http.response.start", "status": status, "headers": headers})
+            await send({"type": "http.response.body", "body": json.dumps(document).encode()})
+
+        return asgi
+
+    def answer(self, method: str, path: str) -> tuple[int, dict[str, Any]]:
+        """Return (HTTP status, document)."""
+        if method == "GET" and path == "status":
+            endpoints = sorted(self._sagemaker.hosting.runtime.fleets)
+            jobs = self._sagemaker.jobs.running()
+            return 200, {"running_jobs": jobs, "endpoints": endpoints, "recorded_only": self._recorded.names()}
+        if method == "POST" and path.startswith("interrupt/"):
+            try:
+                self._sagemaker.interrupt(path.removeprefix("interrupt/"))
+            except SageMakerError as error:
+                return 409, {"error": error.message}
+            return 200, {"interrupted": path.removeprefix("interrupt/")}
+        return 404, {"error": f"no such path: {method} {path}"}

@@ -1,0 +1,94 @@
+"""What the local SageMaker emits, put into MiniStack's services through their in-process functions."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import cached_property
+from typing import Any, Final
+
+import boto3
+from botocore.config import Config
+
+from laptop.settings import LaptopSettings
+from laptop.surroundings import MetricDatum
+
+LOG: Final = logging.getLogger(__name__)
+MAX_EVENTS_PER_CALL: Final = 10
+
+
+class MiniStackSurroundings:
+    """Implements `laptop.surroundings.Surroundings`. Nothing here raises: what cannot be emitted is logged."""
+
+    def __init__(self, settings: LaptopSettings) -> None:
+        self._settings = settings
+        self._streams: set[tuple[str, str]] = set()
+
+    @cached_property
+    def _s3(self) -> Any:
+        config = Config(retries={"mode": "standard", "max_attempts": 5}, max_pool_connections=50)
+        return boto3.client(
+            "s3",
+            endpoint_url=self._settings.endpoint_url,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+            region_name=self._settings.region,
+            config=config,
+        )
+
+    def s3(self) -> Any:
+        """Return the S3 client of the embedded AWS."""
+        return self._s3
+
+    def put_log_lines(self, group: str, stream: str, lines: Sequence[tuple[datetime, str]]) -> None:
+        from ministack.services import cloudwatch_logs as logs
+
+        def put() -> None:
+            if (group, stream) not in self._streams:
+                logs._create_log_group({"logGroupName": group})
+                logs._create_log_stream({"logGroupName": group, "logStreamName": stream})
+                self._streams.add((group, stream))
+            events = [{"timestamp": int(moment.timestamp() * 1000), "message": line or " "} for moment, line in lines]
+            logs._put_log_events({"logGroupName": group, "logStreamName": stream, "logEvents": events})
+
+        self._scoped(put)
+
+    def put_event(self, detail_type: str, detail: Mapping[str, Any], resources: Sequence[str]) -> None:
+        from ministack.services import eventbridge
+
+        entry = {
+            "Source": "aws.sagemaker",
+            "DetailType": detail_type,
+            "Detail": json.dumps(detail),
+            "Resources": list(resources),
+        }
+        self._scoped(lambda: eventbridge._put_events({"Entries": [entry]}, allow_aws_source=True))
+
+    def put_metrics(self, data: Sequence[MetricDatum]) -> None:
+        from ministack.services import cloudwatch
+
+        by_namespace: dict[str, list[dict[str, Any]]] = {}
+        for datum in data:
+            dimensions = [{"Name": name, "Value": value} for name, value in datum.dimensions.items()]
+            by_namespace.setdefault(datum.namespace, []).append(
+                {"MetricName": datum.name, "Value": datum.value, "Unit": datum.unit, "Dimensions": dimensions}
+            )
+
+        def put() -> None:
+            for namespace, items in by_namespace.items():
+                request = {"Namespace": namespace, "MetricData": items}
+                cloudwatch._put_metric_data(None, request, False, is_json=True)
+
+        self._scoped(put)
+
+    def _scoped(self, function: Callable[[], Any]) -> None:
+        """Run in the account and region of the platform; the callers are background threads."""
+        from ministack.core.responses import request_scope
+
+        try:
+            with request_scope(self._settings.account_id, self._settings.region):
+                function()
+        except Exception:
+            LOG.exception("the embedded AWS did not take what SageMaker emits")

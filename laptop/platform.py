@@ -1,0 +1,290 @@
+"""Start, stop and describe the laptop platform: PostgreSQL, the embedded AWS, MLflow."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import socket
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from laptop import postgres
+from laptop.processes import Processes
+from laptop.settings import REPOSITORY, LaptopSettings
+from passerelle.contracts import tracking
+from passerelle.errors import SettingsError, TransientError
+
+AWS, DATABASE, MLFLOW = "aws", "postgres", "mlflow"
+#: Stopped in this order: what writes first, what is written to last.
+STOP_ORDER: Final = (MLFLOW, AWS, DATABASE)
+START_SECONDS: Final = 120.0
+ARTIFACT_BUCKET: Final = "passerelle-laptop-mlflow"
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class ProcessStatus:
+    """One process of the platform."""
+
+    name: str
+    running: bool
+    pid: int | None
+    address: str | None
+
+
+@dataclass(frozen=True)
+class PlatformStatus:
+    """The whole platform; `recorded_only` lists CloudFormation resources without effect on the laptop."""
+
+    home: str
+    processes: tuple[ProcessStatus, ...]
+    recorded_only: tuple[str, ...] = ()
+    running_jobs: tuple[str, ...] = ()
+    endpoints: tuple[str, ...] = ()
+
+    @property
+    def up(self) -> bool:
+        return all(process.running for process in self.processes)
+
+
+def up(settings: LaptopSettings, *, progress: Progress = lambda _: None, tracking_server: bool = True) -> None:
+    """Start what does not run. An interrupted or failed start leaves nothing running that was not before.
+
+    Raises SettingsError when a port is taken or a part does not start, with the end of its log.
+    """
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with _lock(settings.home / "run" / "lock"):
+        processes = Processes(settings)
+        wanted = (DATABASE, AWS, MLFLOW) if tracking_server else (AWS,)
+        missing = [name for name in wanted if processes.find(name) is None]
+        if AWS in missing:
+            _clear_orphans(processes)
+        started: list[str] = []
+        try:
+            if AWS in missing:
+                _check_port(settings.port, "PASSERELLE_PORT")
+                progress("starting the embedded AWS")
+                started.append(AWS)
+                _start_aws(settings, processes)
+            if DATABASE in missing:
+                progress("starting PostgreSQL")
+                started.append(DATABASE)
+                _start_postgres(settings, processes)
+            if AWS in missing:
+                _await(lambda: _answers(f"{settings.endpoint_url}/_ministack/health"), processes, AWS)
+            if MLFLOW in missing:
+                _check_port(settings.mlflow_port, "PASSERELLE_MLFLOW_PORT")
+                progress("starting MLflow")
+                started.append(MLFLOW)
+                _start_mlflow(settings, processes, progress)
+        except BaseException:
+            for name in [name for name in STOP_ORDER if name in started]:
+                processes.stop(name, _stop_signal(name))
+            if AWS in started:
+                processes.kill_orphans()
+            raise
+
+
+def down(settings: LaptopSettings) -> None:
+    """Stop everything that belongs to the platform; its state stays."""
+    if not settings.home.exists():
+        return
+    with _lock(settings.home / "run" / "lock"):
+        processes = Processes(settings)
+        for name in STOP_ORDER:
+            processes.stop(name, _stop_signal(name))
+        processes.kill_orphans()
+
+
+def status(settings: LaptopSettings) -> PlatformStatus:
+    """Describe the platform; works whether it runs or not."""
+    processes = Processes(settings)
+    found = {name: processes.find(name) for name in (AWS, DATABASE, MLFLOW)}
+    described = tuple(
+        ProcessStatus(name, item is not None, item.pid if item else None, f"127.0.0.1:{item.port}" if item else None)
+        for name, item in found.items()
+    )
+    details: dict[str, Any] = {}
+    if found[AWS]:
+        try:
+            with urllib.request.urlopen(f"{settings.endpoint_url}/_passerelle/status", timeout=5) as answer:
+                details = json.load(answer)
+        except OSError:
+            details = {}
+    return PlatformStatus(
+        home=str(settings.home),
+        processes=described,
+        recorded_only=tuple(details.get("recorded_only", ())),
+        running_jobs=tuple(details.get("running_jobs", ())),
+        endpoints=tuple(details.get("endpoints", ())),
+    )
+
+
+def _clear_orphans(processes: Processes) -> None:
+    """After a crash, jobs and servers of the dead platform must not meet the new one."""
+    if not any(processes.find(name) for name in STOP_ORDER):
+        processes.kill_orphans()
+
+
+def _stop_signal(name: str) -> signal.Signals:
+    """PostgreSQL's fast shutdown is SIGINT: it does not wait for clients."""
+    return signal.SIGINT if name == DATABASE else signal.SIGTERM
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Only one `up` or `down` at a time; the lock goes with the process that holds it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise TransientError(
+                f"Another `passerelle up` or `down` is at work in {path.parent.parent}. Try again when it has ended."
+            ) from error
+        yield
+
+
+def clean_environment() -> dict[str, str]:
+    """Return the environment of the platform's processes: none of the host's secrets."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '/usr/bin:/bin')}"
+    return {
+        "PATH": path,
+        "HOME": os.environ.get("HOME", "/tmp"),
+        "LANG": "C.UTF-8",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONPATH": str(REPOSITORY),
+    }
+
+
+def _start_aws(settings: LaptopSettings, processes: Processes) -> None:
+    environment = clean_environment() | {
+        "PASSERELLE_PORT": str(settings.port),
+        "PASSERELLE_MLFLOW_PORT": str(settings.mlflow_port),
+        "PASSERELLE_SPOT_INTERRUPTION_RATE": str(settings.spot_interruption_rate),
+        "PASSERELLE_SEED": str(settings.seed),
+    }
+    processes.start(AWS, [sys.executable, "-m", "laptop.server"], environment=environment, port=settings.port)
+
+
+def _start_postgres(settings: LaptopSettings, processes: Processes) -> None:
+    postgres.initialise(settings)
+    port = _free_port()
+    command = postgres.server_command(settings, port)
+    environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "TZ": "UTC"}
+    processes.start(DATABASE, command, environment=environment, port=port, **postgres.identity())
+    _await(lambda: postgres.is_ready(port), processes, DATABASE)
+    postgres.ensure_database(port, tracking.DATABASE)
+
+
+def _start_mlflow(settings: LaptopSettings, processes: Processes, progress: Progress) -> None:
+    database = processes.find(DATABASE)
+    if database is None:
+        raise SettingsError(f"PostgreSQL does not run:\n{processes.tail(DATABASE)}")
+    _ensure_bucket(settings)
+    store = postgres.uri(database.port, tracking.DATABASE)
+    environment = clean_environment() | tracking.server_environment() | _aws_credentials(settings)
+    if not _schema_is_current(settings, database.port):
+        progress("bringing MLflow's schema up to date")
+        _upgrade_schema(settings, processes, store, environment, database.port)
+    command = tracking.server_command(
+        backend_store_uri=store,
+        artifacts_destination=f"s3://{ARTIFACT_BUCKET}/artifacts",
+        host="127.0.0.1",
+        port=settings.mlflow_port,
+        allowed_hosts=f"localhost:{settings.mlflow_port},127.0.0.1:{settings.mlflow_port}",
+    )
+    executable = str(Path(sys.executable).parent / command[0])
+    processes.start(MLFLOW, [executable, *command[1:]], environment=environment, port=settings.mlflow_port)
+    _await(lambda: _answers(f"{settings.mlflow_url}/health"), processes, MLFLOW)
+
+
+def _aws_credentials(settings: LaptopSettings) -> dict[str, str]:
+    return {
+        "AWS_ENDPOINT_URL": settings.endpoint_url,
+        "MLFLOW_S3_ENDPOINT_URL": settings.endpoint_url,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": settings.region,
+    }
+
+
+def _ensure_bucket(settings: LaptopSettings) -> None:
+    import boto3
+
+    client = boto3.client(
+        "s3",
+        endpoint_url=settings.endpoint_url,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        region_name=settings.region,
+    )
+    client.create_bucket(Bucket=ARTIFACT_BUCKET)
+
+
+def _schema_is_current(settings: LaptopSettings, port: int) -> bool:
+    """The step takes seconds, so it is skipped when this very version has done it on this very database."""
+    from importlib.metadata import version
+
+    mark = settings.home / "run" / "mlflow-schema"
+    return mark.exists() and mark.read_text() == f"{version('mlflow')} {postgres.data_folder(settings)}"
+
+
+def _upgrade_schema(
+    settings: LaptopSettings, processes: Processes, store: str, environment: dict[str, str], port: int
+) -> None:
+    import subprocess
+    from importlib.metadata import version
+
+    command = tracking.schema_command(store)
+    executable = str(Path(sys.executable).parent / command[0])
+    done = subprocess.run([executable, *command[1:]], env=environment, capture_output=True, text=True, cwd="/")
+    if done.returncode:
+        raise SettingsError(f"`mlflow db upgrade` failed:\n{(done.stderr or done.stdout)[-1500:]}")
+    mark = settings.home / "run" / "mlflow-schema"
+    mark.write_text(f"{version('mlflow')} {postgres.data_folder(settings)}")
+
+
+def _await(ready: Callable[[], bool], processes: Processes, name: str) -> None:
+    """Wait until a part answers.
+
+    Raises SettingsError with the end of its log when it dies or takes too long.
+    """
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if ready():
+            return
+        if processes.find(name) is None:
+            raise SettingsError(
+                f"{name} did not start. The end of {processes.logs / name}.log:\n{processes.tail(name)}"
+            )
+        time.sleep(0.05)
+    raise SettingsError(f"{name} did not answer within {START_SECONDS:.0f} s:\n{processes.tail(name)}")
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def _check_port(port: int, variable: str) -> None:
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            raise SettingsError(f"Port {port} of 127.0.0.1 is taken by another program. Set {variable} to a free port.")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,145 @@
+"""Processes of the platform: started in sessions of their own, found again, stopped without leaving any behind."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import psutil
+
+from laptop.sagemaker.containers import HOME_MARKER
+from laptop.settings import REPOSITORY, LaptopSettings
+
+STOP_SECONDS: Final = 15.0
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A started process; its start time tells it from another that got the same pid later."""
+
+    name: str
+    pid: int
+    started: float
+    port: int
+
+
+class Processes:
+    """The processes of one platform, by name."""
+
+    def __init__(self, settings: LaptopSettings) -> None:
+        self._settings = settings
+        self._folder = settings.home / "run"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self.logs = settings.home / "logs"
+        self.logs.mkdir(parents=True, exist_ok=True)
+
+    def start(
+        self, name: str, command: Sequence[str], *, environment: Mapping[str, str], port: int, **identity: Any
+    ) -> int:
+        """Start a process that outlives this one; its output goes to logs/<name>.log."""
+        log = self.logs / f"{name}.log"
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                list(command),
+                env={**environment, HOME_MARKER: str(self._settings.home)},
+                cwd=REPOSITORY if not identity else "/",
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                **identity,
+            )
+        recorded = Recorded(name, process.pid, psutil.Process(process.pid).create_time(), port)
+        partial = self._folder / f"{name}.partial"
+        partial.write_text(json.dumps(asdict(recorded)), encoding="utf-8")
+        partial.replace(self._folder / f"{name}.json")
+        return process.pid
+
+    def find(self, name: str) -> Recorded | None:
+        """Return the running process of that name; a stale record is removed."""
+        path = self._folder / f"{name}.json"
+        try:
+            recorded = Recorded(**json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
+        if _alive(recorded):
+            return recorded
+        path.unlink(missing_ok=True)
+        return None
+
+    def tail(self, name: str, lines: int = 15) -> str:
+        """Return the end of a process's log."""
+        try:
+            text = (self.logs / f"{name}.log").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
+        return "\n".join(text.splitlines()[-lines:])
+
+    def stop(self, name: str, number: signal.Signals = signal.SIGTERM) -> None:
+        """Stop a process and its session; SIGKILL when it does not end in time."""
+        recorded = self.find(name)
+        if recorded is None:
+            return
+        _signal_group(recorded.pid, number)
+        deadline = time.monotonic() + STOP_SECONDS
+        while _alive(recorded) and time.monotonic() < deadline:
+            _reap(recorded.pid)
+            time.sleep(0.05)
+        _signal_group(recorded.pid, signal.SIGKILL)
+        _reap(recorded.pid)
+        (self._folder / f"{name}.json").unlink(missing_ok=True)
+
+    def orphans(self) -> list[psutil.Process]:
+        """Return every process that carries this platform's marker and is none of the caller's ancestors."""
+        own = {process.pid for process in psutil.Process().parents()} | {os.getpid()}
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                marked = process.pid not in own and process.environ().get(HOME_MARKER) == str(self._settings.home)
+                if marked and not _is_command_line(process):
+                    found.append(process)
+        return found
+
+    def kill_orphans(self) -> int:
+        """Kill what is left of jobs, endpoint servers and Lambda workers; returns how many there were."""
+        orphans = self.orphans()
+        for process in orphans:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        psutil.wait_procs(orphans, timeout=5)
+        return len(orphans)
+
+
+def _is_command_line(process: psutil.Process) -> bool:
+    """A user may have exported PASSERELLE_HOME: shells, tests and the command line are not ours to kill."""
+    words = process.cmdline()
+    return not any(
+        mark in " ".join(words) for mark in ("laptop.server", "training", "mlflow", "postgres", "ministack", "lambda")
+    )
+
+
+def _alive(recorded: Recorded) -> bool:
+    try:
+        process = psutil.Process(recorded.pid)
+        same = abs(process.create_time() - recorded.started) < 1.0
+        return same and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def _signal_group(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, number)
+
+
+def _reap(pid: int) -> None:
+    """A child of this process stays a zombie until it is waited for."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)

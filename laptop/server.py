@@ -1,0 +1,99 @@
+"""The embedded AWS: MiniStack in this process, with the local SageMaker and what else we add, on 127.0.0.1.
+
+Started by `laptop.platform` as `python -m laptop.server` with a clean environment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import threading
+from typing import Final
+
+from laptop.settings import LaptopSettings
+
+LOG: Final = logging.getLogger("laptop")
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT."""
+    from laptop.ministack.switches import switches
+
+    settings = LaptopSettings.from_env()
+    os.environ.update(switches(settings))
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    asyncio.run(_serve(settings))
+
+
+async def _serve(settings: LaptopSettings) -> None:
+    import hypercorn.asyncio
+    import hypercorn.config
+    import ministack.app as app
+
+    from laptop.ministack.executions import Executions
+    from laptop.ministack.lambdas import keep_error_classes
+    from laptop.ministack.recorded import Recorded
+    from laptop.ministack.s3_events import add_version_ids
+    from laptop.ministack.sagemaker_types import install_sagemaker_types
+    from laptop.ministack.service import Admin, register_sagemaker
+    from laptop.ministack.snapshots import Snapshots
+    from laptop.ministack.surroundings import MiniStackSurroundings
+    from laptop.ministack.tasks import SageMakerTasks
+    from laptop.sagemaker.api import SageMaker
+
+    recorded, executions = Recorded(settings.home / "aws" / "recorded.json"), Executions()
+    recorded.install()
+    executions.install()
+    keep_error_classes()
+    add_version_ids()
+    sagemaker = SageMaker(settings, MiniStackSurroundings(settings))
+    register_sagemaker(sagemaker)
+    install_sagemaker_types(sagemaker)
+    SageMakerTasks(sagemaker, executions).install()
+    snapshots = Snapshots(settings.home / "aws" / "state")
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    config = hypercorn.config.Config()
+    config.bind = [f"127.0.0.1:{settings.port}"]
+    config.keep_alive_timeout = 75
+    config.graceful_timeout = 2.0
+    config.errorlog = logging.getLogger("hypercorn.error")
+
+    def begin() -> None:
+        """Once the server answers: what ran before goes on."""
+        snapshots.start()
+        sagemaker.start()
+        for arn in executions.redrive_interrupted():
+            LOG.warning("execution goes on after the restart: %s", arn)
+
+    threading.Thread(target=_when_ready, args=(settings, begin, stop), daemon=True).start()
+    application = Admin(sagemaker, recorded).wrap(app.app)
+    try:
+        await hypercorn.asyncio.serve(application, config, shutdown_trigger=stop.wait)  # type: ignore[arg-type]
+    finally:
+        snapshots.close()
+        sagemaker.close()
+
+
+def _when_ready(settings: LaptopSettings, begin: object, stop: asyncio.Event) -> None:
+    """Call `begin` when the server answers."""
+    import time
+    import urllib.request
+
+    assert callable(begin)
+    while not stop.is_set():
+        try:
+            with urllib.request.urlopen(f"{settings.endpoint_url}/_ministack/health", timeout=2):
+                break
+        except OSError:
+            time.sleep(0.05)
+    begin()
+
+
+if __name__ == "__main__":
+    main()

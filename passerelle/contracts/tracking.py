@@ -1,0 +1,47 @@
+"""How the MLflow server is started: one declaration for the Fargate task definition and for the laptop."""
+
+from __future__ import annotations
+
+from typing import Final
+
+DATABASE: Final = "mlflow"
+PORT: Final = 5000
+
+
+def schema_command(backend_store_uri: str) -> list[str]:
+    """Return the one-shot step before a server rolls: `mlflow server` refuses a schema that is not current."""
+    return ["mlflow", "db", "upgrade", backend_store_uri]
+
+
+def server_command(
+    *, backend_store_uri: str, artifacts_destination: str, host: str, port: int, allowed_hosts: str
+) -> list[str]:
+    """Return the server's command. Artefacts go through the server, so that clients need no rights in S3."""
+    return [
+        "mlflow",
+        "server",
+        "--backend-store-uri",
+        backend_store_uri,
+        "--artifacts-destination",
+        artifacts_destination,
+        "--serve-artifacts",
+        "--host",
+        host,
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+        "--allowed-hosts",
+        allowed_hosts,
+    ]
+
+
+def server_environment() -> dict[str, str]:
+    """Return the hardening switches: no job execution (on by default), a small connection pool."""
+    return {
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": "5",
+        "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW": "5",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+    }
