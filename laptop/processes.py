@@ -14,10 +14,12 @@ from typing import Any, Final
 
 import psutil
 
-from laptop.sagemaker.containers import HOME_MARKER
 from laptop.settings import REPOSITORY, LaptopSettings
 
 STOP_SECONDS: Final = 15.0
+#: In the environment of every process that the platform starts, and of what those start: Lambda workers inherit it.
+MARKER: Final = "PASSERELLE_PLATFORM"
+HOME: Final = "PASSERELLE_HOME"
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Processes:
         with log.open("ab") as output:
             process = subprocess.Popen(
                 list(command),
-                env={**environment, HOME_MARKER: str(self._settings.home)},
+                env={**environment, HOME: str(self._settings.home), MARKER: str(self._settings.home)},
                 cwd=REPOSITORY if not identity else "/",
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -97,15 +99,26 @@ class Processes:
         (self._folder / f"{name}.json").unlink(missing_ok=True)
 
     def orphans(self) -> list[psutil.Process]:
-        """Return every process that carries this platform's marker and is none of the caller's ancestors."""
+        """Return every process that this platform has left behind: it carries its marker, and is of no live session."""
+        sessions = {item.pid for name in self.names() if (item := self.find(name))}
         own = {process.pid for process in psutil.Process().parents()} | {os.getpid()}
         found = []
         for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error):
-                marked = process.pid not in own and process.environ().get(HOME_MARKER) == str(self._settings.home)
-                if marked and not _is_command_line(process):
+            with contextlib.suppress(psutil.Error, ProcessLookupError):
+                ours = process.pid not in own and self._is_ours(process.environ())
+                if ours and os.getsid(process.pid) not in sessions:
                     found.append(process)
         return found
+
+    def names(self) -> list[str]:
+        """Return the names of all processes that were started and not stopped."""
+        return sorted(path.stem for path in self._folder.glob("*.json"))
+
+    def _is_ours(self, environment: Mapping[str, str]) -> bool:
+        """A user may have exported PASSERELLE_HOME, so that alone says nothing; jobs have their base folder too."""
+        home = str(self._settings.home)
+        job = environment.get(HOME) == home and "SAGEMAKER_BASE_DIR" in environment
+        return job or environment.get(MARKER) == home
 
     def kill_orphans(self) -> int:
         """Kill what is left of jobs, endpoint servers and Lambda workers; returns how many there were."""
@@ -117,19 +130,11 @@ class Processes:
         return len(orphans)
 
 
-def _is_command_line(process: psutil.Process) -> bool:
-    """A user may have exported PASSERELLE_HOME: shells, tests and the command line are not ours to kill."""
-    words = process.cmdline()
-    return not any(
-        mark in " ".join(words) for mark in ("laptop.server", "training", "mlflow", "postgres", "ministack", "lambda")
-    )
-
-
 def _alive(recorded: Recorded) -> bool:
     try:
         process = psutil.Process(recorded.pid)
-        same = abs(process.create_time() - recorded.started) < 1.0
-        return same and process.status() != psutil.STATUS_ZOMBIE
+        same: bool = abs(process.create_time() - recorded.started) < 1.0
+        return same and bool(process.status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
         return False
 

@@ -24,7 +24,16 @@ def main() -> None:
     settings = LaptopSettings.from_env()
     os.environ.update(switches(settings))
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    asyncio.run(_serve(settings))
+    code = 1
+    try:
+        asyncio.run(_serve(settings))
+        code = 0
+    except BaseException:
+        LOG.exception("the embedded AWS ends")
+    finally:
+        logging.shutdown()
+        # All state is saved. The interpreter would wait for the threads of interrupted executions, for ever.
+        os._exit(code)
 
 
 async def _serve(settings: LaptopSettings) -> None:
@@ -34,7 +43,9 @@ async def _serve(settings: LaptopSettings) -> None:
 
     from laptop.ministack.executions import Executions
     from laptop.ministack.lambdas import keep_error_classes
+    from laptop.ministack.nested import NestedExecutions
     from laptop.ministack.recorded import Recorded
+    from laptop.ministack.retries import install_retries
     from laptop.ministack.s3_events import add_version_ids
     from laptop.ministack.sagemaker_types import install_sagemaker_types
     from laptop.ministack.service import Admin, register_sagemaker
@@ -46,6 +57,8 @@ async def _serve(settings: LaptopSettings) -> None:
     recorded, executions = Recorded(settings.home / "aws" / "recorded.json"), Executions()
     recorded.install()
     executions.install()
+    NestedExecutions(executions).install()
+    install_retries()
     keep_error_classes()
     add_version_ids()
     sagemaker = SageMaker(settings, MiniStackSurroundings(settings))
@@ -64,20 +77,25 @@ async def _serve(settings: LaptopSettings) -> None:
     config.graceful_timeout = 2.0
     config.errorlog = logging.getLogger("hypercorn.error")
 
+    admin = Admin(sagemaker, recorded)
+
     def begin() -> None:
         """Once the server answers: what ran before goes on."""
         snapshots.start()
         sagemaker.start()
         for arn in executions.redrive_interrupted():
             LOG.warning("execution goes on after the restart: %s", arn)
+        admin.ready = True
+
+    async def end() -> None:
+        """Stop what works before the listener closes: nothing must fail because the platform goes down."""
+        await stop.wait()
+        executions.freeze()
+        await asyncio.to_thread(sagemaker.close)
+        await asyncio.to_thread(snapshots.close)
 
     threading.Thread(target=_when_ready, args=(settings, begin, stop), daemon=True).start()
-    application = Admin(sagemaker, recorded).wrap(app.app)
-    try:
-        await hypercorn.asyncio.serve(application, config, shutdown_trigger=stop.wait)  # type: ignore[arg-type]
-    finally:
-        snapshots.close()
-        sagemaker.close()
+    await hypercorn.asyncio.serve(admin.wrap(app.app), config, shutdown_trigger=end)
 
 
 def _when_ready(settings: LaptopSettings, begin: object, stop: asyncio.Event) -> None:
@@ -92,7 +110,10 @@ def _when_ready(settings: LaptopSettings, begin: object, stop: asyncio.Event) ->
                 break
         except OSError:
             time.sleep(0.05)
-    begin()
+    try:
+        begin()
+    except Exception:
+        LOG.exception("what ran before the restart does not go on")
 
 
 if __name__ == "__main__":

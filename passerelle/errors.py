@@ -7,6 +7,7 @@ PasserelleError
 │   ├── DataRejectedError  the data broke its contract beyond the declared threshold
 │   ├── AlreadyProcessedError  these bytes were processed by an earlier run
 │   └── NotFoundError      the thing that was named does not exist
+├── JobFailedError         a SageMaker job or endpoint failed; its reason is in the message
 ├── TransientError         worth retrying: throttling, a server that is down
 └── BundleError            a model bundle is corrupt, tampered with or of an unknown format: never loaded
 
@@ -42,6 +43,10 @@ class AlreadyProcessedError(InputError):
 
 class NotFoundError(InputError):
     """The named thing does not exist; the message lists what does, where short."""
+
+
+class JobFailedError(PasserelleError):
+    """A SageMaker job or endpoint ended otherwise than it should."""
 
 
 class TransientError(PasserelleError):

@@ -1,40 +1,52 @@
 """Run Step Functions executions with what MiniStack's own runner lacks.
 
 Redrive from the failed state; an abort that stays an abort, and stops the jobs that the execution waits for; an
-idempotent StartExecution; the state machine's timeout; `Execution.RedriveCount` in the context. The states themselves
-are MiniStack's.
+idempotent StartExecution; the state machine's timeout; `Execution.RedriveCount` in the context; executions that go on
+after a restart of the platform as if nothing had been. The states themselves are MiniStack's.
 """
 
 from __future__ import annotations
 
 import contextvars
+import copy
 import json
 import logging
 import threading
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any, Final
 
 LOG: Final = logging.getLogger(__name__)
-#: The execution whose thread this is; tasks register what an abort must stop.
-CURRENT: contextvars.ContextVar[str | None] = contextvars.ContextVar("execution", default=None)
 _REDRIVABLE: Final = ("FAILED", "ABORTED", "TIMED_OUT")
+
+
+class HaltedError(Exception):
+    """The execution of this thread was stopped, timed out or taken over by a redrive: its outcome counts no more."""
+
+
+#: (execution, its run) of this thread; a redrive is a new run, whose predecessor's thread may still sleep in a Wait.
+CURRENT: contextvars.ContextVar[tuple[str, int] | None] = contextvars.ContextVar("execution", default=None)
 
 
 class Executions:
     """Replaces MiniStack's runner of executions; one per process."""
 
     def __init__(self) -> None:
-        self._stoppers: dict[str, dict[str, Callable[[], None]]] = {}
+        self._stoppers: dict[tuple[str, int], dict[str, Callable[[], object]]] = {}
         self._lock = threading.Lock()
+        self._interrupted: list[tuple[str, str, str]] = []
+        self._frozen = threading.Event()
 
     def install(self) -> None:
         """Put this runner in the place of MiniStack's."""
         import ministack.app as app
+        from ministack.core.responses import json_response
         from ministack.services import stepfunctions as sfn
 
         sfn._run_execution = self.run
-        stop, describe = sfn._stop_execution, sfn._describe_execution
+        stop, describe, start = sfn._stop_execution, sfn._describe_execution, sfn._start_execution
+        execute, load = sfn._execute_task, sfn.load_persisted_state
 
         def stop_execution(data: dict[str, Any]) -> Any:
             answer = stop(data)
@@ -44,44 +56,84 @@ class Executions:
         def describe_execution(data: dict[str, Any]) -> Any:
             return self._add_redrive(data, describe(data))
 
+        def start_execution(data: dict[str, Any]) -> Any:
+            same = self._same_execution(data)
+            return json_response(same) if same else start(data)
+
+        def execute_task(state: Any, value: Any, execution: dict[str, Any], context: Any) -> Any:
+            self.check()
+            try:
+                return execute(state, value, execution, context)
+            finally:
+                self.check()
+
+        def load_persisted_state(data: Any) -> None:
+            running = [key for key, item in data["executions"]._data.items() if item["status"] == "RUNNING"]
+            load(data)
+            self._interrupted = [key for key in running if self._keep_running(key)]
+
         sfn._stop_execution, sfn._describe_execution = stop_execution, describe_execution
+        sfn._start_execution, sfn._execute_task = start_execution, execute_task
+        sfn.load_persisted_state = load_persisted_state
         handler = app.SERVICE_HANDLERS["states"]
         app.SERVICE_HANDLERS["states"] = self._handler(handler)
 
-    def on_abort(self, name: str, stop: Callable[[], None]) -> None:
-        """Register what to do if the current execution is stopped; `name` identifies the job."""
-        execution = CURRENT.get()
-        if execution:
+    @contextmanager
+    def stopping(self, name: str, stop: Callable[[], object]) -> Iterator[None]:
+        """While this lasts, stopping the current execution calls `stop`; `name` identifies what is stopped."""
+        current = CURRENT.get()
+        if current is None:
+            yield
+            return
+        with self._lock:
+            self._stoppers.setdefault(current, {})[name] = stop
+        try:
+            # An abort that came before the registration has not called `stop`.
+            if not self._alive(current):
+                stop()
+            yield
+        finally:
             with self._lock:
-                self._stoppers.setdefault(execution, {})[name] = stop
+                self._stoppers.get(current, {}).pop(name, None)
 
-    def forget(self, name: str) -> None:
-        """The job has ended: nothing to stop any more."""
-        execution = CURRENT.get()
-        if execution:
-            with self._lock:
-                self._stoppers.get(execution, {}).pop(name, None)
+    def check(self) -> None:
+        """Raise HaltedError when the execution of this thread is over; while the platform stops, wait for its end."""
+        current = CURRENT.get()
+        if self._frozen.is_set():
+            # What fails because the platform goes down must not fail the execution: it goes on after the restart.
+            threading.Event().wait()
+        if current is not None and not self._alive(current):
+            raise HaltedError(f"{current[0]} is over")
+
+    def freeze(self) -> None:
+        """Let no execution change any more: the platform stops."""
+        self._frozen.set()
+
+    def resumed(self) -> bool:
+        """Return whether the current execution was at work when the platform went down: jobs may exist already."""
+        current = CURRENT.get()
+        execution = _record(current[0]) if current else None
+        return bool(execution and execution.get("_resumed"))
+
+    def _alive(self, current: tuple[str, int]) -> bool:
+        execution = _record(current[0])
+        return bool(execution and execution["status"] == "RUNNING" and execution.get("_run", 0) == current[1])
 
     def _stop_jobs(self, execution: str) -> None:
         with self._lock:
-            stoppers = self._stoppers.pop(execution, {})
-        for name, stop in stoppers.items():
+            keys = [key for key in self._stoppers if key[0] == execution]
+            stoppers = [item for key in keys for item in self._stoppers.pop(key).items()]
+        for name, stop in stoppers:
             try:
                 stop()
             except Exception:
                 LOG.exception("job %s was not stopped with its execution", name)
 
     def _handler(self, handler: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-        from ministack.core.responses import json_response
-
         async def handle(method: str, path: str, headers: Any, body: bytes | str, query: Any) -> Any:
             action = headers.get("x-amz-target", "").rpartition(".")[2]
             if action == "RedriveExecution":
                 return self.redrive(json.loads(body))
-            if action == "StartExecution":
-                same = self._same_execution(json.loads(body))
-                if same:
-                    return json_response(same)
             return await handler(method, path, headers, body, query)
 
         return handle
@@ -98,8 +150,7 @@ class Executions:
         execution = sfn._executions.get(arn)
         if not execution or execution["status"] != "RUNNING" or execution["input"] != data.get("input", "{}"):
             return None
-        started = sfn._timestamp_response_value(execution["startDate"])
-        return {"executionArn": arn, "startDate": started}
+        return {"executionArn": arn, "startDate": execution["startDate"]}
 
     def _add_redrive(self, data: dict[str, Any], answer: tuple[int, Any, bytes]) -> tuple[int, Any, bytes]:
         from ministack.services import stepfunctions as sfn
@@ -110,7 +161,13 @@ class Executions:
             return answer
         document = json.loads(body)
         document["redriveCount"] = execution.get("redriveCount", 0)
-        document["redriveStatus"] = "REDRIVABLE" if execution["status"] in _REDRIVABLE else "NOT_REDRIVABLE"
+        if execution.get("redriveDate"):
+            document["redriveDate"] = execution["redriveDate"]
+        if execution["status"] in _REDRIVABLE:
+            document["redriveStatus"] = "REDRIVABLE"
+        else:
+            document["redriveStatus"] = "NOT_REDRIVABLE"
+            document["redriveStatusReason"] = f"Execution is {execution['status']} and cannot be redriven"
         return status, headers, json.dumps(document).encode()
 
     def redrive(self, data: dict[str, Any]) -> Any:
@@ -127,71 +184,100 @@ class Executions:
             return error_response_json("ExecutionNotRedrivable", message, 400)
         moment = sfn.now_iso()
         count = execution.get("redriveCount", 0) + 1
-        execution.update(status="RUNNING", stopDate=None, output=None, redriveCount=count, redriveDate=moment)
-        for key in ("error", "cause"):
-            execution.pop(key, None)
+        execution.update(redriveCount=count, redriveDate=moment, _run=execution.get("_run", 0) + 1, _resumed=False)
+        _reopen(execution)
         sfn._add_event(execution, "ExecutionRedriven", {"executionRedrivenEventDetails": {"redriveCount": count}})
         sfn._emit_execution_status_event(execution)
-        context = contextvars.copy_context()
-        threading.Thread(target=context.run, args=(self.run, arn), daemon=True).start()
+        self._go_on(arn)
         return json_response({"redriveDate": sfn._timestamp_response_value(moment)})
 
     def redrive_interrupted(self) -> list[str]:
-        """Redrive what ran when the platform went down; returns their ARNs."""
+        """Go on with what ran when the platform went down; returns the ARNs. To AWS's API they never stopped."""
         from ministack.core.responses import request_scope
+
+        for account, region, arn in self._interrupted:
+            with request_scope(account, region):
+                self._go_on(arn)
+        return [arn for _, _, arn in self._interrupted]
+
+    def _keep_running(self, key: tuple[str, str, str]) -> bool:
+        """MiniStack fails what ran; an express execution stays failed, as its caller is gone."""
         from ministack.services import stepfunctions as sfn
 
-        redriven = []
-        for (account, region, arn), execution in list(sfn._executions._data.items()):
-            if execution.get("error") == "States.ServiceRestart":
-                with request_scope(account, region):
-                    self.redrive({"executionArn": arn})
-                redriven.append(arn)
-        return redriven
+        execution = sfn._executions._data.get(key)
+        if not execution or execution.get("sync"):
+            return False
+        execution["_resumed"] = True
+        _reopen(execution)
+        return True
+
+    def _go_on(self, arn: str) -> None:
+        context = contextvars.copy_context()
+        threading.Thread(target=context.run, args=(self.run, arn), daemon=True).start()
 
     def run(self, arn: str) -> None:
-        """Walk an execution from its start, or from the state in which a redriven one failed."""
+        """Walk an execution from its start, or from the state in which it failed or was interrupted."""
         from ministack.services import stepfunctions as sfn
 
-        execution = sfn._executions.get(arn)
+        execution = _record(arn)
         machine = sfn._state_machines.get(execution["stateMachineArn"]) if execution else None
         if not execution or not machine:
             return
-        token = CURRENT.set(arn)
+        current = (arn, execution.setdefault("_run", 0))
+        token = CURRENT.set(current)
+        # A redrive and a resumption use the definition that the execution began with (RedriveExecution, API reference).
+        definition = json.loads(execution.setdefault("_definition", machine["definition"]))
+        timer = self._timer(definition, execution, current)
         try:
-            definition = json.loads(machine["definition"])
-            name, value = _starting_point(execution, definition)
-            deadline = time.monotonic() + definition.get("TimeoutSeconds", 99_999_999)
-            output = self._walk(execution, machine, definition, name, value, deadline)
-            if execution["status"] == "RUNNING":
-                _end(execution, "SUCCEEDED", output=json.dumps(output))
+            output = self._walk(execution, machine, definition)
+            self.check()
+            _end(execution, "SUCCEEDED", output=json.dumps(output))
+            execution.pop("_definition", None)
+        except HaltedError:
+            LOG.debug("%s ended meanwhile", arn)
         except sfn._ExecutionError as error:
             self._fail(execution, error.error, error.cause)
         except Exception as error:
             LOG.exception("execution %s", arn)
             self._fail(execution, "States.Runtime", f"{type(error).__name__}: {error}")
         finally:
+            timer.cancel()
             CURRENT.reset(token)
-            with self._lock:
-                self._stoppers.pop(arn, None)
 
     def _fail(self, execution: dict[str, Any], error: str, cause: str) -> None:
         """An execution that was aborted meanwhile stays aborted."""
-        if execution["status"] == "RUNNING":
-            status = "TIMED_OUT" if error == "States.Timeout" and cause == _TIMEOUT else "FAILED"
-            _end(execution, status, error=error, cause=cause)
+        try:
+            self.check()
+        except HaltedError:
+            return
+        _end(execution, "FAILED", error=error, cause=cause)
 
-    def _walk(
-        self,
-        execution: dict[str, Any],
-        machine: dict[str, Any],
-        definition: dict[str, Any],
-        name: str | None,
-        value: Any,
-        deadline: float,
-    ) -> Any:
+    def _timer(
+        self, definition: dict[str, Any], execution: dict[str, Any], current: tuple[str, int]
+    ) -> threading.Timer:
+        """Return the started clock of the state machine's TimeoutSeconds; a redrive begins it anew."""
+        begun = datetime.fromisoformat(execution.get("redriveDate") or execution["startDate"])
+        spent = (datetime.now(UTC) - begun.astimezone(UTC)).total_seconds()
+        # threading cannot wait for longer than some ten days at once on every system.
+        left = min(max(0.0, definition.get("TimeoutSeconds", 10**6) - spent), 10**6)
+
+        def time_out() -> None:
+            if self._alive(current) and not self._frozen.is_set():
+                _end(execution, "TIMED_OUT", error="States.Timeout", cause="")
+                self._stop_jobs(current[0])
+
+        context = contextvars.copy_context()
+        timer = threading.Timer(left, context.run, args=(time_out,))
+        timer.daemon = True
+        if "TimeoutSeconds" in definition:
+            timer.start()
+        return timer
+
+    def _walk(self, execution: dict[str, Any], machine: dict[str, Any], definition: dict[str, Any]) -> Any:
         from ministack.services import stepfunctions as sfn
 
+        name: str | None
+        name, value, variables = _starting_point(execution, definition)
         context: dict[str, Any] = {
             "QueryLanguage": definition.get("QueryLanguage", "JSONPath"),
             "Execution": {
@@ -202,23 +288,35 @@ class Executions:
                 **({"RedriveCount": execution["redriveCount"]} if execution.get("redriveCount") else {}),
             },
             "StateMachine": {"Id": execution["stateMachineArn"], "Name": machine["name"]},
-            "variables": {},
+            "variables": variables,
         }
-        while name and execution["status"] == "RUNNING":
-            if time.monotonic() > deadline:
-                raise sfn._ExecutionError("States.Timeout", _TIMEOUT)
+        while name:
+            self.check()
             state = definition["States"][name]
             context["State"] = {"Name": name, "EnteredTime": sfn.now_iso(), "RetryCount": 0}
             entered = {"stateEnteredEventDetails": {"name": name, "input": json.dumps(value)}}
             sfn._add_event(execution, f"{state['Type']}StateEntered", entered)
+            execution["_variables"] = copy.deepcopy(context["variables"])
             value, following = _step(state, value, execution, context)
+            self.check()
+            execution["_resumed"] = False  # the interrupted state is done; from here on all is new
             exited = {"stateExitedEventDetails": {"name": name, "output": json.dumps(value)}}
             sfn._add_event(execution, f"{state['Type']}StateExited", exited)
             name = following
         return value
 
 
-_TIMEOUT: Final = "the state machine's TimeoutSeconds passed"
+def _record(arn: str) -> dict[str, Any] | None:
+    from ministack.services import stepfunctions as sfn
+
+    execution: dict[str, Any] | None = sfn._executions.get(arn)
+    return execution
+
+
+def _reopen(execution: dict[str, Any]) -> None:
+    execution.update(status="RUNNING", stopDate=None, output=None)
+    for key in ("error", "cause"):
+        execution.pop(key, None)
 
 
 def _step(state: dict[str, Any], value: Any, execution: dict[str, Any], context: dict[str, Any]) -> tuple[Any, Any]:
@@ -241,14 +339,13 @@ def _step(state: dict[str, Any], value: Any, execution: dict[str, Any], context:
     return output, following
 
 
-def _starting_point(execution: dict[str, Any], definition: dict[str, Any]) -> tuple[str, Any]:
-    """Return the state to begin with: the last one entered if the execution was redriven, else StartAt."""
-    if execution.get("redriveCount"):
-        for event in reversed(execution["events"]):
-            details = event.get("stateEnteredEventDetails")
-            if details and details["name"] in definition["States"]:
-                return details["name"], json.loads(details["input"])
-    return definition["StartAt"], json.loads(execution["input"])
+def _starting_point(execution: dict[str, Any], definition: dict[str, Any]) -> tuple[str, Any, dict[str, Any]]:
+    """Return (state, its input, variables) to begin with: those of the last state entered, else of StartAt."""
+    for event in reversed(execution["events"]):
+        details = event.get("stateEnteredEventDetails")
+        if details:
+            return details["name"], json.loads(details["input"]), copy.deepcopy(execution.get("_variables", {}))
+    return definition["StartAt"], json.loads(execution["input"]), {}
 
 
 def _end(execution: dict[str, Any], status: str, **fields: Any) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from importlib.metadata import version
 from typing import Any, Final
 
 from laptop.ministack.recorded import Recorded
@@ -54,15 +56,23 @@ class Admin:
 
     def __init__(self, sagemaker: SageMaker, recorded: Recorded) -> None:
         self._sagemaker, self._recorded = sagemaker, recorded
+        #: False until endpoints, jobs and executions of before a restart are at work again.
+        self.ready = False
 
     def wrap(self, application: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
         """Return an ASGI application that answers the admin paths and passes everything else on."""
 
         async def asgi(scope: Any, receive: Any, send: Any) -> None:
-            if scope["type"] != "http" or not scope["path"].startswith(ADMIN_PREFIX):
+            foreign = scope["type"] == "http" and _from_another_site(scope["headers"])
+            if not foreign and (scope["type"] != "http" or not scope["path"].startswith(ADMIN_PREFIX)):
                 await application(scope, receive, send)
                 return
-            status, document = self.answer(scope["method"], scope["path"].removeprefix(ADMIN_PREFIX))
+            if foreign:
+                status, document = 403, {"error": "requests from web pages of other sites are refused"}
+            else:
+                # The status reads a file and the interruption a database: not on the event loop.
+                path = scope["path"].removeprefix(ADMIN_PREFIX)
+                status, document = await asyncio.to_thread(self.answer, scope["method"], path)
             headers = [(b"content-type", b"application/json")]
             await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": json.dumps(document).encode()})
@@ -74,7 +84,13 @@ class Admin:
         if method == "GET" and path == "status":
             endpoints = sorted(self._sagemaker.hosting.runtime.fleets)
             jobs = self._sagemaker.jobs.running()
-            return 200, {"running_jobs": jobs, "endpoints": endpoints, "recorded_only": self._recorded.names()}
+            return 200, {
+                "ready": self.ready,
+                "running_jobs": jobs,
+                "endpoints": endpoints,
+                "recorded_only": self._recorded.names(),
+                "versions": {name: version(name) for name in ("ministack", "botocore", "mlflow")},
+            }
         if method == "POST" and path.startswith("interrupt/"):
             try:
                 self._sagemaker.interrupt(path.removeprefix("interrupt/"))
@@ -82,3 +98,8 @@ class Admin:
                 return 409, {"error": error.message}
             return 200, {"interrupted": path.removeprefix("interrupt/")}
         return 404, {"error": f"no such path: {method} {path}"}
+
+
+def _from_another_site(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Browsers send this header; any web page could otherwise wipe or read the platform on 127.0.0.1."""
+    return dict(headers).get(b"sec-fetch-site", b"none") == b"cross-site"

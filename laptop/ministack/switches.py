@@ -27,5 +27,7 @@ def switches(settings: LaptopSettings) -> dict[str, str]:
         "AWS_DEFAULT_REGION": settings.region,
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_ENDPOINT_URL": settings.endpoint_url,
+        # MiniStack would tidy up containers on a Docker that it finds; the laptop needs none, and touches none.
+        "DOCKER_HOST": "unix:///nonexistent/docker.sock",
         "LOG_LEVEL": "WARNING",
     }

@@ -149,7 +149,7 @@ class DeployedPlatform:
         """Return the newest runs first, of one project or of all."""
         with _translated(self.environment):
             projects = [project] if project else self.projects()
-            records = [record for name in projects for record in self.runs_table.list(name, limit=limit)]
+            records = [record for name in projects for record in self.runs_table.newest(name, limit=limit)]
         return sorted(records, key=lambda record: record.created_at, reverse=True)[:limit]
 
     def find_run(self, run_id: str) -> RunRecord:

@@ -1,0 +1,208 @@
+"""SageMaker job requests, whole, as pure functions: what the state machine sends is what the tests validate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from passerelle.contracts import naming, zones
+from passerelle.contracts.container import (
+    ENTRYPOINT,
+    EVALUATE_INPUTS,
+    EVALUATE_OUTPUTS,
+    PREPARE_INPUTS,
+    PREPARE_OUTPUTS,
+    PrepareResult,
+)
+from passerelle.domain.project import Project
+
+LOCAL: Final = "/opt/ml/processing"
+VOLUME_GB: Final = 30
+PROCESSING_MAX_SECONDS: Final = 3 * 3600
+Request = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobPlace:
+    """Where and as whom jobs run. `kms_key_arn` "" leaves the encryption to the buckets' default."""
+
+    environment: str
+    zones: dict[str, str]
+    image_uri: str
+    role_arn: str
+    kms_key_arn: str
+    prepare_instance_type: str
+    git_sha: str
+    lock_hash: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRef:
+    """One attempt of a run, and the deployed archive of its project."""
+
+    project: str
+    run_id: str
+    attempt: int
+    project_uri: str
+
+
+def prepare_job(place: JobPlace, run: RunRef, project: Project) -> Request:
+    """Return CreateProcessingJob for `prepare`."""
+    drop = zones.drop_manifest_key(run.project, run.run_id, run.attempt)
+    inputs = {"project": run.project_uri, "drop": zones.s3_uri(place.zones["curated"], drop)}
+    result = zones.result_prefix(run.project, run.run_id, run.attempt, "prepare")
+    quarantine = zones.quarantine_prefix(run.project, run.run_id, run.attempt)
+    outputs = {
+        "result": zones.s3_uri(place.zones["curated"], result),
+        "quarantine": zones.s3_uri(place.zones["quarantine"], quarantine),
+        "curated": zones.s3_uri(place.zones["curated"], run.project),
+    }
+    return _processing(place, run, project, "prepare", inputs, PREPARE_INPUTS, outputs, PREPARE_OUTPUTS)
+
+
+def evaluate_job(
+    place: JobPlace, run: RunRef, project: Project, *, training_job: str, test_uri: str, champion_uri: str | None
+) -> Request:
+    """Return CreateProcessingJob for `evaluate`."""
+    output = f"{_training_output(place, run)}/{training_job}/output"
+    inputs = {
+        "project": run.project_uri,
+        "model": f"{output}/model.tar.gz",
+        "training": f"{output}/output.tar.gz",
+        "test": test_uri,
+        **({"champion": champion_uri} if champion_uri else {}),
+    }
+    result = zones.result_prefix(run.project, run.run_id, run.attempt, "evaluate")
+    outputs = {"result": zones.s3_uri(place.zones["curated"], result)}
+    return _processing(place, run, project, "evaluate", inputs, EVALUATE_INPUTS, outputs, EVALUATE_OUTPUTS)
+
+
+def _processing(
+    place: JobPlace,
+    run: RunRef,
+    project: Project,
+    stage: str,
+    inputs: dict[str, str],
+    input_paths: dict[str, str],
+    outputs: dict[str, str],
+    output_paths: dict[str, str],
+) -> Request:
+    return {
+        "ProcessingJobName": naming.job_name(run.project, run.run_id, stage, run.attempt),
+        "ProcessingInputs": [
+            {
+                "InputName": name,
+                "S3Input": {
+                    "S3Uri": uri,
+                    "LocalPath": f"{LOCAL}/{input_paths[name]}",
+                    "S3DataType": "S3Prefix",
+                    "S3InputMode": "File",
+                },
+            }
+            for name, uri in inputs.items()
+        ],
+        "ProcessingOutputConfig": {
+            "Outputs": [
+                {
+                    "OutputName": name,
+                    "S3Output": {
+                        "S3Uri": uri,
+                        "LocalPath": f"{LOCAL}/{output_paths[name]}",
+                        "S3UploadMode": "EndOfJob",
+                    },
+                }
+                for name, uri in outputs.items()
+            ],
+            **({"KmsKeyId": place.kms_key_arn} if place.kms_key_arn else {}),
+        },
+        "ProcessingResources": {
+            "ClusterConfig": {
+                "InstanceCount": 1,
+                "InstanceType": place.prepare_instance_type,
+                "VolumeSizeInGB": VOLUME_GB,
+                **({"VolumeKmsKeyId": place.kms_key_arn} if place.kms_key_arn else {}),
+            }
+        },
+        "AppSpecification": {
+            "ImageUri": place.image_uri,
+            "ContainerEntrypoint": list(ENTRYPOINT),
+            "ContainerArguments": [stage],
+        },
+        "Environment": {"PASSERELLE_ENVIRONMENT": place.environment},
+        "StoppingCondition": {"MaxRuntimeInSeconds": PROCESSING_MAX_SECONDS},
+        "RoleArn": place.role_arn,
+        "Tags": tags(project, place.environment, run.run_id),
+    }
+
+
+def training_job(place: JobPlace, run: RunRef, project: Project, dataset: PrepareResult) -> Request:
+    """Return CreateTrainingJob for `train`: on managed spot with checkpoints when the project says so."""
+    name = naming.job_name(run.project, run.run_id, "train", run.attempt)
+    training = project.training
+    longest = training.max_runtime_minutes * 60
+    wait = (training.max_wait_minutes or training.max_runtime_minutes * 2) * 60
+    checkpoints = zones.checkpoint_prefix(run.project, f"{run.run_id}-{run.attempt}")
+    metric = project.task.metric
+    return {
+        "TrainingJobName": name,
+        "AlgorithmSpecification": {
+            "TrainingImage": place.image_uri,
+            "TrainingInputMode": "File",
+            "MetricDefinitions": [{"Name": f"validation:{metric}", "Regex": f"validation:{metric}=([-0-9.e]+)"}],
+        },
+        "HyperParameters": {
+            "project": run.project,
+            "run_id": run.run_id,
+            "dataset_id": str(dataset.dataset_id),
+            "contract_hash": dataset.contract_hash,
+            "seed": str(training.seed),
+            "git_sha": place.git_sha,
+            "lock_hash": place.lock_hash,
+        },
+        "InputDataConfig": [
+            _channel("project", run.project_uri),
+            *(_channel(part, dataset.split[part].uri) for part in ("train", "validation", "test")),
+        ],
+        "OutputDataConfig": {
+            "S3OutputPath": _training_output(place, run),
+            **({"KmsKeyId": place.kms_key_arn} if place.kms_key_arn else {}),
+        },
+        "ResourceConfig": {
+            "InstanceType": training.instance_type,
+            "InstanceCount": 1,
+            "VolumeSizeInGB": VOLUME_GB,
+            **({"VolumeKmsKeyId": place.kms_key_arn} if place.kms_key_arn else {}),
+        },
+        "EnableManagedSpotTraining": training.spot,
+        "StoppingCondition": {
+            "MaxRuntimeInSeconds": longest,
+            **({"MaxWaitTimeInSeconds": wait} if training.spot else {}),
+        },
+        "CheckpointConfig": {
+            "S3Uri": zones.s3_uri(place.zones["models"], checkpoints),
+            "LocalPath": "/opt/ml/checkpoints",
+        },
+        "Environment": {"PASSERELLE_ENVIRONMENT": place.environment},
+        "RoleArn": place.role_arn,
+        "Tags": tags(project, place.environment, run.run_id),
+    }
+
+
+def _channel(name: str, uri: str) -> Request:
+    source = {"S3DataType": "S3Prefix", "S3Uri": uri, "S3DataDistributionType": "FullyReplicated"}
+    return {"ChannelName": name, "DataSource": {"S3DataSource": source}, "InputMode": "File"}
+
+
+def _training_output(place: JobPlace, run: RunRef) -> str:
+    return zones.s3_uri(place.zones["models"], zones.training_output_prefix(run.project))
+
+
+def tags(project: Project, environment: str, run_id: str) -> list[dict[str, str]]:
+    """Return the tags by which costs are told apart."""
+    known = {
+        "passerelle:project": project.name,
+        "passerelle:environment": environment,
+        "passerelle:run": run_id,
+        "passerelle:cost-centre": project.budget.cost_centre,
+    }
+    return [{"Key": key, "Value": value} for key, value in {**project.tags, **known}.items()]

@@ -1,0 +1,161 @@
+"""Settings of the Lambda functions: one frozen record per function, and the only place that reads the environment.
+
+The infrastructure writes a function's environment with `to_env()`, the handler reads it with `from_env()`: the names
+cannot come apart.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Final, Self
+
+from passerelle.errors import SettingsError
+
+PREFIX: Final = "PASSERELLE_"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionSettings:
+    """What every function knows. Values of fields that are mappings travel as JSON."""
+
+    environment: str
+    runs_table: str
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """Read the record.
+
+        Raises SettingsError naming every variable that is missing or not readable.
+        """
+        problems, values = [], {}
+        for field in fields(cls):
+            name = PREFIX + field.name.upper()
+            if name not in environ:
+                problems.append(f"{name} is missing")
+                continue
+            try:
+                values[field.name] = _read(str(field.type), environ[name])
+            except ValueError as error:
+                problems.append(f"{name}={environ[name]!r} is not a {field.type}: {error}")
+        if problems:
+            raise SettingsError(f"The environment of this function is wrong ({cls.__name__}): {'; '.join(problems)}")
+        return cls(**values)
+
+    def to_env(self) -> dict[str, str]:
+        """Return the environment variables that `from_env` reads."""
+        return {PREFIX + field.name.upper(): _write(getattr(self, field.name)) for field in fields(self)}
+
+
+def _read(kind: str, text: str) -> Any:
+    if kind.startswith(("dict", "Mapping")):
+        return json.loads(text)
+    if kind == "int":
+        return int(text)
+    return float(text) if kind == "float" else text
+
+
+def _write(value: Any) -> str:
+    return json.dumps(value, sort_keys=True) if isinstance(value, dict) else str(value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClaimDropSettings(FunctionSettings):
+    """claim_drop and reconcile_drops: which bucket, which pipeline."""
+
+    raw_bucket: str
+    reports_bucket: str
+    pipeline_arn: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReconcileDropsSettings(ClaimDropSettings):
+    """As for claims; an object younger than `grace_seconds` may still be announced by its own event."""
+
+    grace_seconds: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobSettings(FunctionSettings):
+    """What SageMaker requests are made of. `zones` maps zone to bucket."""
+
+    zones: dict[str, str]
+    image_uri: str
+    job_role_arn: str
+    region: str
+    kms_key_arn: str
+    prepare_instance_type: str
+    git_sha: str
+    lock_hash: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatherDropSettings(JobSettings):
+    """gather_drop: how long files that belong together may be apart."""
+
+    quiet_window_seconds: int
+    poll_seconds: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordDatasetSettings(JobSettings):
+    """record_dataset."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordTrainingSettings(JobSettings):
+    """record_training."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordEvaluationSettings(FunctionSettings):
+    """record_evaluation."""
+
+    zones: dict[str, str]
+    region: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegisterModelSettings(FunctionSettings):
+    """register_model: where MLflow answers."""
+
+    zones: dict[str, str]
+    tracking_uri: str
+    git_sha: str
+    lock_hash: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanDeploymentSettings(FunctionSettings):
+    """plan_deployment."""
+
+    zones: dict[str, str]
+    image_uri: str
+    model_role_arn: str
+    kms_key_arn: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmokeTestSettings(FunctionSettings):
+    """smoke_test."""
+
+    zones: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromoteModelSettings(FunctionSettings):
+    """promote_model."""
+
+    tracking_uri: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CloseRunSettings(FunctionSettings):
+    """close_run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailRunSettings(FunctionSettings):
+    """fail_run."""

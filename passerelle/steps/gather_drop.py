@@ -1,0 +1,219 @@
+"""Close a batch: take what was dropped together, leave out what was processed before, hand it to `prepare`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from passerelle.aws.clients import client, translated
+from passerelle.aws.objects import Objects
+from passerelle.aws.runs_table import RunsTable, utc_now
+from passerelle.contracts import zones
+from passerelle.contracts.container import DropFile, DropManifest, Problem
+from passerelle.contracts.runs import FINAL_STATUSES, RunFile, RunRecord
+from passerelle.domain.claim import newest_per_key
+from passerelle.domain.requests.jobs import JobPlace, RunRef, prepare_job
+from passerelle.errors import NotFoundError
+from passerelle.settings import GatherDropSettings, JobSettings
+from passerelle.steps.project_source import read_project
+from passerelle.steps.run_stages import begin_stage, end_stage
+
+Answer = dict[str, Any]
+_GONE: Final = "gone"
+
+
+def gather_drop(request: dict[str, Any], settings: GatherDropSettings, *, execution_arn: str = "") -> Answer:
+    """Return `waiting`, `nothing`, `duplicate`, or `ready` with the whole CreateProcessingJob request.
+
+    Called twice, it gives the same answer: what a call has assigned to the run stays assigned.
+    """
+    project, run_id, attempt = request["project"], request["run_id"], int(request["attempt"])
+    base: Answer = {"project": project, "run_id": run_id, "attempt": attempt}
+    table = RunsTable(client("dynamodb"), settings.runs_table)
+    with translated("gathering a drop"):
+        record = table.get(project, run_id)
+        if record is None or record.attempt < attempt:
+            record = _open_record(table, record, base, execution_arn)
+        wait = _must_wait(table, project, run_id, settings)
+        if wait:
+            return {**base, "status": "waiting", "wait_seconds": wait}
+        if not _take_lock(table, project, run_id, attempt, execution_arn):
+            return {**base, "status": "waiting", "wait_seconds": settings.poll_seconds}
+        files = _take_files(table, project, run_id)
+        if not files:
+            _forget(table, project, run_id)
+            return {**base, "status": "nothing"}
+        return _hand_over(table, base, files, settings)
+
+
+def _open_record(table: RunsTable, record: RunRecord | None, base: Answer, execution_arn: str) -> RunRecord:
+    """Begin the record of a new run, or of the next attempt of one that failed."""
+    moment = utc_now()
+    created = record.created_at if record else moment
+    fresh = RunRecord(**base, status="collecting", created_at=created, updated_at=moment, execution_arn=execution_arn)
+    return table.save(begin_stage(fresh, "collect"))
+
+
+def _must_wait(table: RunsTable, project: str, run_id: str, settings: GatherDropSettings) -> int:
+    """Return the seconds to wait until no file has come for a whole quiet window; 0 when that is so."""
+    claims = [claim for claim in table.items(project, "DROP#") if "run_id" not in claim]
+    if not claims:
+        return 0
+    newest = max(datetime.fromisoformat(claim["claimed_at"]) for claim in claims)
+    left = settings.quiet_window_seconds - (datetime.now(UTC) - newest).total_seconds()
+    return max(1, round(left + 0.5)) if left > 0 else 0
+
+
+def _take_lock(table: RunsTable, project: str, run_id: str, attempt: int, execution_arn: str) -> bool:
+    """Let one run of a project be at work at a time; a run whose execution is gone does not hold the lock."""
+    mine = {"run_id": run_id, "attempt": attempt, "execution_arn": execution_arn, "taken_at": utc_now()}
+    if table.replace(project, "LOCK", holder=run_id, **mine):
+        return True
+    holder = table.item(project, "LOCK")
+    if holder is None:
+        return table.create(project, "LOCK", **mine)
+    if _is_at_work(table, project, holder):
+        return False
+    return table.delete(project, "LOCK", run_id=holder["run_id"]) and table.create(project, "LOCK", **mine)
+
+
+def _is_at_work(table: RunsTable, project: str, holder: dict[str, Any]) -> bool:
+    record = table.get(project, holder["run_id"])
+    if record and record.status in FINAL_STATUSES:
+        return False
+    arn = holder.get("execution_arn")
+    if not arn:
+        return True
+    try:
+        with translated("the run that holds the lock"):
+            return bool(client("stepfunctions").describe_execution(executionArn=arn)["status"] == "RUNNING")
+    except NotFoundError:
+        return False
+    except client("stepfunctions").exceptions.ExecutionDoesNotExist:
+        return False
+
+
+def _take_files(table: RunsTable, project: str, run_id: str) -> list[dict[str, Any]]:
+    """Assign every waiting claim to this run; returns the newest claim of each key.
+
+    The batch is closed first: what is claimed after that opens the next one.
+    """
+    table.delete(project, "OPEN", run_id=run_id)
+    claims = [claim for claim in table.items(project, "DROP#") if claim.get("run_id", run_id) == run_id]
+    chosen, superseded = newest_per_key(claims)
+    for claim in claims:
+        attributes = {name: value for name, value in claim.items() if name not in ("pk", "sk")}
+        attributes |= {"run_id": run_id, "superseded": claim in superseded}
+        table.replace(project, claim["sk"], holder=run_id, **attributes) or table.put(
+            project, claim["sk"], **attributes
+        )
+    return [dict(claim) for claim in chosen]
+
+
+def _forget(table: RunsTable, project: str, run_id: str) -> None:
+    """A run that found nothing to do (its files went into the run before it) leaves no trace."""
+    table.delete(project, f"RUN#{run_id}")
+    table.delete(project, "LOCK", run_id=run_id)
+
+
+def _hand_over(table: RunsTable, base: Answer, claims: list[dict[str, Any]], settings: GatherDropSettings) -> Answer:
+    project, run_id, attempt = base["project"], base["run_id"], base["attempt"]
+    objects = Objects(client("s3"))
+    drops, files, problems = [], [], []
+    for claim in claims:
+        try:
+            sha256 = objects.sha256(claim["bucket"], claim["key"], claim.get("version_id"))
+        except NotFoundError as error:
+            problems.append(_gone(claim["key"], str(error)))
+            files.append(_run_file(claim, "", _GONE))
+            continue
+        earlier = _processed_by(table, project, run_id, sha256)
+        if earlier:
+            files.append(_run_file(claim, sha256, "duplicate", duplicate_of=earlier))
+            continue
+        files.append(_run_file(claim, sha256, "pending"))
+        drops.append(_drop_file(claim, sha256))
+    deployed = read_project(settings.environment, project)
+    run = RunRef(project=project, run_id=run_id, attempt=attempt, project_uri=deployed.uri)
+    request = prepare_job(job_place(settings), run, deployed.project)
+    _write_manifest(base, drops, table, objects, settings)
+    status = "ready" if drops else ("duplicate" if any(file.duplicate_of for file in files) else "rejected")
+
+    def update(record: RunRecord) -> RunRecord:
+        record = end_stage(record, "collect")
+        if drops:
+            record = begin_stage(record, "prepare", job_name=request["ProcessingJobName"])
+        first = next((file.duplicate_of for file in files if file.duplicate_of), None)
+        changes = {"files": tuple(files), "problems": tuple(problems), "status": "running"}
+        return record.model_copy(update=changes | ({"duplicate_of": first} if status == "duplicate" else {}))
+
+    table.change(project, run_id, update)
+    return {**base, "status": status, "prepare_job": request}
+
+
+def _processed_by(table: RunsTable, project: str, run_id: str, sha256: str) -> str | None:
+    """Return the run that processed these bytes, None when that one failed, was rejected, or is this one."""
+    if table.replace(project, f"CONTENT#{sha256}", holder=run_id, run_id=run_id):
+        return None
+    holder = str((table.item(project, f"CONTENT#{sha256}") or {}).get("run_id"))
+    record = table.get(project, holder)
+    if record and record.status not in ("failed", "rejected"):
+        return holder
+    table.put(project, f"CONTENT#{sha256}", run_id=run_id)
+    return None
+
+
+def _run_file(claim: dict[str, Any], sha256: str, outcome: str, duplicate_of: str | None = None) -> RunFile:
+    return RunFile(
+        key=claim["key"],
+        version_id=claim.get("version_id"),
+        size=int(claim["size"]),
+        sha256=sha256,
+        outcome=outcome,
+        duplicate_of=duplicate_of,
+    )
+
+
+def _drop_file(claim: dict[str, Any], sha256: str) -> DropFile:
+    return DropFile(
+        bucket=claim["bucket"],
+        key=claim["key"],
+        version_id=claim.get("version_id"),
+        size=int(claim["size"]),
+        sha256=sha256,
+        etag=claim.get("etag", ""),
+    )
+
+
+def _gone(key: str, message: str) -> Problem:
+    return Problem(
+        code="file_gone",
+        file=key,
+        rule="a dropped file stays until its run has read it",
+        message=message,
+        remedy="Drop the file again, and leave it until the run has ended.",
+    )
+
+
+def _write_manifest(
+    base: Answer, drops: list[DropFile], table: RunsTable, objects: Objects, settings: GatherDropSettings
+) -> None:
+    manifest = DropManifest(
+        **base, zones=settings.zones, new_files=tuple(drops), earlier_files=table.accepted_files(base["project"])
+    )
+    key = zones.drop_manifest_key(base["project"], base["run_id"], base["attempt"])
+    objects.write(settings.zones["curated"], key, manifest.model_dump_json(indent=2).encode())
+
+
+def job_place(settings: JobSettings) -> JobPlace:
+    """Return where jobs run, as the request builders want it."""
+    return JobPlace(
+        environment=settings.environment,
+        zones=settings.zones,
+        image_uri=settings.image_uri,
+        role_arn=settings.job_role_arn,
+        kms_key_arn=settings.kms_key_arn,
+        prepare_instance_type=settings.prepare_instance_type,
+        git_sha=settings.git_sha,
+        lock_hash=settings.lock_hash,
+    )

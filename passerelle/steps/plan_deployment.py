@@ -1,0 +1,64 @@
+"""Say what must be created to serve a model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from passerelle.aws.clients import client, translated
+from passerelle.contracts import naming, zones
+from passerelle.domain.requests.hosting import HostingPlace, deployment
+from passerelle.settings import PlanDeploymentSettings
+from passerelle.steps.project_source import read_project
+
+
+def plan_deployment(request: dict[str, Any], settings: PlanDeploymentSettings) -> dict[str, Any]:
+    """Return whole CreateModel, CreateEndpointConfig and Create- or UpdateEndpoint requests."""
+    project, run_id, attempt = request["project"], request["run_id"], int(request["attempt"])
+    deployed = read_project(settings.environment, project)
+    output = f"{zones.training_output_prefix(project)}/{naming.job_name(project, run_id, 'train', attempt)}/output"
+    planned = deployment(
+        HostingPlace(
+            environment=settings.environment,
+            zones=settings.zones,
+            image_uri=settings.image_uri,
+            role_arn=settings.model_role_arn,
+            kms_key_arn=settings.kms_key_arn,
+        ),
+        deployed.project,
+        run_id=run_id,
+        attempt=attempt,
+        model_data_url=zones.s3_uri(settings.zones["models"], f"{output}/model.tar.gz"),
+        model_version=str(request["model_version"]),
+    )
+    current = _current_config(planned.endpoint_name)
+    served = current == planned.endpoint["EndpointConfigName"]
+    tags = {"Tags": planned.model["Tags"]}
+    return {
+        "project": project,
+        "run_id": run_id,
+        "attempt": attempt,
+        "model_version": str(request["model_version"]),
+        "model_data_url": planned.model["PrimaryContainer"]["ModelDataUrl"],
+        "endpoint_name": planned.endpoint_name,
+        "action": "none" if served else ("update" if current else "create"),
+        "model": planned.model,
+        "endpoint_config": planned.endpoint_config,
+        "endpoint": planned.endpoint if current else planned.endpoint | tags,
+    }
+
+
+def _current_config(endpoint: str) -> str | None:
+    """Return the configuration that an endpoint uses; a Failed one can only be deleted, so it is made anew."""
+    with translated(f"endpoint {endpoint}"):
+        try:
+            found = client("sagemaker").describe_endpoint(EndpointName=endpoint)
+        except ClientError as error:
+            if "Could not find" in str(error):
+                return None
+            raise
+        if found["EndpointStatus"] == "Failed":
+            client("sagemaker").delete_endpoint(EndpointName=endpoint)
+            return None
+        return str(found["EndpointConfigName"])

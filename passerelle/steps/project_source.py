@@ -1,0 +1,53 @@
+"""Find a project's deployed archive, and read its project.yaml."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from dataclasses import dataclass
+
+from passerelle.aws.clients import client, translated
+from passerelle.aws.objects import Objects
+from passerelle.contracts import naming
+from passerelle.contracts.zones import split_s3_uri
+from passerelle.domain.project import Project, load_project
+from passerelle.errors import NotFoundError
+
+_CACHE: dict[str, Project] = {}
+
+
+@dataclass(frozen=True)
+class DeployedProject:
+    """A project and where its archive lies."""
+
+    project: Project
+    uri: str
+
+
+def deployed_projects(environment: str) -> list[str]:
+    """Return the names of the deployed projects."""
+    path = naming.project_parameter(environment, "").rstrip("/")
+    with translated(f"the projects of {environment}"):
+        pages = client("ssm").get_paginator("get_parameters_by_path").paginate(Path=path)
+        return sorted(item["Name"].rsplit("/", 1)[1] for page in pages for item in page["Parameters"])
+
+
+def read_project(environment: str, name: str) -> DeployedProject:
+    """Return a deployed project; read once per archive.
+
+    Raises NotFoundError naming the deployed projects when it is not among them.
+    """
+    try:
+        with translated(f"project {name}"):
+            value = client("ssm").get_parameter(Name=naming.project_parameter(environment, name))["Parameter"]["Value"]
+    except NotFoundError as error:
+        known = ", ".join(deployed_projects(environment)) or "none"
+        raise NotFoundError(
+            f"Project {name!r} is not deployed in {environment} (deployed: {known}). Deploy it, then drop again."
+        ) from error
+    uri = json.loads(value)["uri"]
+    if uri not in _CACHE:
+        with zipfile.ZipFile(io.BytesIO(Objects().read(*split_s3_uri(uri)))) as archive:
+            _CACHE[uri] = load_project(archive.read("project.yaml").decode("utf-8"), source="project.yaml")
+    return DeployedProject(_CACHE[uri], uri)

@@ -1,0 +1,77 @@
+"""Read what `prepare` found; accept the files, or end the run with the reasons; hand over to training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from passerelle.aws.clients import client, translated
+from passerelle.aws.objects import Objects
+from passerelle.aws.runs_table import RunsTable
+from passerelle.contracts import zones
+from passerelle.contracts.container import RESULT_FILE, PrepareResult
+from passerelle.contracts.runs import RunFile, RunRecord
+from passerelle.domain.requests.jobs import RunRef, training_job
+from passerelle.settings import RecordDatasetSettings
+from passerelle.steps.gather_drop import job_place
+from passerelle.steps.project_source import read_project
+from passerelle.steps.run_stages import begin_stage, end_stage, job_fields
+
+
+def record_dataset(request: dict[str, Any], settings: RecordDatasetSettings) -> dict[str, Any]:
+    """Return `accepted` with the whole CreateTrainingJob request, or `rejected`.
+
+    Files count as accepted from here on: their rows are curated, whatever becomes of the models.
+    """
+    project, run_id, attempt = request["project"], request["run_id"], int(request["attempt"])
+    base = {"project": project, "run_id": run_id, "attempt": attempt}
+    table = RunsTable(client("dynamodb"), settings.runs_table)
+    result = read_prepare_result(settings.zones["curated"], base)
+    deployed = read_project(settings.environment, project)
+    run = RunRef(project=project, run_id=run_id, attempt=attempt, project_uri=deployed.uri)
+    job = training_job(job_place(settings), run, deployed.project, result) if result.status == "accepted" else None
+
+    def update(record: RunRecord) -> RunRecord:
+        fields = job_fields("prepare", request["job"], settings.region)
+        record = end_stage(record, "prepare", summary=_summary(result), **fields)
+        if job:
+            record = begin_stage(record, "train", job_name=job["TrainingJobName"])
+        outcomes = {outcome.key: outcome for outcome in result.files}
+        return record.model_copy(
+            update={
+                "dataset_id": result.dataset_id,
+                "problems": (*record.problems, *result.problems),
+                "quarantine_uri": result.quarantine_uri,
+                "files": tuple(_with_outcome(file, outcomes.get(file.key)) for file in record.files),
+            }
+        )
+
+    with translated("recording a dataset"):
+        if result.status == "accepted":
+            table.accept_files(project, result.dataset_files)
+        table.change(project, run_id, update)
+    return {**base, "status": result.status, **({"training_job": job} if job else {})}
+
+
+def read_prepare_result(bucket: str, base: dict[str, Any]) -> PrepareResult:
+    """Return what `prepare` wrote for this attempt."""
+    prefix = zones.result_prefix(base["project"], base["run_id"], base["attempt"], "prepare")
+    return PrepareResult.model_validate_json(Objects(client("s3")).read(bucket, f"{prefix}/{RESULT_FILE}"))
+
+
+def _with_outcome(file: RunFile, outcome: Any) -> RunFile:
+    if outcome is None or file.outcome != "pending":
+        return file
+    rows = {"rows_accepted": outcome.rows_accepted, "rows_rejected": outcome.rows_rejected}
+    return file.model_copy(update={"outcome": outcome.status, **rows})
+
+
+def _summary(result: PrepareResult) -> dict[str, Any]:
+    return {
+        "rows_read": result.rows_read,
+        "rows_accepted": result.rows_accepted,
+        "rows_rejected": result.rows_rejected,
+        "rows_without_label": result.rows_without_label,
+        "duplicate_rows": result.duplicate_rows,
+        "dropped_columns": result.dropped_columns,
+        "split": {name: part.rows for name, part in result.split.items()},
+    }

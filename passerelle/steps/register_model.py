@@ -1,0 +1,70 @@
+"""Tell MLflow all about a run, and register its model. The files lie in S3: MLflow being down loses nothing."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from passerelle.aws.clients import client, translated
+from passerelle.aws.experiment_log import ExperimentLog, RunStory
+from passerelle.aws.objects import Objects
+from passerelle.aws.runs_table import RunsTable
+from passerelle.contracts import naming, zones
+from passerelle.contracts.container import RESULT_FILE, TrainResult
+from passerelle.contracts.runs import RunRecord
+from passerelle.settings import RegisterModelSettings
+from passerelle.steps.archives import unpack_output
+from passerelle.steps.record_dataset import read_prepare_result
+from passerelle.steps.record_evaluation import read_evaluate_result
+from passerelle.steps.run_stages import begin_stage, end_stage
+
+
+def register_model(request: dict[str, Any], settings: RegisterModelSettings) -> dict[str, Any]:
+    """Log every candidate, register the chosen one (refused or not), give it the alias `challenger` if it passed.
+
+    Raises TransientError when MLflow does not answer; called again, it completes what is missing and doubles nothing.
+    """
+    project, run_id, attempt = request["project"], request["run_id"], int(request["attempt"])
+    base = {"project": project, "run_id": run_id, "attempt": attempt}
+    training_job = naming.job_name(project, run_id, "train", attempt)
+    output = f"{zones.training_output_prefix(project)}/{training_job}/output"
+    with tempfile.TemporaryDirectory() as work:
+        folder, evaluation = Path(work) / "training", Path(work) / "evaluation"
+        objects, models = Objects(client("s3")), settings.zones["models"]
+        archive = objects.download(models, f"{output}/output.tar.gz", Path(work) / "output.tar.gz")
+        unpack_output(archive, folder)
+        _download_evaluation(objects, settings, base, evaluation)
+        story = RunStory(
+            environment=settings.environment,
+            project=project,
+            run_id=run_id,
+            attempt=attempt,
+            git_sha=settings.git_sha,
+            lock_hash=settings.lock_hash,
+            dataset=read_prepare_result(settings.zones["curated"], base),
+            training=TrainResult.model_validate_json((folder / RESULT_FILE).read_text(encoding="utf-8")),
+            evaluation=read_evaluate_result(settings.zones["curated"], base),
+            training_folder=folder,
+            evaluation_folder=evaluation,
+            model_data_url=zones.s3_uri(models, f"{output}/model.tar.gz"),
+            model_name=naming.registered_model_name(settings.environment, project),
+        )
+        registered = ExperimentLog(settings.tracking_uri).tell(story)
+
+    def update(record: RunRecord) -> RunRecord:
+        record = end_stage(record, "register")
+        if request["status"] == "passed":
+            record = begin_stage(record, "deploy")
+        return record.model_copy(update={"mlflow_url": registered.run_url, "model_version": registered.version})
+
+    with translated("recording a registration"):
+        RunsTable(client("dynamodb"), settings.runs_table).change(project, run_id, update)
+    return {**base, "status": request["status"], "model_version": registered.version}
+
+
+def _download_evaluation(objects: Objects, settings: RegisterModelSettings, base: dict[str, Any], target: Path) -> None:
+    bucket = settings.zones["curated"]
+    prefix = zones.result_prefix(base["project"], base["run_id"], base["attempt"], "evaluate")
+    for key in objects.keys(bucket, f"{prefix}/"):
+        objects.download(bucket, key, target / key[len(prefix) + 1 :])
