@@ -5,8 +5,10 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import signal
 import socket
+import subprocess
 import sys
 import time
 import urllib.request
@@ -65,8 +67,13 @@ def up(settings: LaptopSettings, *, progress: Progress = lambda _: None, trackin
         processes = Processes(settings)
         wanted = (DATABASE, AWS, MLFLOW) if tracking_server else (AWS,)
         missing = [name for name in wanted if processes.find(name) is None]
-        if AWS in missing:
-            _clear_orphans(processes)
+        if missing:
+            # After a crash, what is left of the dead part must neither meet the new one nor hold its port.
+            processes.kill_orphans()
+        if DATABASE in missing and MLFLOW not in missing:
+            # MLflow knows the database by a port that another program may have taken meanwhile.
+            processes.stop(MLFLOW)
+            missing.append(MLFLOW)
         started: list[str] = []
         try:
             if AWS in missing:
@@ -79,17 +86,18 @@ def up(settings: LaptopSettings, *, progress: Progress = lambda _: None, trackin
                 started.append(DATABASE)
                 _start_postgres(settings, processes)
             if AWS in missing:
-                _await(lambda: _answers(f"{settings.endpoint_url}/_ministack/health"), processes, AWS)
+                _await(lambda: _is_ready(settings), processes, AWS)
             if MLFLOW in missing:
                 _check_port(settings.mlflow_port, "PASSERELLE_MLFLOW_PORT")
                 progress("starting MLflow")
                 started.append(MLFLOW)
                 _start_mlflow(settings, processes, progress)
+            if missing:
+                progress("everything answers")
         except BaseException:
             for name in [name for name in STOP_ORDER if name in started]:
                 processes.stop(name, _stop_signal(name))
-            if AWS in started:
-                processes.kill_orphans()
+            processes.kill_orphans()
             raise
 
 
@@ -128,12 +136,6 @@ def status(settings: LaptopSettings) -> PlatformStatus:
     )
 
 
-def _clear_orphans(processes: Processes) -> None:
-    """After a crash, jobs and servers of the dead platform must not meet the new one."""
-    if not any(processes.find(name) for name in STOP_ORDER):
-        processes.kill_orphans()
-
-
 def _stop_signal(name: str) -> signal.Signals:
     """PostgreSQL's fast shutdown is SIGINT: it does not wait for clients."""
     return signal.SIGINT if name == DATABASE else signal.SIGTERM
@@ -159,6 +161,9 @@ def clean_environment() -> dict[str, str]:
     return {
         "PATH": path,
         "HOME": os.environ.get("HOME", "/tmp"),
+        # boto3 would read profiles, regions and endpoints of the user's real accounts.
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "LANG": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",
         "PYTHONPATH": str(REPOSITORY),
@@ -166,12 +171,11 @@ def clean_environment() -> dict[str, str]:
 
 
 def _start_aws(settings: LaptopSettings, processes: Processes) -> None:
-    environment = clean_environment() | {
-        "PASSERELLE_PORT": str(settings.port),
-        "PASSERELLE_MLFLOW_PORT": str(settings.mlflow_port),
-        "PASSERELLE_SPOT_INTERRUPTION_RATE": str(settings.spot_interruption_rate),
-        "PASSERELLE_SEED": str(settings.seed),
-    }
+    # Lambda workers unpack their code there; a crash leaves it, so it is emptied here.
+    temporary = settings.home / "tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    environment = clean_environment() | settings.as_environment() | {"TMPDIR": str(temporary)}
     processes.start(AWS, [sys.executable, "-m", "laptop.server"], environment=environment, port=settings.port)
 
 
@@ -241,7 +245,6 @@ def _schema_is_current(settings: LaptopSettings, port: int) -> bool:
 def _upgrade_schema(
     settings: LaptopSettings, processes: Processes, store: str, environment: dict[str, str], port: int
 ) -> None:
-    import subprocess
     from importlib.metadata import version
 
     command = tracking.schema_command(store)
@@ -275,6 +278,15 @@ def _answers(url: str) -> bool:
         with urllib.request.urlopen(url, timeout=2) as answer:
             return bool(answer.status == 200)
     except OSError:
+        return False
+
+
+def _is_ready(settings: LaptopSettings) -> bool:
+    """The embedded AWS answers, and what ran in it before a restart is at work again."""
+    try:
+        with urllib.request.urlopen(f"{settings.endpoint_url}/_passerelle/status", timeout=2) as answer:
+            return bool(json.load(answer)["ready"])
+    except (OSError, ValueError, KeyError):
         return False
 
 

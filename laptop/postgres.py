@@ -8,7 +8,7 @@ import shutil
 import stat
 import subprocess
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from laptop.settings import LaptopSettings
 from passerelle.errors import SettingsError
@@ -68,9 +68,18 @@ def _world_readable(folder: Path) -> bool:
     return bool((folder / "bin" / "postgres").stat().st_mode & stat.S_IXOTH)
 
 
-def identity() -> dict[str, int]:
+def identity() -> dict[str, Any]:
     """Return the Popen arguments under which PostgreSQL may run."""
-    return {"user": NOBODY, "group": NOBODY} if is_root() else {}
+    return {"user": _user(), "group": _user(), "extra_groups": _groups()} if is_root() else {}
+
+
+def _user() -> int | None:
+    return NOBODY if is_root() else None
+
+
+def _groups() -> list[int] | None:
+    """As `nobody` it must not keep root's groups."""
+    return [] if is_root() else None
 
 
 def initialise(settings: LaptopSettings) -> None:
@@ -89,7 +98,9 @@ def initialise(settings: LaptopSettings) -> None:
         str(binary_folder(settings) / "initdb"), "-D", str(partial), "-U", USER, "--encoding=UTF8",
         "--locale=C", "--auth=trust", "--no-sync",
     ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, cwd="/", **identity())
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd="/", user=_user(), group=_user(), extra_groups=_groups()
+    )
     if done.returncode:
         raise SettingsError(f"PostgreSQL could not create its data folder {data}: {done.stderr.strip()[-500:]}")
     partial.rename(data)

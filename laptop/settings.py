@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Mapping
@@ -56,11 +57,28 @@ class LaptopSettings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> LaptopSettings:
-        """Read PASSERELLE_HOME, PASSERELLE_PORT, PASSERELLE_MLFLOW_PORT, …_SPOT_INTERRUPTION_RATE, …_SEED."""
+        """Read PASSERELLE_HOME, _PORT, _MLFLOW_PORT, _SPOT_INTERRUPTION_RATE, _SEED, _IMAGES, _STOP_GRACE, _LAUNCH."""
+        images = json.loads(environ.get("PASSERELLE_IMAGES", "null")) or DEFAULT_IMAGES
         return cls(
             home=Path(environ.get("PASSERELLE_HOME", REPOSITORY / ".passerelle")).resolve(),
             port=int(environ.get("PASSERELLE_PORT", "4566")),
             mlflow_port=int(environ.get("PASSERELLE_MLFLOW_PORT", "5000")),
             spot_interruption_rate=float(environ.get("PASSERELLE_SPOT_INTERRUPTION_RATE", "0")),
             seed=int(environ.get("PASSERELLE_SEED", "0")),
+            images={name: tuple(command) for name, command in images.items()},
+            stop_grace_seconds=float(environ.get("PASSERELLE_STOP_GRACE", "120")),
+            launch_seconds=float(environ.get("PASSERELLE_LAUNCH", "0")),
         )
+
+    def as_environment(self) -> dict[str, str]:
+        """Return what `from_env` reads, for the processes of this platform."""
+        return {
+            "PASSERELLE_HOME": str(self.home),
+            "PASSERELLE_PORT": str(self.port),
+            "PASSERELLE_MLFLOW_PORT": str(self.mlflow_port),
+            "PASSERELLE_SPOT_INTERRUPTION_RATE": str(self.spot_interruption_rate),
+            "PASSERELLE_SEED": str(self.seed),
+            "PASSERELLE_IMAGES": json.dumps({name: list(command) for name, command in self.images.items()}),
+            "PASSERELLE_STOP_GRACE": str(self.stop_grace_seconds),
+            "PASSERELLE_LAUNCH": str(self.launch_seconds),
+        }
