@@ -28,6 +28,7 @@ AWS, DATABASE, MLFLOW = "aws", "postgres", "mlflow"
 #: Stopped in this order: what writes first, what is written to last.
 STOP_ORDER: Final = (MLFLOW, AWS, DATABASE)
 START_SECONDS: Final = 120.0
+PORT_SECONDS: Final = 2.0
 ARTIFACT_BUCKET: Final = "passerelle-laptop-mlflow"
 Progress = Callable[[str], None]
 
@@ -222,16 +223,15 @@ def _aws_credentials(settings: LaptopSettings) -> dict[str, str]:
 
 
 def _ensure_bucket(settings: LaptopSettings) -> None:
-    import boto3
-
-    client = boto3.client(
-        "s3",
-        endpoint_url=settings.endpoint_url,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-        region_name=settings.region,
-    )
-    client.create_bucket(Bucket=ARTIFACT_BUCKET)
+    """Create MLflow's bucket, without boto3: here it would read the profiles of the user's real accounts."""
+    url = f"{settings.endpoint_url}/{ARTIFACT_BUCKET}"
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method="PUT"), timeout=30):
+            pass
+    except OSError as error:
+        raise SettingsError(
+            f"The bucket {ARTIFACT_BUCKET} could not be created in the embedded AWS: {error}"
+        ) from error
 
 
 def _schema_is_current(settings: LaptopSettings, port: int) -> bool:
@@ -291,9 +291,14 @@ def _is_ready(settings: LaptopSettings) -> bool:
 
 
 def _check_port(port: int, variable: str) -> None:
-    with socket.socket() as probe:
-        if probe.connect_ex(("127.0.0.1", port)) == 0:
-            raise SettingsError(f"Port {port} of 127.0.0.1 is taken by another program. Set {variable} to a free port.")
+    """Raise SettingsError when a port is taken; one that a killed process is about to give back is waited for."""
+    deadline = time.monotonic() + PORT_SECONDS
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return
+        time.sleep(0.1)
+    raise SettingsError(f"Port {port} of 127.0.0.1 is taken by another program. Set {variable} to a free port.")
 
 
 def _free_port() -> int:
