@@ -25,7 +25,8 @@ $(VENV)/.installed: requirements.txt pyproject.toml
 
 node_modules/.installed: $(VENV)/.installed package-lock.json
 	@echo "Installing the CDK command line into node_modules ..."
-	@PATH="$(NODE_BIN):$(PATH)" npm ci --silent --no-audit --no-fund
+	@# The wheel's bin/npm is a copy of a link that leads nowhere, so npm's own file is started.
+	@PATH="$(NODE_BIN):$(PATH)" node $(NODE_BIN)/../lib/node_modules/npm/bin/npm-cli.js ci --silent --no-audit --no-fund
 	@touch $@
 
 install: node_modules/.installed ## Install everything into .venv and node_modules

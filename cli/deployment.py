@@ -30,7 +30,7 @@ SOURCES: Final = (
     "training",
 )
 #: Lines of the CDK's output that tell a person how far it is.
-TELLING: Final = ("deploying", "✅", "❌", "failed", "Error", "error", "bootstrapp")
+TELLING: Final = ("deploying...", "✅", "❌", "_FAILED", "bootstrapped")
 
 
 def deploy_environment(session: Session, *, projects_dir: str | None = None, force: bool = False) -> dict[str, Any]:

@@ -41,8 +41,9 @@ async def _serve(settings: LaptopSettings) -> None:
     import hypercorn.config
     import ministack.app as app
 
+    from laptop.ministack.deliveries import install_deliveries
     from laptop.ministack.executions import Executions
-    from laptop.ministack.lambdas import keep_error_classes
+    from laptop.ministack.lambdas import count_every_invocation, keep_error_classes
     from laptop.ministack.nested import NestedExecutions
     from laptop.ministack.recorded import Recorded
     from laptop.ministack.retries import install_retries
@@ -60,7 +61,9 @@ async def _serve(settings: LaptopSettings) -> None:
     NestedExecutions(executions).install()
     install_retries()
     keep_error_classes()
+    count_every_invocation()
     add_version_ids()
+    install_deliveries()
     sagemaker = SageMaker(settings, MiniStackSurroundings(settings))
     register_sagemaker(sagemaker)
     install_sagemaker_types(sagemaker)

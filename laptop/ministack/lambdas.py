@@ -1,11 +1,15 @@
-"""Let a Python Lambda's exception class reach Step Functions.
+"""Let a Python Lambda's exception class reach Step Functions, and every invocation its metrics.
 
 MiniStack reports every failure as Runtime.HandlerError; on AWS errorType is the exception's class, which Retry and
-Catch name. The worker puts the class in front of the message, and the executor's answer is split again.
+Catch name. The worker puts the class in front of the message, and the executor's answer is split again. MiniStack
+counts direct invocations only; on AWS those by Step Functions, EventBridge and S3 count too.
 """
 
 from __future__ import annotations
 
+import contextvars
+import time
+from collections.abc import Callable
 from typing import Any, Final
 
 _MARK: Final = "\x1f"
@@ -38,9 +42,52 @@ def keep_error_classes() -> None:
 
 
 def split_error(result: Any) -> Any:
-    """Return an executor's answer with errorType and errorMessage told apart."""
+    """Return an executor's answer with errorType, errorMessage and stackTrace told apart."""
     body = result.get("body") if isinstance(result, dict) else None
-    if isinstance(body, dict) and _MARK in str(body.get("errorMessage", "")):
-        kind, _, message = body["errorMessage"].partition(_MARK)
-        return result | {"body": body | {"errorType": kind, "errorMessage": message}}
+    if not isinstance(body, dict) or not result.get("error"):
+        return result
+    message = str(body.get("errorMessage", ""))
+    if _MARK in message:
+        kind, _, message = message.partition(_MARK)
+        trace = [line for line in result.get("log", "").splitlines() if line.startswith("  ")]
+        return result | {"body": {"errorMessage": message, "errorType": kind, "stackTrace": trace}}
+    if message in _AWS_NAMES:
+        return result | {"body": body | {"errorType": _AWS_NAMES[message]}}
+    if message.startswith(_INIT_FAILED):
+        detail = message.removeprefix(_INIT_FAILED)
+        kind = "Runtime.ImportModuleError" if detail.startswith("No module named") else "Runtime.Unknown"
+        return result | {"body": body | {"errorType": kind, "errorMessage": detail}, "log": detail}
     return result
+
+
+#: What MiniStack says -> what AWS calls it (Lambda developer guide, "Troubleshoot execution issues").
+_AWS_NAMES: Final = {"Worker process died": "Runtime.ExitError"}
+_INIT_FAILED: Final = "Worker init failed: "
+
+
+def count_every_invocation() -> None:
+    """Emit AWS/Lambda metrics where every invocation passes, once."""
+    from ministack.services import lambda_svc
+
+    emit: Callable[..., None] = lambda_svc._emit_lambda_metrics
+    dispatch = lambda_svc._execute_function_dispatch
+    counted: contextvars.ContextVar[bool] = contextvars.ContextVar("counted", default=False)
+
+    def emit_throttles_only(function_name: str, duration_ms: float, error: bool, throttle: bool) -> None:
+        if throttle or counted.get():
+            emit(function_name, duration_ms, error, throttle)
+
+    def dispatch_and_count(function: Any, configuration: Any, *arguments: Any) -> Any:
+        started = time.monotonic()
+        result = dispatch(function, configuration, *arguments)
+        token = counted.set(True)
+        try:
+            failed = isinstance(result, dict) and bool(result.get("error"))
+            name = configuration.get("FunctionName", "unknown")
+            emit_throttles_only(name, (time.monotonic() - started) * 1000, failed, False)
+        finally:
+            counted.reset(token)
+        return result
+
+    lambda_svc._emit_lambda_metrics = emit_throttles_only
+    lambda_svc._execute_function_dispatch = dispatch_and_count

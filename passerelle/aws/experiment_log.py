@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from passerelle.contracts.container import CandidateResult, EvaluateResult, PrepareResult, TrainResult
 from passerelle.errors import TransientError

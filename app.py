@@ -1,0 +1,32 @@
+"""CDK entry: one frozen configuration per environment, synthesise, nothing else.
+
+cdk deploy --all -c env=dev|staging|prod|laptop
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aws_cdk import App
+
+from infra.checks import add_checks
+from infra.config import load_config
+from infra.projects import FOLDER, load_projects, project_names
+from infra.platform import Platform
+
+
+def main() -> None:
+    """Synthesise the environment that `-c env=` names."""
+    app = App()
+    folder = app.node.try_get_context("projects_dir")
+    overrides = {
+        "tracking_uri": app.node.try_get_context("tracking_uri"),
+        "projects": project_names(Path(folder)) if folder else None,
+    }
+    config = load_config(str(app.node.try_get_context("env") or "laptop"), overrides)
+    Platform(app, config=config, projects=load_projects(config.projects, Path(folder) if folder else FOLDER))
+    add_checks(app)
+    app.synth()
+
+
+main()

@@ -1,0 +1,156 @@
+"""The only way to make a Lambda function: its code, settings, role, log group, alarms."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from aws_cdk import (
+    Duration,
+    RemovalPolicy,
+    aws_cloudwatch,
+    aws_cloudwatch_actions,
+    aws_iam,
+    aws_kms,
+    aws_lambda,
+    aws_logs,
+    aws_sns,
+    aws_sqs,
+)
+from constructs import Construct
+
+from infra.config import PlatformConfig
+from infra.source import ROOT
+from passerelle.errors import SettingsError
+from passerelle.settings import FunctionSettings
+
+BUILD: Final = ROOT / ".build"
+RUNTIME: Final = aws_lambda.Runtime.PYTHON_3_12
+_RETENTION: Final = {
+    7: aws_logs.RetentionDays.ONE_WEEK,
+    14: aws_logs.RetentionDays.TWO_WEEKS,
+    30: aws_logs.RetentionDays.ONE_MONTH,
+    60: aws_logs.RetentionDays.TWO_MONTHS,
+    90: aws_logs.RetentionDays.THREE_MONTHS,
+    180: aws_logs.RetentionDays.SIX_MONTHS,
+    365: aws_logs.RetentionDays.ONE_YEAR,
+    731: aws_logs.RetentionDays.TWO_YEARS,
+}
+
+
+def retention(config: PlatformConfig) -> aws_logs.RetentionDays:
+    """Return how long logs are kept."""
+    return _RETENTION[config.log_retention_days]
+
+
+def stage_code(name: str) -> Path:
+    """Copy the function's own folder and the platform's library into a clean folder; returns it."""
+    target = BUILD / "functions" / name
+    shutil.rmtree(target, ignore_errors=True)
+    ignore = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
+    shutil.copytree(ROOT / "passerelle", target / "passerelle", ignore=ignore)
+    shutil.copytree(ROOT / "lambdas" / name, target / "lambdas" / name, ignore=ignore)
+    shutil.copy(ROOT / "lambdas" / "__init__.py", target / "lambdas" / "__init__.py")
+    return target
+
+
+def stage_dependencies(architecture: str) -> Path:
+    """Download the locked packages of the functions for AWS's platform, without Docker; returns the layer's folder.
+
+    Raises SettingsError with the installer's words when a package cannot be had.
+    """
+    lock = ROOT / "lambdas" / "requirements.txt"
+    target = BUILD / "layers" / architecture
+    mark = target / ".lock"
+    if mark.is_file() and mark.read_bytes() == lock.read_bytes():
+        return target
+    shutil.rmtree(target, ignore_errors=True)
+    platform = {"arm64": "aarch64-manylinux2014", "x86_64": "x86_64-manylinux2014"}[architecture]
+    command = [
+        str(Path(sys.executable).parent / "uv"), "pip", "install", "--quiet", "--require-hashes",
+        "--only-binary", ":all:", "--python-version", "3.12", "--python-platform", platform,
+        "--target", str(target / "python"), "--requirement", str(lock),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise SettingsError(f"The functions' packages cannot be downloaded:\n{done.stderr[-1500:]}")
+    mark.write_bytes(lock.read_bytes())
+    return target
+
+
+class Function(Construct):
+    """A Lambda function with a role that may do exactly `statements`. Idle, it costs its alarms only."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        name: str,
+        config: PlatformConfig,
+        settings: FunctionSettings,
+        statements: Sequence[aws_iam.PolicyStatement],
+        key: aws_kms.IKey,
+        alerts: aws_sns.ITopic,
+        layers: Sequence[aws_lambda.ILayerVersion],
+        timeout_seconds: int,
+        memory_mib: int,
+        dead_letters: aws_sqs.IQueue | None,
+    ) -> None:
+        super().__init__(scope, id_)
+        self.log_group = aws_logs.LogGroup(
+            self,
+            "Logs",
+            retention=retention(config),
+            removal_policy=RemovalPolicy.RETAIN if config.retain_data else RemovalPolicy.DESTROY,
+        )
+        self.role = aws_iam.Role(self, "Role", assumed_by=aws_iam.ServicePrincipal("lambda.amazonaws.com"))
+        self.log_group.grant_write(self.role)
+        key.grant_encrypt_decrypt(self.role)
+        for statement in statements:
+            self.role.add_to_policy(statement)
+        self.function = aws_lambda.Function(
+            self,
+            "Function",
+            runtime=RUNTIME,
+            architecture=(
+                aws_lambda.Architecture.ARM_64
+                if config.lambda_architecture == "arm64"
+                else aws_lambda.Architecture.X86_64
+            ),
+            code=aws_lambda.Code.from_asset(str(stage_code(name))),
+            handler=f"lambdas.{name}.handler.handler",
+            environment={**settings.to_env(), "POWERTOOLS_LOG_LEVEL": "INFO"},
+            timeout=Duration.seconds(timeout_seconds),
+            memory_size=memory_mib,
+            role=self.role.without_policy_updates(),
+            log_group=self.log_group,
+            layers=list(layers),
+            dead_letter_queue=dead_letters,
+            retry_attempts=2,
+            tracing=aws_lambda.Tracing.ACTIVE,
+        )
+        tracing = aws_iam.PolicyStatement(
+            actions=["xray:PutTraceSegments", "xray:PutTelemetryRecords"], resources=["*"]
+        )
+        self.role.add_to_policy(tracing)
+        if dead_letters:
+            dead_letters.grant_send_messages(self.role)
+        self._alarm("Errors", self.function.metric_errors(period=Duration.minutes(5)), alerts)
+        self._alarm("Throttles", self.function.metric_throttles(period=Duration.minutes(5)), alerts)
+
+    def _alarm(self, what: str, metric: aws_cloudwatch.Metric, alerts: aws_sns.ITopic) -> None:
+        alarm = metric.create_alarm(
+            self,
+            what,
+            threshold=1,
+            evaluation_periods=1,
+            comparison_operator=aws_cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+            treat_missing_data=aws_cloudwatch.TreatMissingData.NOT_BREACHING,
+            alarm_description=f"{self.node.path}: {what.lower()}. See its log group.",
+        )
+        alarm.add_alarm_action(aws_cloudwatch_actions.SnsAction(alerts))

@@ -1,0 +1,76 @@
+"""A state machine from an .asl.json file, with logs, tracing and alarms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from aws_cdk import Duration, RemovalPolicy, aws_cloudwatch, aws_cloudwatch_actions, aws_iam, aws_logs, aws_sns
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from infra.config import PlatformConfig
+from infra.constructs.function import Function, retention
+
+FOLDER: Final = Path(__file__).resolve().parent.parent / "state_machines"
+
+
+class StateMachine(Construct):
+    """A Standard state machine whose role may invoke `functions` and do exactly `statements`."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        file: str,
+        config: PlatformConfig,
+        functions: Mapping[str, Function],
+        substitutions: Mapping[str, str],
+        statements: Sequence[aws_iam.PolicyStatement],
+        timeout: Duration,
+        alerts: aws_sns.ITopic,
+    ) -> None:
+        super().__init__(scope, id_)
+        self.log_group = aws_logs.LogGroup(
+            self,
+            "Logs",
+            # Step Functions may write to groups of this prefix without growing a resource policy.
+            log_group_name=f"/aws/vendedlogs/states/passerelle-{config.name}-{id_}",
+            retention=retention(config),
+            removal_policy=RemovalPolicy.RETAIN if config.retain_data else RemovalPolicy.DESTROY,
+        )
+        self.role = aws_iam.Role(self, "Role", assumed_by=aws_iam.ServicePrincipal("states.amazonaws.com"))
+        invoke = aws_iam.PolicyStatement(
+            actions=["lambda:InvokeFunction"],
+            resources=[function.function.function_arn for function in functions.values()],
+        )
+        for statement in (invoke, *statements):
+            self.role.add_to_policy(statement)
+        names = {name: function.function.function_arn for name, function in functions.items()}
+        self.machine = sfn.StateMachine(
+            self,
+            "Machine",
+            definition_body=sfn.DefinitionBody.from_string((FOLDER / file).read_text(encoding="utf-8")),
+            definition_substitutions={**names, **substitutions},
+            state_machine_type=sfn.StateMachineType.STANDARD,
+            role=self.role,
+            timeout=timeout,
+            tracing_enabled=True,
+            logs=sfn.LogOptions(destination=self.log_group, level=sfn.LogLevel.ALL, include_execution_data=True),
+        )
+        for what, metric in {
+            "Failed": self.machine.metric_failed(period=Duration.minutes(5)),
+            "TimedOut": self.machine.metric_timed_out(period=Duration.minutes(5)),
+        }.items():
+            alarm = metric.create_alarm(
+                self,
+                what,
+                threshold=1,
+                evaluation_periods=1,
+                comparison_operator=aws_cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+                treat_missing_data=aws_cloudwatch.TreatMissingData.NOT_BREACHING,
+                alarm_description=f"{self.node.path}: an execution ended {what}. `passerelle runs` says which.",
+            )
+            alarm.add_alarm_action(aws_cloudwatch_actions.SnsAction(alerts))

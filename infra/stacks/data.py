@@ -1,0 +1,100 @@
+"""What must not be lost: the zones, the runs table, the catalogue. Apart from everything that may be replaced."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_cdk import Duration, RemovalPolicy, Stack, aws_dynamodb, aws_glue, aws_iam, aws_kms, aws_s3
+from constructs import Construct
+
+from infra.config import PlatformConfig
+from infra.constructs.zone import Zone
+from passerelle.contracts.zones import ZONES
+
+#: Days after which old versions go, and objects (None: never).
+LIFECYCLE: dict[str, tuple[int, int | None]] = {
+    "raw": (365, None),
+    "quarantine": (30, 180),
+    "curated": (30, None),
+    "models": (365, None),
+    "predictions": (30, 730),
+    "reports": (90, None),
+}
+
+
+class DataStack(Stack):
+    """Stateful: its logical ids are pinned by a test. Idle, it costs its storage and one key."""
+
+    def __init__(self, scope: Construct, id_: str, *, config: PlatformConfig, **kwargs: Any) -> None:
+        super().__init__(scope, id_, termination_protection=config.retain_data, **kwargs)
+        policy = RemovalPolicy.RETAIN if config.retain_data else RemovalPolicy.DESTROY
+        self.key = aws_kms.Key(self, "Key", enable_key_rotation=True, removal_policy=policy)
+        self._let_logs_use_the_key()
+        self.access_logs = self._access_logs(policy)
+        self.zones: dict[str, aws_s3.Bucket] = {}
+        for name in ZONES:
+            noncurrent, expire = LIFECYCLE[name]
+            zone = Zone(
+                self,
+                name.capitalize(),
+                key=self.key,
+                access_logs=self.access_logs,
+                retain=config.retain_data,
+                events=name == "raw",
+                noncurrent_days=noncurrent,
+                expire_days=expire,
+            )
+            self.zones[name] = zone.bucket
+        self.runs_table = aws_dynamodb.Table(
+            self,
+            "Runs",
+            partition_key=aws_dynamodb.Attribute(name="pk", type=aws_dynamodb.AttributeType.STRING),
+            sort_key=aws_dynamodb.Attribute(name="sk", type=aws_dynamodb.AttributeType.STRING),
+            billing_mode=aws_dynamodb.BillingMode.PAY_PER_REQUEST,
+            encryption=aws_dynamodb.TableEncryption.CUSTOMER_MANAGED,
+            encryption_key=self.key,
+            point_in_time_recovery_specification=aws_dynamodb.PointInTimeRecoverySpecification(
+                point_in_time_recovery_enabled=True
+            ),
+            removal_policy=policy,
+            deletion_protection=config.retain_data,
+        )
+        self.database_name = f"passerelle_{config.name.replace('-', '_')}"
+        aws_glue.CfnDatabase(
+            self,
+            "Catalogue",
+            catalog_id=self.account,
+            database_input=aws_glue.CfnDatabase.DatabaseInputProperty(
+                name=self.database_name, description=f"Datasets of Passerelle, environment {config.name}"
+            ),
+        )
+
+    def _let_logs_use_the_key(self) -> None:
+        """CloudWatch alarms publish to the encrypted topic; EventBridge sends to encrypted queues."""
+        for service in ("cloudwatch.amazonaws.com", "events.amazonaws.com", "scheduler.amazonaws.com"):
+            self.key.add_to_resource_policy(
+                aws_iam.PolicyStatement(
+                    principals=[aws_iam.ServicePrincipal(service)],
+                    actions=["kms:Decrypt", "kms:GenerateDataKey*"],
+                    resources=["*"],
+                    conditions={"StringEquals": {"aws:SourceAccount": self.account}},
+                )
+            )
+
+    def _access_logs(self, policy: RemovalPolicy) -> aws_s3.Bucket:
+        return aws_s3.Bucket(
+            self,
+            "AccessLogs",
+            encryption=aws_s3.BucketEncryption.S3_MANAGED,
+            block_public_access=aws_s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=aws_s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            enforce_ssl=True,
+            removal_policy=policy,
+            lifecycle_rules=[
+                aws_s3.LifecycleRule(
+                    id="old-logs",
+                    expiration=Duration.days(365),
+                    abort_incomplete_multipart_upload_after=Duration.days(7),
+                )
+            ],
+        )

@@ -1,0 +1,129 @@
+"""How models are served: the role of the servers, and the state machine that changes endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aws_cdk import Duration, Stack, aws_iam, aws_kms, aws_lambda, aws_s3, aws_sns
+from constructs import Construct
+
+from infra import permissions as may
+from infra.config import PlatformConfig
+from infra.constructs.function import Function
+from infra.constructs.state_machine import StateMachine
+from passerelle.settings import FunctionSettings, PlanDeploymentSettings, PromoteModelSettings, SmokeTestSettings
+
+
+class ServingStack(Stack):
+    """Endpoints are changed by the state machine here, never by hand. Idle, it costs its alarms."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        config: PlatformConfig,
+        zones: Mapping[str, aws_s3.Bucket],
+        runs_table: str,
+        runs_table_arn: str,
+        archive_bucket_arn: str,
+        key: aws_kms.IKey,
+        alerts: aws_sns.ITopic,
+        layers: Sequence[aws_lambda.ILayerVersion],
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(scope, id_, **kwargs)
+        self._config, self._key, self._alerts, self._layers = config, key, alerts, layers
+        self.model_role = self._model_role(zones, key)
+        buckets = {name: bucket.bucket_name for name, bucket in zones.items()}
+        shared: dict[str, Any] = {"environment": config.name, "runs_table": runs_table}
+        table = may.table_access(runs_table_arn)
+        archive = may.allow(["s3:GetObject"], f"{archive_bucket_arn}/*")
+        plan = self._function(
+            "PlanDeployment",
+            "plan_deployment",
+            PlanDeploymentSettings(
+                **shared,
+                zones=buckets,
+                image_uri=config.image_uri,
+                model_role_arn=self.model_role.role_arn,
+                kms_key_arn=key.key_arn,
+            ),
+            [
+                may.read_projects(self, config.name),
+                archive,
+                may.sagemaker(self, ["DescribeEndpoint", "DeleteEndpoint"], "endpoint"),
+            ],
+        )
+        smoke = self._function(
+            "SmokeTest",
+            "smoke_test",
+            SmokeTestSettings(**shared, zones=buckets),
+            [may.read_objects(zones["models"]), may.sagemaker(self, ["InvokeEndpoint"], "endpoint")],
+        )
+        promote = self._function(
+            "PromoteModel", "promote_model", PromoteModelSettings(**shared, tracking_uri=config.tracking_uri), [table]
+        )
+        self.deploy_model = StateMachine(
+            self,
+            "DeployModel",
+            file="deploy_model.asl.json",
+            config=config,
+            functions={"PlanDeployment": plan, "SmokeTest": smoke, "PromoteModel": promote},
+            substitutions={"PollSeconds": str(config.poll_seconds)},
+            statements=[
+                may.sagemaker(self, ["CreateModel", "AddTags"], "model"),
+                may.sagemaker(self, ["CreateEndpointConfig", "AddTags"], "endpoint-config"),
+                may.sagemaker(
+                    self,
+                    ["CreateEndpoint", "UpdateEndpoint", "DescribeEndpoint", "AddTags"],
+                    "endpoint",
+                    "endpoint-config",
+                ),
+                may.pass_to_sagemaker(self.model_role),
+            ],
+            timeout=Duration.hours(2),
+            alerts=alerts,
+        )
+
+    def _function(
+        self, id_: str, name: str, settings: FunctionSettings, statements: list[aws_iam.PolicyStatement]
+    ) -> Function:
+        return Function(
+            self,
+            id_,
+            name=name,
+            config=self._config,
+            settings=settings,
+            statements=statements,
+            key=self._key,
+            alerts=self._alerts,
+            layers=self._layers,
+            timeout_seconds=120,
+            memory_mib=512,
+            dead_letters=None,
+        )
+
+    def _model_role(self, zones: Mapping[str, aws_s3.Bucket], key: aws_kms.IKey) -> aws_iam.Role:
+        """The servers' role: read models, write captured predictions, nothing else."""
+        role = aws_iam.Role(self, "ModelRole", assumed_by=confused_deputy_safe(self))
+        for statement in (
+            *may.sagemaker_role_base(self),
+            may.read_objects(zones["models"]),
+            may.write_objects(zones["predictions"]),
+        ):
+            role.add_to_policy(statement)
+        role.add_to_policy(may.allow(["kms:Decrypt", "kms:GenerateDataKey", "kms:CreateGrant"], key.key_arn))
+        return role
+
+
+def confused_deputy_safe(stack: Stack) -> aws_iam.PrincipalBase:
+    """SageMaker may assume the role for this account's resources only."""
+    return aws_iam.ServicePrincipal(
+        "sagemaker.amazonaws.com",
+        conditions={
+            "StringEquals": {"aws:SourceAccount": stack.account},
+            "ArnLike": {"aws:SourceArn": f"arn:{stack.partition}:sagemaker:{stack.region}:{stack.account}:*"},
+        },
+    )
