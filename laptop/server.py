@@ -43,7 +43,7 @@ async def _serve(settings: LaptopSettings) -> None:
 
     from laptop.ministack.deliveries import install_deliveries
     from laptop.ministack.executions import Executions
-    from laptop.ministack.lambdas import count_every_invocation, keep_error_classes
+    from laptop.ministack.lambdas import count_every_invocation, keep_error_classes, keep_throttled_events
     from laptop.ministack.nested import NestedExecutions
     from laptop.ministack.recorded import Recorded
     from laptop.ministack.retries import install_retries
@@ -62,6 +62,7 @@ async def _serve(settings: LaptopSettings) -> None:
     install_retries()
     keep_error_classes()
     count_every_invocation()
+    keep_throttled_events()
     add_version_ids()
     install_deliveries()
     sagemaker = SageMaker(settings, MiniStackSurroundings(settings))

@@ -58,7 +58,9 @@ def _attempt(invoke: Callable[..., None], *arguments: Any) -> Failure | None:
     return failures[0] if failures else None
 
 
-def _retry(invoke: Callable[..., None], queue: Callable[..., None], arguments: tuple[Any, ...], failed: Failure) -> None:
+def _retry(
+    invoke: Callable[..., None], queue: Callable[..., None], arguments: tuple[Any, ...], failed: Failure
+) -> None:
     target, event, rule, _ = arguments
     wanted = int((target.get("RetryPolicy") or {}).get("MaximumRetryAttempts", len(DELAYS_SECONDS)))
     for delay in DELAYS_SECONDS[:wanted]:
@@ -93,7 +95,7 @@ def _bury(queue: Callable[..., None], arn: str, target: Any, event: Any, rule: A
     attributes = {name: {"DataType": "String", "StringValue": text} for name, text in texts.items() if text}
     message = next(item for item in reversed(found["messages"]) if item["body"] == body)
     message["message_attributes"] = attributes
-    message["md5_attrs"] = sqs._md5_message_attributes(attributes)
+    message["md5_attrs"] = sqs._md5_msg_attrs(attributes)
 
 
 def _report(code: str, message: str) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextvars
 import time
-from collections.abc import Callable
 from typing import Any, Final
 
 _MARK: Final = "\x1f"
@@ -69,25 +68,52 @@ def count_every_invocation() -> None:
     """Emit AWS/Lambda metrics where every invocation passes, once."""
     from ministack.services import lambda_svc
 
-    emit: Callable[..., None] = lambda_svc._emit_lambda_metrics
-    dispatch = lambda_svc._execute_function_dispatch
-    counted: contextvars.ContextVar[bool] = contextvars.ContextVar("counted", default=False)
+    emit, dispatch = lambda_svc._emit_lambda_metrics, lambda_svc._execute_function_dispatch
 
     def emit_throttles_only(function_name: str, duration_ms: float, error: bool, throttle: bool) -> None:
-        if throttle or counted.get():
+        if throttle:
             emit(function_name, duration_ms, error, throttle)
 
     def dispatch_and_count(function: Any, configuration: Any, *arguments: Any) -> Any:
         started = time.monotonic()
         result = dispatch(function, configuration, *arguments)
-        token = counted.set(True)
-        try:
-            failed = isinstance(result, dict) and bool(result.get("error"))
-            name = configuration.get("FunctionName", "unknown")
-            emit_throttles_only(name, (time.monotonic() - started) * 1000, failed, False)
-        finally:
-            counted.reset(token)
+        failed = isinstance(result, dict) and bool(result.get("error"))
+        emit(configuration.get("FunctionName", "unknown"), (time.monotonic() - started) * 1000, failed, False)
         return result
 
     lambda_svc._emit_lambda_metrics = emit_throttles_only
     lambda_svc._execute_function_dispatch = dispatch_and_count
+
+
+def keep_throttled_events() -> None:
+    """Let an event wait for a busy function: on AWS a throttle of an asynchronous invocation is no failed attempt.
+
+    MiniStack counts it as one of the three, so that events of files dropped together would be lost
+    (Lambda developer guide, "How Lambda handles errors and retries with asynchronous invocation").
+    """
+    from ministack.services import lambda_svc
+
+    invoke, execute = lambda_svc.invoke_async_with_retry, lambda_svc._execute_function
+    patient: contextvars.ContextVar[bool] = contextvars.ContextVar("patient", default=False)
+
+    def invoke_patiently(function: Any, event: Any) -> None:
+        token = patient.set(True)
+        try:
+            invoke(function, event)  # copies the context into its thread
+        finally:
+            patient.reset(token)
+
+    def execute_when_free(function: Any, event: Any) -> Any:
+        deadline = time.monotonic() + _EVENT_AGE_SECONDS
+        while True:
+            result = execute(function, event)
+            throttled = isinstance(result, dict) and result.get("throttle")
+            if not throttled or not patient.get() or time.monotonic() > deadline:
+                return result
+            time.sleep(_THROTTLED_SECONDS)
+
+    lambda_svc.invoke_async_with_retry, lambda_svc._execute_function = invoke_patiently, execute_when_free
+
+
+_EVENT_AGE_SECONDS: Final = 6 * 3600.0
+_THROTTLED_SECONDS: Final = 0.25
