@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import threading
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
+
+from laptop.ministack.worker_threads import run_on_threads
 
 #: Types of our templates, and of those that projects commonly add, for which MiniStack has no provisioner.
 RECORDED_TYPES: Final = (
@@ -57,6 +58,8 @@ class Recorded:
 
         for type_ in RECORDED_TYPES:
             provisioners._RESOURCE_HANDLERS[type_] = self._handlers(type_)
+        # Reading the schemas takes a second, which must not block the event loop.
+        run_on_threads(RECORDED_TYPES)
 
     def names(self) -> list[str]:
         """Return `type physical-id` of every recorded resource."""
@@ -66,15 +69,19 @@ class Recorded:
         def create(logical: str, properties: dict[str, Any], stack: str) -> tuple[str, dict[str, Any]]:
             from ministack.services.cloudformation.provisioners import _physical_name
 
+            from laptop.ministack.resource_schema import check_properties
+
             check_properties(type_, properties)
             physical = str(_physical_name(stack, logical))
             self._write(physical, {"type": type_, "properties": properties})
-            return physical, {"Arn": f"arn:aws:recorded:::{physical}", "Id": physical, "AllocationId": physical}
+            return physical, _attributes(type_, physical, properties)
 
         def update(physical: str, old: Any, new: dict[str, Any], stack: str) -> tuple[str, dict[str, Any]]:
+            from laptop.ministack.resource_schema import check_properties
+
             check_properties(type_, new)
             self._write(physical, {"type": type_, "properties": new})
-            return physical, {"Arn": f"arn:aws:recorded:::{physical}", "Id": physical, "AllocationId": physical}
+            return physical, _attributes(type_, physical, new)
 
         def delete(physical: str, properties: Any) -> None:
             self._write(physical, None)
@@ -100,23 +107,10 @@ class Recorded:
             partial.replace(self._path)
 
 
-@cache
-def _schema(type_: str) -> dict[str, Any]:
-    """Return CloudFormation's resource schema, which cfn-lint carries."""
-    from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
+def _attributes(type_: str, physical: str, properties: dict[str, Any]) -> dict[str, Any]:
+    """Return what Fn::GetAtt may ask for: the schema's read-only properties, as plausible names."""
+    from laptop.ministack.resource_schema import schema_of
 
-    schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", type_).schema
-    assert isinstance(schema, dict)
-    return schema
-
-
-def check_properties(type_: str, properties: dict[str, Any]) -> None:
-    """Raise ValueError, which fails the stack, for a missing required property or one that does not exist."""
-    schema = _schema(type_)
-    known = set(schema["properties"])
-    unknown = sorted(set(properties) - known)
-    missing = sorted(set(schema.get("required", ())) - set(properties))
-    if unknown or missing:
-        words = [f"unknown: {', '.join(unknown)} (known: {', '.join(sorted(known))})"] if unknown else []
-        words += [f"missing: {', '.join(missing)}"] if missing else []
-        raise ValueError(f"{type_} has wrong properties: {'; '.join(words)}")
+    names = [pointer.rpartition("/")[2] for pointer in schema_of(type_).get("readOnlyProperties", ())]
+    arn = f"arn:aws:{type_.split('::')[1].lower()}:us-east-1:000000000000:recorded/{physical}"
+    return {**properties, **{name: arn if name.endswith("Arn") else physical for name in names}}

@@ -101,6 +101,8 @@ class ExperimentLog:
         with _mlflow_errors(self._uri):
             experiment = self._experiment(story)
             parent = self._run(experiment, story.run_id, story, {})
+            # The first to log a dataset inserts it; several at once would collide in MLflow's database.
+            self._log_dataset(parent, story)
             with ThreadPoolExecutor(_PARALLEL) as pool:
                 told = pool.map(
                     lambda item: self._candidate(experiment, parent, item, story), story.training.candidates
@@ -234,7 +236,6 @@ class ExperimentLog:
         ]
         points = [Metric(name, value, 0, 0) for name, value in metrics.items()]
         self._client.log_batch(parent, metrics=points, params=new, tags=tags)
-        self._log_dataset(parent, story)
         self._client.log_artifacts(parent, str(story.evaluation_folder), "evaluation")
 
     # Registry
