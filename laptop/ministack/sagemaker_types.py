@@ -77,18 +77,23 @@ class _Resource:
         from ministack.services.cloudformation.provisioners import _physical_name
 
         request = {key: value for key, value in properties.items() if key not in _ONLY_AT_UPDATE}
+        request["Tags"] = _own_tags(properties)
         # A replacement lives beside its predecessor until the stack is done, so its name must differ.
         generated = f"{_physical_name(stack, logical, max_len=50)}-{time.time_ns() % 10**6:06d}"
         name = request.setdefault(self._type.name_key, generated.replace("_", "-"))
         answer = self._call("Create", request)
-        self._settle(name, properties)
+        try:
+            self._settle(name, properties)
+        except ValueError:
+            self.delete(name, properties)  # a stack that fails leaves nothing behind
+            raise
         return name, {self._type.arn_key: answer[self._type.arn_key], self._type.name_key: name}
 
     def update(self, physical: str, old: Any, new: dict[str, Any], stack: str) -> tuple[str, dict[str, Any]]:
         """Only an endpoint's configuration and tags can change in place; MiniStack replaces for the rest."""
         arn = self._call("Describe", {self._type.name_key: physical})[self._type.arn_key]
         if new.get("Tags") != old.get("Tags"):
-            self._retag(arn, old.get("Tags") or [], new.get("Tags") or [])
+            self._retag(arn, _own_tags(old), _own_tags(new))
         if self._type.operation == "Endpoint" and _without_tags(old) != _without_tags(new):
             request = {key: value for key, value in new.items() if key not in ("Tags", "EndpointName")}
             self._call("Update", {"EndpointName": physical, **request})
@@ -139,3 +144,8 @@ class _Resource:
 
 def _without_tags(properties: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in properties.items() if key != "Tags"}
+
+
+def _own_tags(properties: dict[str, Any]) -> list[dict[str, str]]:
+    """CloudFormation's own aws:cloudformation:* tags are set by AWS itself; SageMaker refuses them from others."""
+    return [tag for tag in properties.get("Tags") or [] if not tag["Key"].startswith("aws:")]
