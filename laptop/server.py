@@ -69,7 +69,9 @@ async def _serve(settings: LaptopSettings) -> None:
     register_sagemaker(sagemaker)
     install_sagemaker_types(sagemaker)
     SageMakerTasks(sagemaker, executions).install()
-    snapshots = Snapshots(settings.home / "aws" / "state")
+    snapshots = Snapshots(
+        settings.home / "aws" / "state", busy=lambda: executions.busy() or bool(sagemaker.jobs.running())
+    )
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -81,7 +83,7 @@ async def _serve(settings: LaptopSettings) -> None:
     config.graceful_timeout = 2.0
     config.errorlog = logging.getLogger("hypercorn.error")
 
-    admin = Admin(sagemaker, recorded)
+    admin = Admin(sagemaker, recorded, on_change=snapshots.touch)
 
     def begin() -> None:
         """Once the server answers: what ran before goes on."""

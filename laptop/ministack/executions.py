@@ -109,6 +109,12 @@ class Executions:
         """Let no execution change any more: the platform stops."""
         self._frozen.set()
 
+    def busy(self) -> bool:
+        """Return whether any execution runs."""
+        from ministack.services import stepfunctions as sfn
+
+        return any(execution["status"] == "RUNNING" for execution in list(sfn._executions._data.values()))
+
     def resumed(self) -> bool:
         """Return whether the current execution was at work when the platform went down: jobs may exist already."""
         current = CURRENT.get()

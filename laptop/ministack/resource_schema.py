@@ -27,7 +27,9 @@ def schema_of(type_: str) -> dict[str, Any]:
 def check_properties(type_: str, properties: Mapping[str, Any]) -> None:
     """Raise ValueError, which fails the stack, with every property that is wrong, missing or unknown."""
     schema = schema_of(type_)
-    top: dict[str, Any] = {key: schema[key] for key in ("properties", "required", "anyOf", "oneOf", "allOf") if key in schema}
+    top: dict[str, Any] = {
+        key: schema[key] for key in ("properties", "required", "anyOf", "oneOf", "allOf") if key in schema
+    }
     top |= {"type": "object", "additionalProperties": False}
     problems = list(_problems(top, dict(properties), "", schema))
     if problems:

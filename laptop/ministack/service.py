@@ -54,8 +54,10 @@ def register_sagemaker(sagemaker: SageMaker) -> None:
 class Admin:
     """The platform's own paths: /_passerelle/status and /_passerelle/interrupt/<job>."""
 
-    def __init__(self, sagemaker: SageMaker, recorded: Recorded) -> None:
-        self._sagemaker, self._recorded = sagemaker, recorded
+    def __init__(
+        self, sagemaker: SageMaker, recorded: Recorded, *, on_change: Callable[[], None] = lambda: None
+    ) -> None:
+        self._sagemaker, self._recorded, self._on_change = sagemaker, recorded, on_change
         #: False until endpoints, jobs and executions of before a restart are at work again.
         self.ready = False
 
@@ -66,6 +68,8 @@ class Admin:
             foreign = scope["type"] == "http" and _from_another_site(scope["headers"])
             if not foreign and (scope["type"] != "http" or not scope["path"].startswith(ADMIN_PREFIX)):
                 await application(scope, receive, send)
+                if scope["type"] == "http" and scope["method"] not in ("GET", "HEAD"):
+                    self._on_change()
                 return
             if foreign:
                 status, document = 403, {"error": "requests from web pages of other sites are refused"}

@@ -44,7 +44,7 @@ class Tags:
         return {}
 
     def _read(self, arn: str) -> dict[str, str]:
-        return (self._store.get(KIND, arn) or {}).get("tags", {})
+        return dict((self._store.get(KIND, arn) or {}).get("tags", {}))
 
     def _write(self, arn: str, tags: dict[str, str]) -> None:
         try:

@@ -111,8 +111,8 @@ class TransformRun:
             yield 1, body.count(b"\n") + 1, body
             return
         several = self._job.get("BatchStrategy", "MultiRecord") == "MultiRecord"
-        batch, size, first = [], 0, 1
-        number = 0
+        batch: list[bytes] = []
+        size, first, number = 0, 1, 0
         for number, line in enumerate(body.splitlines(keepends=True), start=1):
             if batch and (not several or size + len(line) > limit):
                 yield first, number - 1, b"".join(batch)

@@ -189,7 +189,7 @@ class TuningRun:
         if patience is None or not self._scores:
             return False
         scores = [self._sign * score for score in self._scores.values()]
-        return len(scores) - 1 - scores.index(max(scores)) >= patience
+        return len(scores) - 1 - scores.index(max(scores)) >= int(patience)
 
     def _count(self) -> None:
         finished = sum(self._done.values())
