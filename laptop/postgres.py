@@ -85,8 +85,12 @@ def _groups() -> list[int] | None:
 def initialise(settings: LaptopSettings) -> None:
     """Create the database cluster, once; one that was interrupted is made anew."""
     data = data_folder(settings)
-    if (data / "PG_VERSION").exists():
+    # A folder elsewhere outlives the deletion of the platform's state; its mark does not.
+    mark = settings.home / "run" / "postgres-folder"
+    if (data / "PG_VERSION").exists() and (data.is_relative_to(settings.home) or mark.exists()):
         return
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    mark.write_text(str(data), encoding="utf-8")
     shutil.rmtree(data, ignore_errors=True)
     data.parent.mkdir(parents=True, exist_ok=True)
     partial = data.with_name(data.name + ".partial")

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from passerelle.errors import SettingsError
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 REGION = "us-east-1"
 ACCOUNT_ID = "000000000000"
@@ -57,17 +59,20 @@ class LaptopSettings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> LaptopSettings:
-        """Read PASSERELLE_HOME, _PORT, _MLFLOW_PORT, _SPOT_INTERRUPTION_RATE, _SEED, _IMAGES, _STOP_GRACE, _LAUNCH."""
+        """Read PASSERELLE_HOME, _PORT, _MLFLOW_PORT, _SPOT_INTERRUPTION_RATE, _SEED, _IMAGES, _STOP_GRACE, _LAUNCH.
+
+        Raises SettingsError, which names the variable, for a value that is no number or out of range.
+        """
         images = json.loads(environ.get("PASSERELLE_IMAGES", "null")) or DEFAULT_IMAGES
         return cls(
             home=Path(environ.get("PASSERELLE_HOME", REPOSITORY / ".passerelle")).resolve(),
-            port=int(environ.get("PASSERELLE_PORT", "4566")),
-            mlflow_port=int(environ.get("PASSERELLE_MLFLOW_PORT", "5000")),
-            spot_interruption_rate=float(environ.get("PASSERELLE_SPOT_INTERRUPTION_RATE", "0")),
-            seed=int(environ.get("PASSERELLE_SEED", "0")),
+            port=int(_number(environ, "PASSERELLE_PORT", 4566, least=1, most=65_535, whole=True)),
+            mlflow_port=int(_number(environ, "PASSERELLE_MLFLOW_PORT", 5000, least=1, most=65_535, whole=True)),
+            spot_interruption_rate=_number(environ, "PASSERELLE_SPOT_INTERRUPTION_RATE", 0.0, most=1.0),
+            seed=int(_number(environ, "PASSERELLE_SEED", 0, whole=True)),
             images={name: tuple(command) for name, command in images.items()},
-            stop_grace_seconds=float(environ.get("PASSERELLE_STOP_GRACE", "120")),
-            launch_seconds=float(environ.get("PASSERELLE_LAUNCH", "0")),
+            stop_grace_seconds=_number(environ, "PASSERELLE_STOP_GRACE", 120.0),
+            launch_seconds=_number(environ, "PASSERELLE_LAUNCH", 0.0),
         )
 
     def as_environment(self) -> dict[str, str]:
@@ -82,3 +87,23 @@ class LaptopSettings:
             "PASSERELLE_STOP_GRACE": str(self.stop_grace_seconds),
             "PASSERELLE_LAUNCH": str(self.launch_seconds),
         }
+
+
+def _number(
+    environ: Mapping[str, str],
+    name: str,
+    default: float,
+    *,
+    least: float = 0.0,
+    most: float = float("inf"),
+    whole: bool = False,
+) -> float:
+    text = environ.get(name, str(default))
+    try:
+        value = float(int(text)) if whole else float(text)
+    except ValueError:
+        value = float("nan")
+    if not least <= value <= most:
+        kind = "a whole number" if whole else "a number"
+        raise SettingsError(f"{name} is {text!r}, but must be {kind} from {least:g} to {most:g}.")
+    return value

@@ -43,7 +43,7 @@ class Zone(Construct):
                     id="old-versions-and-broken-uploads",
                     noncurrent_version_expiration=Duration.days(noncurrent_days),
                     abort_incomplete_multipart_upload_after=Duration.days(7),
-                    **({"expiration": Duration.days(expire_days)} if expire_days else {}),
+                    expiration=Duration.days(expire_days) if expire_days else None,
                 )
             ],
         )

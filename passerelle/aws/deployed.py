@@ -238,7 +238,7 @@ class DeployedPlatform:
 
 def _prediction_error(error: ClientError, endpoint: str) -> Exception:
     code, response = error.response["Error"]["Code"], error.response
-    if code == "ModelError" and 400 <= int(response.get("OriginalStatusCode", 500)) < 500:
+    if code == "ModelError" and 400 <= int(str(response.get("OriginalStatusCode", 500))) < 500:
         return InputError(f"The model refused the request: {response.get('OriginalMessage', error)}")
     if "Could not find" in str(error) or "not found" in str(error):
         return NotFoundError(f"No endpoint {endpoint}: no model is served yet. Drop data first: `passerelle drop`.")

@@ -34,10 +34,10 @@ def profile_labels(labels: npt.NDArray[Any], task: str) -> dict[str, Any]:
 def _profile(values: pd.Series[Any], column: SignatureColumn) -> dict[str, Any]:
     missing = int(values.isna().sum())
     if column.type in ("category", "text"):
-        counts = values.value_counts()
-        top = {str(level): int(count) for level, count in counts.head(TOP_LEVELS).items()}
-        return {"type": column.type, "missing": missing, "distinct": len(counts), "levels": top}
-    numbers = values.dropna().to_numpy()
+        found = values.value_counts()
+        top = {str(level): int(count) for level, count in found.head(TOP_LEVELS).items()}
+        return {"type": column.type, "missing": missing, "distinct": len(found), "levels": top}
+    numbers: npt.NDArray[Any] = values.dropna().to_numpy()
     if column.type == "datetime":
         numbers = numbers.astype("datetime64[s]").astype(np.int64)
     if not len(numbers):

@@ -7,9 +7,8 @@ import logging
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from botocore.exceptions import ClientError
-
 from passerelle.aws.clients import client, translated
+from passerelle.aws.executions import start_once
 from passerelle.aws.objects import Objects
 from passerelle.aws.runs_table import RunsTable, utc_now
 from passerelle.contracts import naming, zones
@@ -87,15 +86,7 @@ def ensure_batch(project: str, identity: str, table: RunsTable, settings: ClaimD
     if not table.create(project, "OPEN", run_id=run_id, opened_at=utc_now()):
         run_id = (table.item(project, "OPEN") or {"run_id": run_id})["run_id"]
     request = {"project": project, "run_id": run_id, "attempt": 1}
-    try:
-        client("stepfunctions").start_execution(
-            stateMachineArn=settings.pipeline_arn,
-            name=naming.execution_name(project, run_id, 1),
-            input=json.dumps(request),
-        )
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
-            raise
+    start_once(settings.pipeline_arn, naming.execution_name(project, run_id, 1), request)
     return run_id
 
 

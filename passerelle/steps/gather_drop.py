@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from passerelle.aws.clients import client, translated
+from passerelle.aws.executions import is_running
 from passerelle.aws.objects import Objects
 from passerelle.aws.runs_table import RunsTable, utc_now
 from passerelle.contracts import zones
@@ -82,15 +83,7 @@ def _is_at_work(table: RunsTable, project: str, holder: dict[str, Any]) -> bool:
     if record and record.status in FINAL_STATUSES:
         return False
     arn = holder.get("execution_arn")
-    if not arn:
-        return True
-    try:
-        with translated("the run that holds the lock"):
-            return bool(client("stepfunctions").describe_execution(executionArn=arn)["status"] == "RUNNING")
-    except NotFoundError:
-        return False
-    except client("stepfunctions").exceptions.ExecutionDoesNotExist:
-        return False
+    return is_running(arn) if arn else True
 
 
 def _take_files(table: RunsTable, project: str, run_id: str) -> list[dict[str, Any]]:
@@ -104,9 +97,7 @@ def _take_files(table: RunsTable, project: str, run_id: str) -> list[dict[str, A
     for claim in claims:
         attributes = {name: value for name, value in claim.items() if name not in ("pk", "sk")}
         attributes |= {"run_id": run_id, "superseded": claim in superseded}
-        table.replace(project, claim["sk"], holder=run_id, **attributes) or table.put(
-            project, claim["sk"], **attributes
-        )
+        table.put(project, claim["sk"], **attributes)
     return [dict(claim) for claim in chosen]
 
 

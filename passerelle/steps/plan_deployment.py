@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from passerelle.aws.clients import client, translated
+from passerelle.aws.endpoints import current_config
 from passerelle.contracts import naming, zones
 from passerelle.domain.requests.hosting import HostingPlace, deployment
 from passerelle.settings import PlanDeploymentSettings
@@ -32,7 +30,7 @@ def plan_deployment(request: dict[str, Any], settings: PlanDeploymentSettings) -
         model_data_url=zones.s3_uri(settings.zones["models"], f"{output}/model.tar.gz"),
         model_version=str(request["model_version"]),
     )
-    current = _current_config(planned.endpoint_name)
+    current = current_config(planned.endpoint_name)
     served = current == planned.endpoint["EndpointConfigName"]
     tags = {"Tags": planned.model["Tags"]}
     return {
@@ -47,18 +45,3 @@ def plan_deployment(request: dict[str, Any], settings: PlanDeploymentSettings) -
         "endpoint_config": planned.endpoint_config,
         "endpoint": planned.endpoint if current else planned.endpoint | tags,
     }
-
-
-def _current_config(endpoint: str) -> str | None:
-    """Return the configuration that an endpoint uses; a Failed one can only be deleted, so it is made anew."""
-    with translated(f"endpoint {endpoint}"):
-        try:
-            found = client("sagemaker").describe_endpoint(EndpointName=endpoint)
-        except ClientError as error:
-            if "Could not find" in str(error):
-                return None
-            raise
-        if found["EndpointStatus"] == "Failed":
-            client("sagemaker").delete_endpoint(EndpointName=endpoint)
-            return None
-        return str(found["EndpointConfigName"])

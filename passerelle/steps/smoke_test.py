@@ -7,9 +7,8 @@ import json
 import tarfile
 from typing import Any, Final
 
-from botocore.exceptions import ClientError
-
-from passerelle.aws.clients import client, translated
+from passerelle.aws.clients import client
+from passerelle.aws.endpoints import ask
 from passerelle.aws.objects import Objects
 from passerelle.contracts.bundle import EXAMPLE_FILE
 from passerelle.contracts.zones import split_s3_uri
@@ -27,14 +26,7 @@ def smoke_test(request: dict[str, Any], settings: SmokeTestSettings) -> dict[str
     example = _read_example(request["model_data_url"])
     body = json.dumps({"dataframe_split": example["dataframe_split"]}).encode()
     name = request["endpoint_name"]
-    try:
-        with translated(f"endpoint {name}"):
-            answer = client("sagemaker-runtime").invoke_endpoint(
-                EndpointName=name, Body=body, ContentType="application/json", Accept="application/json"
-            )
-            given = json.loads(answer["Body"].read())
-    except ClientError as error:
-        raise JobFailedError(f"Endpoint {name} does not answer the model's own example: {error}") from error
+    given = json.loads(ask(name, body))
     for key in ("probabilities", "predictions"):
         if key in example and not _close(given.get(key), example[key]):
             raise JobFailedError(f"Endpoint {name} gives {key} {given.get(key)} where training gave {example[key]}.")

@@ -176,7 +176,7 @@ def _compare_with_champion(inputs: Inputs, predicted: Predicted) -> tuple[dict[s
     if champion is None:
         return {}, None
     try:
-        columns = {column.name: inputs.test.frame[column.name] for column in champion.signature.inputs}
+        columns: dict[str, Any] = {column.name: inputs.test.frame[column.name] for column in champion.signature.inputs}
     except KeyError as missing:
         print(f"The champion needs column {missing}, which today's data lacks: it is not compared with.", flush=True)
         return {}, None

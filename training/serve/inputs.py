@@ -38,7 +38,7 @@ def _check_column(table: Table, column: SignatureColumn) -> list[Any]:
             return [None] * table.rows
         raise RequestError(400, "missing_column", f"column {column.name!r} is missing", field=column.name)
     read = _READERS[column.type]
-    values = []
+    values: list[Any] = []
     for row, value in enumerate(table.columns[column.name]):
         if value is None or (table.lenient and value.strip() in ("", "NA", "NaN", "nan", "null", "NULL")):
             if not column.nullable:

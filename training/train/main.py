@@ -80,12 +80,11 @@ def _train_all(context: Context, checkpoints: Checkpoints, output: Path) -> tupl
     order = CANDIDATES[context.project.task.type]
     primary = context.project.task.metric
     for name in sorted(context.project.candidates, key=order.index):
-        finished = checkpoints.load(name)
-        if finished:
+        earlier = checkpoints.load(name)
+        if earlier:
             resumed.append(name)
             print(f"{name}: finished before the interruption, taken from its checkpoint", flush=True)
-        else:
-            finished = _train_one(name, order.index(name), context, checkpoints)
+        finished = earlier or _train_one(name, order.index(name), context, checkpoints)
         if isinstance(finished, CandidateResult):
             results.append(finished)
             continue

@@ -27,7 +27,7 @@ class Price:
 def _table() -> dict[tuple[str, str, str], Price]:
     found: dict[tuple[str, str, str], Price] = {}
     for name, derived in _TABLES:
-        with files("passerelle.domain.cost").joinpath(name).open(encoding="utf-8", newline="") as file:
+        with files("passerelle.domain.cost").joinpath(name).open(encoding="utf-8") as file:
             for row in csv.DictReader(file):
                 if row["usd"]:
                     price = Price(float(row["usd"]), row["unit"], row["source"], row["as_of"], derived)

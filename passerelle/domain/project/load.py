@@ -60,7 +60,7 @@ def _compose(text: str, source: str) -> yaml.Node:
 
 
 def _kind(node: yaml.Node) -> str:
-    return {"scalar": "single value", "sequence": "list"}.get(node.id, str(node.id))
+    return "list" if isinstance(node, yaml.SequenceNode) else "single value"
 
 
 def _duplicate_keys(node: yaml.Node, path: Path) -> Iterator[tuple[Path, str]]:

@@ -1,0 +1,29 @@
+"""Step Functions executions."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from passerelle.aws.clients import client
+
+
+def start_once(state_machine_arn: str, name: str, request: dict[str, Any]) -> None:
+    """Start an execution; one of that name that exists is the one that is wanted."""
+    try:
+        client("stepfunctions").start_execution(stateMachineArn=state_machine_arn, name=name, input=json.dumps(request))
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
+            raise
+
+
+def is_running(arn: str) -> bool:
+    """Return whether an execution runs; one that does not exist does not."""
+    try:
+        return bool(client("stepfunctions").describe_execution(executionArn=arn)["status"] == "RUNNING")
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ExecutionDoesNotExist":
+            return False
+        raise
