@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
@@ -198,3 +199,22 @@ def test_what_a_job_prints_is_in_cloudwatch_and_its_states_are_on_the_event_bus(
         )["events"]
     )
     assert lines[0]["message"].startswith("training with")
+
+
+def test_a_spot_job_that_is_interrupted_over_http_runs_again_and_completes(aws: LaptopPlatform) -> None:
+    name = unique("job")
+    request = _training(name, seconds="3") | {
+        "EnableManagedSpotTraining": True,
+        "StoppingCondition": {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 120},
+        "CheckpointConfig": {"S3Uri": f"s3://jobs/checkpoints/{name}"},
+    }
+    aws.client("sagemaker").create_training_job(**request)
+    wait_for(lambda: _status(aws, name) == "Training")
+    url = f"{aws.settings.endpoint_url}/_passerelle/interrupt/{name}"
+    with urllib.request.urlopen(urllib.request.Request(url, method="POST")) as answer:
+        assert json.load(answer) == {"interrupted": name}
+    wait_for(lambda: _status(aws, name) == "Completed")
+    job = aws.client("sagemaker").describe_training_job(TrainingJobName=name)
+    statuses = [item["Status"] for item in job["SecondaryStatusTransitions"]]
+    assert "Interrupted" in statuses
+    assert statuses.count("Training") == 2
