@@ -218,3 +218,23 @@ def test_a_spot_job_that_is_interrupted_over_http_runs_again_and_completes(aws: 
     statuses = [item["Status"] for item in job["SecondaryStatusTransitions"]]
     assert "Interrupted" in statuses
     assert statuses.count("Training") == 2
+
+
+def test_stopping_an_execution_stops_the_jobs_of_all_branches(aws: LaptopPlatform) -> None:
+    names = [unique("job"), unique("job")]
+    branches = [
+        {
+            "StartAt": "Task",
+            "States": {"Task": _task("sagemaker:createTrainingJob.sync", _training(name, seconds="60"))},
+        }
+        for name in names
+    ]
+    retry = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 1, "MaxAttempts": 3}]
+    state = {"Type": "Parallel", "Branches": branches, "Retry": retry, "End": True}
+    execution = aws.start(aws.create_machine({"Both": state}))
+    for name in names:
+        wait_for(lambda name=name: _status(aws, name) == "Training")
+    aws.client("stepfunctions").stop_execution(executionArn=execution)
+    for name in names:
+        wait_for(lambda name=name: _status(aws, name) == "Stopped")
+    assert aws.client("stepfunctions").describe_execution(executionArn=execution)["status"] == "ABORTED"
