@@ -113,6 +113,14 @@ def down(settings: LaptopSettings) -> None:
         processes.kill_orphans()
 
 
+def delete_state(settings: LaptopSettings) -> None:
+    """Stop the platform and remove all its data, also what lies outside of its home."""
+    down(settings)
+    if settings.home.exists():
+        shutil.rmtree(settings.home)
+    postgres.delete(settings)
+
+
 def status(settings: LaptopSettings) -> PlatformStatus:
     """Describe the platform; works whether it runs or not."""
     processes = Processes(settings)

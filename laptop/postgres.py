@@ -41,6 +41,11 @@ def data_folder(settings: LaptopSettings) -> Path:
     return settings.home / "postgres"
 
 
+def delete(settings: LaptopSettings) -> None:
+    """Remove what lies outside of the platform's home."""
+    shutil.rmtree(_elsewhere(settings), ignore_errors=True)
+
+
 def binary_folder(settings: LaptopSettings) -> Path:
     """Return PostgreSQL's programs, copied to where `nobody` reaches them if need be."""
     import importlib.util

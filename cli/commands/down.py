@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-
 import click
 
 from cli.session import Session
@@ -18,6 +16,7 @@ def down(session: Session, delete_state: bool, yes: bool) -> None:
 
     A run at work is interrupted and continues after the next `up`.
     """
+    from laptop.platform import delete_state as laptop_delete_state
     from laptop.platform import down as laptop_down
 
     session.need_laptop("down")
@@ -25,8 +24,8 @@ def down(session: Session, delete_state: bool, yes: bool) -> None:
     if delete_state and not yes:
         click.confirm(f"Delete everything in {home}?", abort=True, err=True)
     laptop_down(session.laptop_settings)
-    if delete_state and home.exists():
-        shutil.rmtree(home)
+    if delete_state:
+        laptop_delete_state(session.laptop_settings)
     if session.as_json:
         session.print_json({"running": False, "state_deleted": delete_state, "home": str(home)})
     else:

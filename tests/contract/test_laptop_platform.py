@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
-from laptop.platform import AWS, DATABASE, MLFLOW, down, status, up
+from laptop.platform import AWS, DATABASE, MLFLOW, delete_state, down, status, up
 from laptop.processes import MARKER, Processes
 from laptop.settings import LaptopSettings
 from passerelle.errors import SettingsError, TransientError
@@ -326,3 +326,12 @@ def test_another_platform_with_its_own_home_and_port_is_not_disturbed(
     down(aws.settings)
     assert Path(f"/proc/{_pid(embedded_aws.settings, AWS)}").exists()
     embedded_aws.client("s3").list_buckets()
+
+
+def test_deleting_the_state_stops_the_platform_and_removes_its_home(aws: LaptopPlatform) -> None:
+    aws.client("s3").create_bucket(Bucket="gone-with-the-state")
+    delete_state(aws.settings)
+    assert not aws.settings.home.exists()
+    assert _marked(aws.settings) == []
+    up(aws.settings, tracking_server=False)
+    assert aws.client("s3").list_buckets()["Buckets"] == []

@@ -56,7 +56,8 @@ def test_the_cluster_lies_elsewhere_when_the_home_is_closed_and_goes_with_the_pl
         postgres.initialise(settings)
         assert not (data / "of-the-first-platform").exists(), "state was deleted: the database must not come back"
     finally:
-        shutil.rmtree(data.parent, ignore_errors=True)
+        postgres.delete(settings)
+    assert not data.parent.exists()
 
 
 @needs_root
