@@ -10,11 +10,17 @@ import logging
 import os
 import signal
 import threading
-from typing import Final
+import time
+import urllib.request
+from typing import TYPE_CHECKING, Final
 
 from laptop.settings import LaptopSettings
 
+if TYPE_CHECKING:
+    from laptop.sagemaker.api import SageMaker
+
 LOG: Final = logging.getLogger("laptop")
+ENDPOINTS_SECONDS: Final = 30.0
 
 
 def main() -> None:
@@ -91,6 +97,7 @@ async def _serve(settings: LaptopSettings) -> None:
         sagemaker.start()
         for arn in executions.redrive_interrupted():
             LOG.warning("execution goes on after the restart: %s", arn)
+        _await_endpoints(sagemaker)
         admin.ready = True
 
     async def end() -> None:
@@ -104,11 +111,22 @@ async def _serve(settings: LaptopSettings) -> None:
     await hypercorn.asyncio.serve(admin.wrap(app.app), config, shutdown_trigger=end)
 
 
+def _await_endpoints(sagemaker: SageMaker) -> None:
+    """Who starts the platform again wants to ask its endpoints at once; one that does not come back is left alone."""
+    deadline = time.monotonic() + ENDPOINTS_SECONDS
+    while time.monotonic() < deadline:
+        wanted = {
+            item["EndpointName"]
+            for item in sagemaker.call("ListEndpoints", {"MaxResults": 100})["Endpoints"]
+            if item["EndpointStatus"] in ("InService", "Creating", "Updating")
+        }
+        if wanted <= set(sagemaker.hosting.runtime.fleets):
+            return
+        time.sleep(0.1)
+
+
 def _when_ready(settings: LaptopSettings, begin: object, stop: asyncio.Event) -> None:
     """Call `begin` when the server answers."""
-    import time
-    import urllib.request
-
     assert callable(begin)
     while not stop.is_set():
         try:

@@ -8,11 +8,13 @@ import sys
 import tarfile
 import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from laptop.platform import down, up
 from tests.laptop_platform import ROLE, LaptopPlatform, running_platform, unique, wait_for
 
 SERVER = """
@@ -205,3 +207,28 @@ def test_a_wrong_property_of_a_recorded_resource_fails_the_stack_with_its_path(
 def test_a_type_that_nobody_knows_is_refused_before_anything_is_made(aws: LaptopPlatform) -> None:
     with pytest.raises(ClientError, match="AWS::SageMaker::Imaginary"):
         _create(aws, _template({"Thing": {"Type": "AWS::SageMaker::Imaginary", "Properties": {}}}))
+
+
+def test_an_endpoint_answers_again_as_soon_as_the_platform_is_up_again(aws: LaptopPlatform) -> None:
+    endpoint = _names(aws, _create(aws, _template(_serving("still here"))))["Endpoint"]
+    down(aws.settings)
+    up(aws.settings, tracking_server=False)
+    answer = aws.client("sagemaker-runtime").invoke_endpoint(EndpointName=endpoint, Body=b"x")
+    assert answer["Body"].read() == b"still here"
+
+
+def test_what_an_endpoint_answers_is_counted_in_sagemakers_metrics(aws: LaptopPlatform) -> None:
+    endpoint = _names(aws, _create(aws, _template(_serving("counted"))))["Endpoint"]
+    for _ in range(3):
+        aws.client("sagemaker-runtime").invoke_endpoint(EndpointName=endpoint, Body=b"x")
+    moment = datetime.now(UTC)
+    dimensions = [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": "main"}]
+
+    def counted() -> bool:
+        points = aws.client("cloudwatch").get_metric_statistics(
+            Namespace="AWS/SageMaker", MetricName="Invocations", Dimensions=dimensions, Period=7200,
+            StartTime=moment - timedelta(hours=1), EndTime=moment + timedelta(hours=1), Statistics=["Sum"],
+        )["Datapoints"]  # fmt: skip
+        return bool(sum(point["Sum"] for point in points) == 3)
+
+    wait_for(counted)
