@@ -206,6 +206,8 @@ class ExperimentLog:
 
     def _model(self, experiment: str, run: str, item: CandidateResult, folder: Path) -> str:
         """Log a candidate's MLflow model folder (signature and input example are in it) as a logged model."""
+        from mlflow.entities import LoggedModelOutput
+
         query = f"source_run_id = '{run}'"
         found = self._client.search_logged_models([experiment], filter_string=query, max_results=1)
         if found:
@@ -218,6 +220,9 @@ class ExperimentLog:
         if str(model.status) != "READY":
             self._client.log_model_artifacts(model.model_id, str(folder))
             self._client.finalize_logged_model(model.model_id, "READY")
+        outputs = self._client.get_run(run).outputs
+        if not (outputs and outputs.model_outputs):
+            self._client.log_outputs(run, [LoggedModelOutput(model.model_id, 0)])
         return str(model.model_id)
 
     def _parent(self, parent: str, story: RunStory) -> None:

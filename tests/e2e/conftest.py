@@ -1,0 +1,37 @@
+"""One deployed platform for all end-to-end tests; every project and fault has a project of its own."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.faults import FAULTS
+from tests.e2e.platform import DeployedLaptop, free_port
+from tests.e2e.projects import project_document, write_project
+
+#: Projects of single tests, so that none waits for another's run.
+OWN = ("twice", "together", "killed", "mlflowdown", "restarted", "spot", "champion", "names")
+
+
+@pytest.fixture(scope="session")
+def laptop() -> Iterator[DeployedLaptop]:
+    folder = Path(tempfile.mkdtemp(prefix="passerelle-e2e-"))
+    projects = folder / "projects"
+    for task in ("binary", "multiclass", "regression"):
+        write_project(projects, project_document(f"task-{task}", task))
+    for name in OWN:
+        write_project(projects, project_document(name, "binary"))
+    for fault in FAULTS:
+        write_project(projects, project_document(fault.project, "binary", **fault.changes))
+    platform = DeployedLaptop(folder / "home", free_port(), free_port(), projects)
+    try:
+        platform.passerelle("up")
+        platform.passerelle("deploy", "--projects-dir", str(projects))
+        yield platform
+    finally:
+        platform.passerelle("down", check=False)
+        shutil.rmtree(folder, ignore_errors=True)

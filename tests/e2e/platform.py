@@ -1,0 +1,142 @@
+"""The whole platform as its users have it: started and deployed by the command line, driven through AWS's APIs."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import boto3
+from botocore.config import Config
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+FINAL: Final = ("succeeded", "refused", "rejected", "duplicate", "failed")
+#: A wait that ends a test when the platform hangs; no test asserts how long anything takes.
+PATIENCE_SECONDS: Final = 420
+
+
+@dataclass(frozen=True)
+class DeployedLaptop:
+    """A platform of its own: home, ports, projects."""
+
+    home: Path
+    port: int
+    mlflow_port: int
+    projects: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "PASSERELLE_", "COV_"))}
+        return kept | {
+            "PASSERELLE_HOME": str(self.home),
+            "PASSERELLE_PORT": str(self.port),
+            "PASSERELLE_MLFLOW_PORT": str(self.mlflow_port),
+        }
+
+    def passerelle(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run the command line as a user does."""
+        command = [sys.executable, "-m", "cli.main", *arguments]
+        done = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=600)
+        if check and done.returncode:
+            raise AssertionError(
+                f"passerelle {' '.join(arguments)} gave {done.returncode}:\n{done.stdout}{done.stderr}"
+            )
+        return done
+
+    def client(self, service: str) -> Any:
+        return boto3.client(
+            service,
+            endpoint_url=f"http://127.0.0.1:{self.port}",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+            region_name="us-east-1",
+            config=Config(retries={"mode": "standard", "max_attempts": 5}, read_timeout=70),
+        )
+
+    def resource(self, name: str) -> str:
+        parameter = f"/passerelle/laptop/resources/{name}"
+        return str(self.client("ssm").get_parameter(Name=parameter)["Parameter"]["Value"])
+
+    @cached_property
+    def raw_bucket(self) -> str:
+        return self.resource("raw-bucket")
+
+    @cached_property
+    def table(self) -> str:
+        return self.resource("runs-table")
+
+    def drop(self, key: str, body: bytes) -> str:
+        """Put an object into the raw zone; returns its version."""
+        return str(self.client("s3").put_object(Bucket=self.raw_bucket, Key=key, Body=body)["VersionId"])
+
+    def runs(self, project: str) -> list[dict[str, Any]]:
+        """Return a project's runs as their records say, oldest first."""
+        answer = self.client("dynamodb").query(
+            TableName=self.table,
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :run)",
+            ExpressionAttributeValues={":pk": {"S": f"PROJECT#{project}"}, ":run": {"S": "RUN#"}},
+            ConsistentRead=True,
+        )
+        return [json.loads(item["record"]["S"]) for item in answer["Items"]]
+
+    def run_of(self, project: str, key: str, version: str) -> dict[str, Any]:
+        """Wait until the run that took an object has ended; returns its record."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        found: list[dict[str, Any]] = []
+        while time.monotonic() < deadline:
+            found = [
+                run
+                for run in self.runs(project)
+                if any(file["key"] == key and file["version_id"] == version for file in run["files"])
+            ]
+            if found and found[0]["status"] in FINAL:
+                return found[0]
+            time.sleep(0.5)
+        raise AssertionError(f"no ended run for {key}: {[(run['run_id'], run['status']) for run in found]}")
+
+    def await_stage(self, project: str, stage: str) -> dict[str, Any]:
+        """Wait until a stage of the project's newest run is running; returns the stage."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            for part in self.runs(project)[-1]["stages"] if self.runs(project) else ():
+                if part["stage"] == stage and part["status"] == "running":
+                    return dict(part)
+            time.sleep(0.1)
+        raise AssertionError(f"{project} never reached {stage}")
+
+    def await_training(self, job: str) -> None:
+        """Wait until a training job's container runs."""
+        sagemaker, deadline = self.client("sagemaker"), time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                if sagemaker.describe_training_job(TrainingJobName=job)["SecondaryStatus"] == "Training":
+                    return
+            except sagemaker.exceptions.ClientError:
+                pass
+            time.sleep(0.1)
+        raise AssertionError(f"{job} never reached Training")
+
+    def read_json(self, uri: str) -> Any:
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        return json.loads(self.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())
+
+    def predict(self, project: str, records: list[dict[str, Any]]) -> dict[str, Any]:
+        answer = self.client("sagemaker-runtime").invoke_endpoint(
+            EndpointName=f"passerelle-laptop-{project}",
+            ContentType="application/json",
+            Body=json.dumps({"dataframe_records": records}).encode(),
+        )
+        return dict(json.loads(answer["Body"].read()))
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,77 @@
+"""What is dropped twice, together, under strange names, or after an earlier run."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.e2e.platform import DeployedLaptop
+from tests.e2e.projects import START, as_csv, make_rows
+
+pytestmark = pytest.mark.xdist_group("e2e")
+
+
+def test_the_same_bytes_under_a_new_name_are_told_the_run_that_processed_them(laptop: DeployedLaptop) -> None:
+    body = as_csv(make_rows(400))
+    first = laptop.run_of("twice", "twice/a.csv", laptop.drop("twice/a.csv", body))
+    assert first["status"] == "succeeded", first["error"]
+    second = laptop.run_of("twice", "twice/b.csv", laptop.drop("twice/b.csv", body))
+    assert second["status"] == "duplicate"
+    assert second["duplicate_of"] == first["run_id"]
+    assert second["model_version"] is None
+
+
+def test_the_same_event_twice_makes_one_run(laptop: DeployedLaptop) -> None:
+    events, body = laptop.client("lambda"), as_csv(make_rows(400, seed=3))
+    version = laptop.drop("names/l'été à Orly.csv", body)
+    detail = {"bucket": {"name": laptop.raw_bucket}, "object": {"key": "names/l'été à Orly.csv", "version-id": version}}
+    function = next(
+        item["FunctionName"]
+        for page in events.get_paginator("list_functions").paginate()
+        for item in page["Functions"]
+        if "ClaimDrop" in item["FunctionName"]
+    )
+    for _ in range(3):
+        answer = events.invoke(FunctionName=function, Payload=json.dumps({"detail": detail}).encode())
+        assert "FunctionError" not in answer, answer["Payload"].read()
+    run = laptop.run_of("names", "names/l'été à Orly.csv", version)
+    assert run["status"] == "succeeded", run["error"]
+    assert len(laptop.runs("names")) == 1
+
+
+def test_files_dropped_together_make_one_run(laptop: DeployedLaptop) -> None:
+    rows = make_rows(800)
+    first = laptop.drop("together/part-1.csv", as_csv(rows[:400]))
+    second = laptop.drop("together/part-2.csv", as_csv(rows[400:]))
+    runs = [
+        laptop.run_of("together", "together/part-1.csv", first),
+        laptop.run_of("together", "together/part-2.csv", second),
+    ]
+    assert runs[0]["run_id"] == runs[1]["run_id"]
+    assert runs[0]["status"] == "succeeded", runs[0]["error"]
+    assert sum(file["rows_accepted"] for file in runs[0]["files"]) == 800
+
+
+def test_a_later_drop_trains_on_everything_and_is_compared_with_the_champion(laptop: DeployedLaptop) -> None:
+    first = laptop.run_of("champion", "champion/1.csv", laptop.drop("champion/1.csv", as_csv(make_rows(500))))
+    assert first["status"] == "succeeded", first["error"]
+    later = make_rows(300, seed=9, start=START.replace(year=2025))
+    second = laptop.run_of("champion", "champion/2.csv", laptop.drop("champion/2.csv", as_csv(later)))
+    assert second["status"] == "succeeded", second["error"]
+    assert second["dataset_id"] != first["dataset_id"]
+    assert "not_worse_than_champion" in {check["name"] for check in second["gate"]["checks"]}
+    assert int(second["model_version"]) == int(first["model_version"]) + 1
+    described = laptop.client("sagemaker").describe_endpoint(EndpointName="passerelle-laptop-champion")
+    assert second["run_id"] in described["EndpointConfigName"]
+
+
+def test_a_file_outside_every_project_is_reported_and_left_alone(laptop: DeployedLaptop) -> None:
+    version = laptop.drop("nobody/data.csv", b"a\n1\n")
+    s3, bucket = laptop.client("s3"), laptop.resource("reports-bucket")
+    waiter = s3.get_waiter("object_exists")
+    waiter.wait(Bucket=bucket, Key="stray/nobody/data.csv.json", WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    report = laptop.read_json(f"s3://{bucket}/stray/nobody/data.csv.json")
+    assert "champion" in report["message"]
+    assert report["version_id"] == version
+    assert s3.get_object(Bucket=laptop.raw_bucket, Key="nobody/data.csv")["Body"].read() == b"a\n1\n"
