@@ -34,13 +34,20 @@ def newest_per_key(claims: Iterable[Mapping[str, Any]]) -> tuple[list[Mapping[st
         if other is None:
             newest[claim["key"]] = claim
             continue
-        older, younger = sorted((other, claim), key=_order)
+        older, younger = (claim, other) if _is_newer(other, claim) else (other, claim)
         newest[claim["key"]] = younger
         superseded.append(older)
     return [newest[key] for key in sorted(newest)], superseded
 
 
-def _order(claim: Mapping[str, Any]) -> tuple[str, str, str]:
-    sequencer = str(claim.get("sequencer", ""))
+def _is_newer(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return _order(one, other) > _order(other, one)
+
+
+def _order(claim: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[str, str, str]:
+    # The reconciler finds objects whose event was lost: they have no sequencer, so the time decides.
+    comparable = claim.get("sequencer") and other.get("sequencer")
+    sequencer = str(claim["sequencer"]) if comparable else ""
+    time = str(claim.get("time", "")).replace("Z", "+00:00")
     # Sequencers are hexadecimal texts of different lengths: pad before comparing (S3 user guide).
-    return sequencer.rjust(64, "0"), str(claim.get("time", "")), str(claim.get("claimed_at", ""))
+    return sequencer.rjust(64, "0"), time, str(claim.get("claimed_at", ""))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from passerelle.steps.run_stages import begin_stage, end_stage
 
 Answer = dict[str, Any]
 _GONE: Final = "gone"
+LOG: Final = logging.getLogger(__name__)
 
 
 def gather_drop(request: dict[str, Any], settings: GatherDropSettings, *, execution_arn: str = "") -> Answer:
@@ -92,12 +94,22 @@ def _take_files(table: RunsTable, project: str, run_id: str) -> list[dict[str, A
     The batch is closed first: what is claimed after that opens the next one.
     """
     table.delete(project, "OPEN", run_id=run_id)
-    claims = [claim for claim in table.items(project, "DROP#") if claim.get("run_id", run_id) == run_id]
-    chosen, superseded = newest_per_key(claims)
+    everything = table.items(project, "DROP#")
+    newest = {claim["sk"] for claim in newest_per_key(everything)[0]}
+    claims = [claim for claim in everything if claim.get("run_id", run_id) == run_id]
+    # Events come in any order: a version that an earlier run's is newer than must not replace it. What this run has
+    # taken already stays taken, so that a retry keeps its files.
+    chosen = [
+        claim
+        for claim in newest_per_key(claims)[0]
+        if claim["sk"] in newest or ("run_id" in claim and not claim.get("superseded"))
+    ]
     for claim in claims:
+        superseded = claim not in chosen
+        if superseded:
+            LOG.warning("%s: version %s is ignored, a newer one came", claim["key"], claim.get("version_id"))
         attributes = {name: value for name, value in claim.items() if name not in ("pk", "sk")}
-        attributes |= {"run_id": run_id, "superseded": claim in superseded}
-        table.put(project, claim["sk"], **attributes)
+        table.put(project, claim["sk"], **attributes | {"run_id": run_id, "superseded": superseded})
     return [dict(claim) for claim in chosen]
 
 

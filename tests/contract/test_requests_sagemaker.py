@@ -1,0 +1,74 @@
+"""What the builders make is what SageMaker's own model accepts."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from laptop.sagemaker.validation import validate
+from passerelle.contracts.container import PrepareResult, SplitPart
+from passerelle.domain.project import Project, load_project
+from passerelle.domain.requests.hosting import HostingPlace, deployment
+from passerelle.domain.requests.jobs import JobPlace, RunRef, evaluate_job, prepare_job, training_job
+
+TEXT = (Path(__file__).parents[2] / "projects/flights/project.yaml").read_text()
+ZONES = {zone: f"b-{zone}" for zone in ("raw", "quarantine", "curated", "models", "predictions", "reports")}
+IMAGE, ROLE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/passerelle-training:1", "arn:aws:iam::123456789012:role/j"
+KEY = "arn:aws:kms:us-east-1:123456789012:key/1"
+RUN = RunRef(project="flights", run_id="r20261121050000-abcdef", attempt=1, project_uri="s3://b-curated/p.zip")
+
+
+def _place(kms: str) -> JobPlace:
+    return JobPlace(
+        environment="dev", zones=ZONES, image_uri=IMAGE, role_arn=ROLE, kms_key_arn=kms,
+        prepare_instance_type="ml.m5.large", git_sha="abc", lock_hash="def",
+    )  # fmt: skip
+
+
+def _project(part: str, **changes: Any) -> Project:
+    project = load_project(TEXT, source="project.yaml")
+    return project.model_copy(update={part: getattr(project, part).model_copy(update=changes)})
+
+
+def _dataset() -> PrepareResult:
+    names = SplitPart.model_fields
+    wanted = {"uri": "s3://b-curated/d/train/"}
+    part = SplitPart.model_construct(**{name: wanted.get(name) for name in names})
+    split = dict.fromkeys(("train", "validation", "test"), part)
+    return PrepareResult.model_construct(status="accepted", dataset_id="d1", contract_hash="c1", split=split)
+
+
+@pytest.mark.parametrize("kms", ["", KEY])
+def test_processing_requests_are_accepted(kms: str) -> None:
+    project, place = load_project(TEXT, source="project.yaml"), _place(kms)
+    validate("CreateProcessingJob", prepare_job(place, RUN, project))
+    for champion in (None, "s3://b-models/champion.tar.gz"):
+        request = evaluate_job(place, RUN, project, training_job="t", test_uri="s3://b/t/", champion_uri=champion)
+        validate("CreateProcessingJob", request)
+
+
+@pytest.mark.parametrize(("kms", "spot"), list(product(["", KEY], [True, False])))
+def test_a_training_request_is_accepted_and_waits_long_enough_on_spot(kms: str, spot: bool) -> None:
+    request = training_job(_place(kms), RUN, _project("training", spot=spot), _dataset())
+    validate("CreateTrainingJob", request)
+    limits = request["StoppingCondition"]
+    assert ("MaxWaitTimeInSeconds" in limits) == spot
+    assert limits.get("MaxWaitTimeInSeconds", limits["MaxRuntimeInSeconds"]) >= limits["MaxRuntimeInSeconds"]
+
+
+@pytest.mark.parametrize(("kms", "profile"), list(product(["", KEY], ["real-time", "serverless"])))
+def test_hosting_requests_are_accepted_and_serverless_has_no_capture(kms: str, profile: str) -> None:
+    place = HostingPlace(environment="dev", zones=ZONES, image_uri=IMAGE, role_arn=ROLE, kms_key_arn=kms)
+    sizes = {"instance_type": "ml.m5.large", "instance_count": 1, "memory_mb": 2048, "max_concurrency": 5}
+    project = _project("serving", profile=profile, capture_percent=100, **sizes)
+    given = {"run_id": RUN.run_id, "attempt": 1, "model_data_url": "s3://b-models/m.tar.gz", "model_version": "3"}
+    made = deployment(place, project, **given)
+    validate("CreateModel", made.model)
+    validate("CreateEndpointConfig", made.endpoint_config)
+    validate("CreateEndpoint", made.endpoint)
+    validate("UpdateEndpoint", made.endpoint)
+    assert ("DataCaptureConfig" in made.endpoint_config) == (profile == "real-time")
+    assert made == deployment(place, project, **given)

@@ -1,0 +1,136 @@
+"""Dropped files become runs: once, together, and never lost."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from passerelle.aws.clients import client
+from passerelle.aws.runs_table import RunsTable
+from passerelle.contracts import zones
+from passerelle.steps.claim_drop import claim_drop
+from passerelle.steps.gather_drop import gather_drop
+
+from .conftest import BUCKETS, Aws
+
+
+def _table() -> RunsTable:
+    return RunsTable(client("dynamodb"), "runs")
+
+
+def _gather(aws: Aws, run_id: str, attempt: int = 1) -> dict[str, Any]:
+    request = {"project": "flights", "run_id": run_id, "attempt": attempt}
+    return gather_drop(request, aws.gather_settings)
+
+
+def _files(aws: Aws, run_id: str, attempt: int = 1) -> list[str]:
+    key = zones.drop_manifest_key("flights", run_id, attempt)
+    body = aws.s3.get_object(Bucket=BUCKETS["curated"], Key=key)["Body"].read()
+    return [file["key"] for file in json.loads(body)["new_files"]]
+
+
+def test_the_same_event_twenty_times_makes_one_run(aws: Aws) -> None:
+    event = aws.drop("flights/a.csv", b"a")
+    runs = {claim_drop(event, aws.claim_settings)["run_id"] for _ in range(20)}
+    assert len(runs) == 1
+    assert len(aws.executions()) == 1
+
+
+def test_ten_files_dropped_together_make_one_run_with_all_of_them(aws: Aws) -> None:
+    keys = [f"flights/{number}.csv" for number in range(10)]
+    runs = {claim_drop(aws.drop(key, key.encode()), aws.claim_settings)["run_id"] for key in keys}
+    assert len(runs) == 1
+    run_id = runs.pop()
+    assert _gather(aws, run_id)["status"] == "ready"
+    assert _files(aws, run_id) == keys
+
+
+@pytest.mark.parametrize("name", ["a b.csv", "été.csv", "a+b.csv", "100%.csv", "a%20b.csv"])
+def test_a_file_name_is_taken_as_it_is(aws: Aws, name: str) -> None:
+    run_id = claim_drop(aws.drop(f"flights/{name}", b"x"), aws.claim_settings)["run_id"]
+    _gather(aws, run_id)
+    assert _files(aws, run_id) == [f"flights/{name}"]
+
+
+@pytest.mark.parametrize("key", ["lonely.csv", "trains/a.csv"])
+def test_a_file_of_no_known_project_is_reported_with_the_known_ones(aws: Aws, key: str) -> None:
+    answer = claim_drop(aws.drop(key, b"x"), aws.claim_settings)
+    assert answer["outcome"] == "stray"
+    report = aws.s3.get_object(Bucket=BUCKETS["reports"], Key=f"stray/{key}.json")["Body"].read()
+    assert "deployed: flights" in json.loads(report)["message"]
+    assert aws.executions() == []
+
+
+def test_a_folder_marker_is_ignored(aws: Aws) -> None:
+    assert claim_drop(aws.drop("flights/", b""), aws.claim_settings)["outcome"] == "ignored"
+    assert aws.executions() == []
+
+
+def test_an_object_that_is_gone_before_its_claim_is_ignored(aws: Aws) -> None:
+    event = aws.drop("flights/a.csv", b"x")
+    version = event["detail"]["object"]["version-id"]
+    aws.s3.delete_object(Bucket=BUCKETS["raw"], Key="flights/a.csv", VersionId=version)
+    assert claim_drop(event, aws.claim_settings)["outcome"] == "ignored"
+
+
+def test_f19_an_object_deleted_before_gathering_is_a_problem_and_the_others_go_on(aws: Aws) -> None:
+    event = aws.drop("flights/a.csv", b"a")
+    run_id = claim_drop(event, aws.claim_settings)["run_id"]
+    claim_drop(aws.drop("flights/b.csv", b"b"), aws.claim_settings)
+    version = event["detail"]["object"]["version-id"]
+    aws.s3.delete_object(Bucket=BUCKETS["raw"], Key="flights/a.csv", VersionId=version)
+    assert _gather(aws, run_id)["status"] == "ready"
+    assert _files(aws, run_id) == ["flights/b.csv"]
+    assert [problem.file for problem in _table().need("flights", run_id).problems] == ["flights/a.csv"]
+
+
+def test_f25_gathering_twice_gives_the_same_answer(aws: Aws) -> None:
+    run_id = claim_drop(aws.drop("flights/a.csv", b"a"), aws.claim_settings)["run_id"]
+    assert _gather(aws, run_id) == _gather(aws, run_id)
+
+
+def test_files_younger_than_the_quiet_window_are_waited_for(aws: Aws) -> None:
+    run_id = claim_drop(aws.drop("flights/a.csv", b"a"), aws.claim_settings)["run_id"]
+    object.__setattr__(aws.gather_settings, "quiet_window_seconds", 60)
+    answer = _gather(aws, run_id)
+    assert answer["status"] == "waiting"
+    assert 0 < answer["wait_seconds"] <= 61
+
+
+def test_a_file_that_comes_after_the_batch_was_closed_opens_the_next_run(aws: Aws) -> None:
+    first = claim_drop(aws.drop("flights/a.csv", b"a"), aws.claim_settings)["run_id"]
+    _gather(aws, first)
+    second = claim_drop(aws.drop("flights/b.csv", b"b"), aws.claim_settings)["run_id"]
+    assert second != first
+    # moto's executions stay RUNNING, and a lock without an execution's ARN is held until the run ends.
+    assert _gather(aws, second)["status"] == "waiting"
+    _table().delete("flights", "LOCK")
+    assert _gather(aws, second)["status"] == "ready"
+    assert _files(aws, second) == ["flights/b.csv"]
+
+
+def test_the_lock_of_an_execution_that_is_gone_is_taken_over(aws: Aws) -> None:
+    gone = aws.pipeline.replace(":stateMachine:", ":execution:") + ":gone"
+    _table().create("flights", "LOCK", run_id="r0", attempt=1, execution_arn=gone)
+    run_id = claim_drop(aws.drop("flights/a.csv", b"a"), aws.claim_settings)["run_id"]
+    assert _gather(aws, run_id)["status"] == "ready"
+
+
+def test_the_same_bytes_again_are_a_duplicate_of_the_first_run(aws: Aws) -> None:
+    first = claim_drop(aws.drop("flights/a.csv", b"a"), aws.claim_settings)["run_id"]
+    _gather(aws, first)
+    _table().delete("flights", "LOCK")
+    second = claim_drop(aws.drop("flights/b.csv", b"a"), aws.claim_settings)["run_id"]
+    assert _gather(aws, second)["status"] == "duplicate"
+    assert _table().need("flights", second).duplicate_of == first
+
+
+def test_f16_an_older_version_whose_event_comes_after_the_newer_ones_run_is_ignored(aws: Aws) -> None:
+    older = aws.drop("flights/a.csv", b"old", sequencer="0A")
+    newer = aws.drop("flights/a.csv", b"new", sequencer="0B")
+    _gather(aws, claim_drop(newer, aws.claim_settings)["run_id"])
+    _table().delete("flights", "LOCK")
+    late = claim_drop(older, aws.claim_settings)["run_id"]
+    assert _gather(aws, late)["status"] == "nothing"
