@@ -11,8 +11,8 @@ from aws_cdk import App
 
 from infra.checks import add_checks
 from infra.config import load_config
-from infra.projects import FOLDER, load_projects, project_names
 from infra.platform import Platform
+from infra.projects import FOLDER, load_projects, project_names
 
 
 def main() -> None:
@@ -25,7 +25,7 @@ def main() -> None:
     }
     config = load_config(str(app.node.try_get_context("env") or "laptop"), overrides)
     Platform(app, config=config, projects=load_projects(config.projects, Path(folder) if folder else FOLDER))
-    add_checks(app)
+    add_checks(app, config)
     app.synth()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -34,4 +35,5 @@ def laptop() -> Iterator[DeployedLaptop]:
         yield platform
     finally:
         platform.passerelle("down", check=False)
-        shutil.rmtree(folder, ignore_errors=True)
+        if not os.environ.get("PASSERELLE_KEEP"):
+            shutil.rmtree(folder, ignore_errors=True)

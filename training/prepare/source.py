@@ -163,13 +163,14 @@ class _Lines:
         try:
             line = next(self._text)
         except UnicodeDecodeError as error:
+            # Text is decoded in pieces: the bad byte is as many lines on as the piece has before it.
+            line = self.count + 1 + error.object[: error.start].count(b"\n")
             raise _unreadable(
                 "wrong_encoding",
                 self._key,
-                f"after line {self.count} there is a byte 0x{error.object[error.start]:02x} that is not "
-                f"{self._encoding}",
+                f"line {line} has a byte 0x{error.object[error.start]:02x} that is not {self._encoding}",
                 "Save the file as UTF-8, or declare its encoding: data.csv.encoding: latin-1.",
-                row=self.count + 1,
+                row=line,
             ) from error
         self.count += 1
         return line

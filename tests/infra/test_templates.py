@@ -1,0 +1,115 @@
+"""What matters in the synthesised templates of every environment. cdk-nag runs within each synthesis."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.infra.conftest import ENVIRONMENTS, ROOT
+
+pytestmark = pytest.mark.xdist_group("infra")
+Find = Callable[[str, str], dict[str, dict[str, Any]]]
+Synthesised = Callable[[str], Path]
+
+#: Renaming one of these replaces the resource, and its data with it.
+STATEFUL = {
+    "AWS::S3::Bucket": {
+        "AccessLogs8B620ECA", "CuratedBucket90F6C1E7", "ModelsBucket970C6ADA", "PredictionsBucketDFE03166",
+        "QuarantineBucket2B128B57", "RawBucket672A0DBB", "ReportsBucket95FE29A2",
+    },
+    "AWS::DynamoDB::Table": {"RunsE45A2291"},
+    "AWS::KMS::Key": {"Key961B73FD"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_every_environment_synthesises_without_an_account_and_passes_cdk_nag(
+    synthesised: Synthesised, environment: str
+) -> None:
+    report = json.loads((synthesised(environment) / "validation-report.json").read_text())
+    assert [item["ruleName"] for plugin in report["pluginReports"] for item in plugin.get("violations", [])] == []
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_cfn_lint_finds_nothing(synthesised: Synthesised, environment: str) -> None:
+    command = [str(Path(sys.executable).parent / "cfn-lint"), f"{synthesised(environment)}/*.template.json"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_buckets_are_encrypted_versioned_private_and_tls_only(resources: Find) -> None:
+    buckets = resources("prod", "AWS::S3::Bucket")
+    zones = {name: item for name, item in buckets.items() if "AccessLogs" not in name}
+    assert len(zones) == 6
+    for name, bucket in zones.items():
+        properties = bucket["Properties"]
+        rule = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"][0]
+        assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms", name
+        assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
+        assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
+        assert properties["LifecycleConfiguration"]["Rules"]
+        assert bucket["DeletionPolicy"] == "Retain"
+    policies = json.dumps(resources("prod", "AWS::S3::BucketPolicy"))
+    assert policies.count('"aws:SecureTransport": "false"') == len(buckets)
+
+
+@pytest.mark.parametrize("environment", ["laptop", "prod"])
+def test_logical_ids_of_what_holds_data_never_change(resources: Find, environment: str) -> None:
+    for type_, expected in STATEFUL.items():
+        assert {name.split("/")[1] for name in resources(environment, type_)} == expected
+
+
+def test_production_data_survives_the_deletion_of_its_stack(synthesised: Synthesised, resources: Find) -> None:
+    manifest = json.loads((synthesised("prod") / "manifest.json").read_text())
+    data = next(item for name, item in manifest["artifacts"].items() if item.get("displayName", "").endswith("/Data"))
+    assert data["properties"]["terminationProtection"] is True
+    table = next(iter(resources("prod", "AWS::DynamoDB::Table").values()))
+    assert table["Properties"]["DeletionProtectionEnabled"] is True
+    assert table["Properties"]["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
+
+
+def test_every_function_and_state_machine_and_queue_has_an_alarm_that_tells_someone(resources: Find) -> None:
+    alarms = resources("prod", "AWS::CloudWatch::Alarm").values()
+    assert all(alarm["Properties"]["AlarmActions"] for alarm in alarms)
+    watched = json.dumps([alarm["Properties"].get("Dimensions") for alarm in alarms])
+    for type_ in ("AWS::Lambda::Function", "AWS::StepFunctions::StateMachine", "AWS::SQS::Queue"):
+        for name in resources("prod", type_):
+            assert f'"{name.split("/")[1]}"' in watched, name
+
+
+def test_everything_that_is_invoked_asynchronously_has_a_dead_letter_queue(resources: Find) -> None:
+    for rule in resources("prod", "AWS::Events::Rule").values():
+        assert all("DeadLetterConfig" in target for target in rule["Properties"]["Targets"])
+    for schedule in resources("prod", "AWS::Scheduler::Schedule").values():
+        assert "DeadLetterConfig" in schedule["Properties"]["Target"]
+    functions = resources("prod", "AWS::Lambda::Function")
+    asynchronous = [name for name in functions if any(word in name for word in ("ClaimDrop", "FailRun", "Reconcile"))]
+    assert len(asynchronous) == 3
+    assert all("DeadLetterConfig" in functions[name]["Properties"] for name in asynchronous)
+
+
+def test_roles_are_passed_to_sagemaker_and_to_nobody_else(resources: Find) -> None:
+    for name, policy in resources("prod", "AWS::IAM::Policy").items():
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
+            actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+            assert "*" not in actions, name
+            if "iam:PassRole" in actions:
+                assert statement["Condition"] == {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
+                assert statement["Resource"] != "*"
+
+
+def test_a_functions_code_holds_the_library_and_nothing_else(synthesised: Synthesised) -> None:
+    output = synthesised("prod")
+    folders = [path for path in output.glob("asset.*") if (path / "lambdas" / "claim_drop").is_dir()]
+    files = {path.relative_to(folders[0]).as_posix() for path in folders[0].rglob("*") if path.is_file()}
+    assert "lambdas/claim_drop/handler.py" in files
+    assert "passerelle/domain/cost/prices.csv" in files
+    strange = {name for name in files if not name.startswith(("passerelle/", "lambdas/")) or "__pycache__" in name}
+    assert strange == set()
+    assert not any(name.startswith("lambdas/") and "claim_drop" not in name for name in files - {"lambdas/__init__.py"})
