@@ -1,8 +1,8 @@
 """Small real models, and real servers that serve them, for the tests of serving.
 
-    bundle = make_bundle("binary", tmp_path / "opt/ml/model")
-    with running_server(tmp_path / "opt/ml") as server:
-        server.post({"dataframe_records": [GOOD_ROW]})
+bundle = make_bundle("binary", tmp_path / "opt/ml/model")
+with running_server(tmp_path / "opt/ml") as server:
+    server.post({"dataframe_records": [GOOD_ROW]})
 """
 
 from __future__ import annotations

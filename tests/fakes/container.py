@@ -1,0 +1,88 @@
+"""A container for tests: `train` and processing do what the environment's SCRIPT says, `serve` answers HTTP."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+BASE = Path(os.environ["SAGEMAKER_BASE_DIR"])
+
+
+def train() -> None:
+    """Count to STEPS, a checkpoint a step; the model is the list of processes that counted."""
+    checkpoint = BASE / "checkpoints" / "steps.json"
+    done = json.loads(checkpoint.read_text()) if checkpoint.exists() else []
+    if os.environ.get("ON_TERM") == "ignore":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    print("started", flush=True)
+    parameters = json.loads((BASE / "input/config/hyperparameters.json").read_text())
+    if os.environ.get("FAIL"):
+        (BASE / "output" / "failure").write_text(os.environ["FAIL"])
+        sys.exit(3)
+    for _ in range(len(done), int(os.environ.get("STEPS", "1"))):
+        time.sleep(0.1)
+        done.append(os.getpid())
+        if checkpoint.parent.is_dir():
+            partial = checkpoint.with_suffix(".partial")
+            partial.write_text(json.dumps(done))
+            partial.replace(checkpoint)
+    if "x" in parameters:
+        print(f"loss={(float(parameters['x']) - 1) ** 2}", flush=True)
+    channels = BASE / "input" / "data"
+    data = {path.relative_to(channels).as_posix(): path.read_text() for path in channels.rglob("*") if path.is_file()}
+    (BASE / "model" / "model.json").write_text(json.dumps({"pids": done, "parameters": parameters, "data": data}))
+    (BASE / "output" / "data" / "notes.txt").write_text("notes")
+
+
+def process() -> None:
+    """Copy the input in capitals to the output."""
+    for path in (BASE / "processing" / "in").rglob("*.txt"):
+        (BASE / "processing" / "out" / path.name).write_text(path.read_text().upper())
+    (BASE / "output" / "message").write_text(os.environ.get("MESSAGE", "fine"))
+    sys.exit(int(os.environ.get("EXIT", "0")))
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Echoes, as NAME, after DELAY seconds; a body `crash` ends the process, `bad` is a client's fault."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self.answer(503 if os.environ.get("NEVER_READY") else 200, b"")
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if body == b"crash":
+            os._exit(9)
+        time.sleep(float(os.environ.get("DELAY", "0")))
+        seen = {name.lower(): value for name, value in self.headers.items()}
+        status = 400 if body == b"bad" else 200
+        self.answer(
+            status, json.dumps({"name": os.environ.get("NAME"), "body": body.decode(), "headers": seen}).encode()
+        )
+
+    def answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        return
+
+
+def serve() -> None:
+    """Serve until SIGTERM."""
+    if os.environ.get("EXIT_AT_START"):
+        sys.exit("cannot load the model")
+    ThreadingHTTPServer(("127.0.0.1", int(os.environ["SAGEMAKER_BIND_TO_PORT"])), Handler).serve_forever()
+
+
+if __name__ == "__main__":
+    {"train": train, "serve": serve}.get(sys.argv[1] if len(sys.argv) > 1 else "", process)()

@@ -1,0 +1,73 @@
+"""What surrounds the local SageMaker in tests of its own: S3 as a folder, and lists of what was emitted."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from laptop.surroundings import MetricDatum
+
+
+class FolderS3:
+    """The few S3 calls that SageMaker makes, on a folder: bucket/key."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, bucket: str, key: str) -> Path:
+        return self.folder / bucket / key
+
+    def get_paginator(self, operation: str) -> FolderS3:
+        assert operation == "list_objects_v2"
+        return self
+
+    def paginate(self, *, Bucket: str, Prefix: str) -> Iterator[dict[str, Any]]:  # noqa: N803
+        base = self.folder / Bucket
+        keys = sorted(path.relative_to(base).as_posix() for path in base.rglob("*") if path.is_file())
+        yield {"Contents": [{"Key": key} for key in keys if key.startswith(Prefix)]}
+
+    def download_file(self, bucket: str, key: str, target: str) -> None:
+        source = self.path(bucket, key)
+        if not source.is_file():
+            raise ClientError({"Error": {"Code": "404", "Message": "Not Found"}}, "HeadObject")
+        shutil.copy(source, target)
+
+    def upload_file(self, source: str, bucket: str, key: str) -> None:
+        target = self.path(bucket, key)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, target)
+
+    def put_object(self, *, Bucket: str, Key: str, Body: bytes) -> None:  # noqa: N803
+        target = self.path(Bucket, Key)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(Body)
+
+    def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
+        return {"Body": self.path(Bucket, Key).open("rb")}
+
+
+class QuietSurroundings:
+    """Keeps what is emitted."""
+
+    def __init__(self, folder: Path) -> None:
+        self.bucket = FolderS3(folder)
+        self.lines: list[tuple[str, str, str]] = []
+        self.events: list[tuple[str, Mapping[str, Any]]] = []
+        self.metrics: list[MetricDatum] = []
+
+    def s3(self) -> FolderS3:
+        return self.bucket
+
+    def put_log_lines(self, group: str, stream: str, lines: Sequence[tuple[datetime, str]]) -> None:
+        self.lines += [(group, stream, text) for _, text in lines]
+
+    def put_event(self, detail_type: str, detail: Mapping[str, Any], resources: Sequence[str]) -> None:
+        self.events.append((detail_type, detail))
+
+    def put_metrics(self, data: Sequence[MetricDatum]) -> None:
+        self.metrics += data
