@@ -44,7 +44,8 @@ def gather_drop(request: dict[str, Any], settings: GatherDropSettings, *, execut
             return {**base, "status": "waiting", "wait_seconds": settings.poll_seconds}
         files = _take_files(table, project, run_id)
         if not files:
-            _forget(table, project, run_id)
+            if attempt == 1:
+                _forget(table, project, run_id)
             return {**base, "status": "nothing"}
         return _hand_over(table, base, files, settings)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
+import functools
 import io
 from typing import Any, Final
 
@@ -11,10 +13,11 @@ import orjson
 from passerelle.contracts.bundle import BundleSignature
 from training.serve.errors import RequestError
 from training.serve.inputs import check_inputs
-from training.serve.request import read_body
+from training.serve.request import MAX_BYTES, read_body
 from training.serve.scorer import Scorer
 
 JSON: Final = "application/json"
+LARGE_BYTES: Final = 64 * 1024
 _ACCEPTED: Final = (JSON, "text/csv", "application/jsonlines")
 _PATHS: Final = {"/ping": ("GET",), "/invocations": ("POST",), "/version": ("GET",), "/openapi.json": ("GET",)}
 _INFERENCE_ID: Final = "x-amzn-sagemaker-inference-id"
@@ -30,9 +33,15 @@ class Application:
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
         """Answer one request (RSGI, the interface of Granian)."""
-        body = await protocol() if scope.method == "POST" else b""
         headers = scope.headers
-        status, answered, content = self.answer(
+        declared = headers.get("content-length") or "0"
+        if declared.isdigit() and int(declared) > MAX_BYTES:  # refused before it fills the memory
+            error = RequestError(413, "too_large", f"the body has {declared} bytes; the limit is {MAX_BYTES:,}")
+            protocol.response_bytes(413, [("content-type", JSON)], orjson.dumps(error.document()))
+            return
+        body = await protocol() if scope.method == "POST" else b""
+        call = functools.partial(
+            self.answer,
             scope.method,
             scope.path,
             body,
@@ -40,6 +49,9 @@ class Application:
             accept=headers.get("accept") or JSON,
             inference_id=headers.get(_INFERENCE_ID),
         )
+        # A large batch must not keep /ping waiting: SageMaker gives it two seconds.
+        large = len(body) > LARGE_BYTES
+        status, answered, content = await asyncio.to_thread(call) if large else call()
         protocol.response_bytes(status, answered, content)
 
     def answer(
@@ -58,7 +70,8 @@ class Application:
             document = self._about() if path == "/version" else openapi(self._scorer.bundle.signature)
             return 200, [("content-type", JSON)], orjson.dumps(document)
         except RequestError as error:
-            return error.status, [("content-type", JSON)], orjson.dumps(error.document())
+            allow = [("allow", ", ".join(_PATHS[path]))] if error.status == 405 else []
+            return error.status, [("content-type", JSON), *allow], orjson.dumps(error.document())
         except Exception as error:  # a defect must not take the process, nor the other callers, with it
             print(orjson.dumps({"event": "defect", "error": f"{type(error).__name__}: {error}"}).decode(), flush=True)
             details = {"code": "internal", "message": "the model could not answer; its log says why"}

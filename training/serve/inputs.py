@@ -14,7 +14,9 @@ from training.serve.request import Table
 
 #: pandas' nanosecond range.
 _FIRST, _LAST = 1678, 2261
-_ISO: Final = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?)?")
+#: The greatest single-precision number.
+MAX_NUMBER: Final = 3.4028234663852886e38
+_ISO: Final = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?)?", re.ASCII)
 _TRUE, _FALSE = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")
 
 
@@ -54,7 +56,7 @@ def _check_column(table: Table, column: SignatureColumn) -> list[Any]:
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
+    text = type(value).__name__ if isinstance(value, list | dict) else repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
@@ -62,7 +64,8 @@ def _number(value: Any, lenient: bool) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | (str if lenient else int)):
         raise TypeError(type(value).__name__)
     number = float(value)
-    if not math.isfinite(number):
+    # Forests compute in single precision: what does not fit it would be an infinity to them.
+    if not math.isfinite(number) or abs(number) > MAX_NUMBER:
         raise ValueError("not finite")
     return number
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from typing import Final
+from typing import Any, Final
 
 from passerelle.errors import BundleError
 from training.bundle import load_bundle
@@ -16,6 +16,7 @@ from training.serve.scorer import Scorer
 
 PORT_VARIABLE: Final = "SAGEMAKER_BIND_TO_PORT"
 HOST_VARIABLE: Final = "PASSERELLE_BIND_HOST"
+STOP_SECONDS: Final = 25
 
 
 def main() -> int:
@@ -30,6 +31,12 @@ def main() -> int:
     return 0
 
 
+def _stop(server: Any) -> None:
+    """Finish what is under way; end hard before SageMaker's SIGKILL, which comes 30 s after its SIGTERM."""
+    server.stop()
+    asyncio.get_running_loop().call_later(STOP_SECONDS, os._exit, 0)
+
+
 async def _serve(application: Application) -> None:
     from granian.constants import Interfaces
     from granian.server.embed import Server
@@ -38,6 +45,6 @@ async def _serve(application: Application) -> None:
     server = Server(application, address=host, port=port, interface=Interfaces.RSGI)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, server.stop)
+        loop.add_signal_handler(number, _stop, server)
     print(f"Serving on {host}:{port}", flush=True)
     await server.serve()

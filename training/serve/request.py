@@ -20,7 +20,8 @@ from training.serve.errors import RequestError
 FORMS: Final = ("dataframe_split", "dataframe_records", "instances", "inputs")
 #: SageMaker's limit for a real-time endpoint (InvokeEndpoint: Body, 6,291,456 bytes).
 MAX_BYTES: Final = 6_291_456
-MAX_DEPTH: Final = 32
+#: So many unknown columns are named in the warning.
+MAX_EXTRA: Final = 20
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def read_body(body: bytes, content_type: str, inputs: Sequence[SignatureColumn])
         return _read_json(_decode_json(body), names)
     if kind in ("application/jsonlines", "application/x-ndjson"):
         lines = [line for line in body.splitlines() if line.strip()]
-        return _from_records([_decode_json(line, row=row) for row, line in enumerate(lines)], "rows")
+        return _from_records([_decode_json(line, row=row) for row, line in enumerate(lines)], names, "rows")
     if kind == "text/csv":
         return _read_csv(body, names)
     raise RequestError(
@@ -56,24 +57,12 @@ def read_body(body: bytes, content_type: str, inputs: Sequence[SignatureColumn])
 
 
 def _decode_json(body: bytes, row: int | None = None) -> Any:
-    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _depth(body) > MAX_DEPTH:
-        raise RequestError(400, "too_deep", f"the JSON is nested more than {MAX_DEPTH} levels deep", row=row)
     try:
         return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except RecursionError as error:
+        raise RequestError(400, "too_deep", "the JSON is nested too deep", row=row) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RequestError(400, "not_json", f"the body is not JSON: {error}", row=row) from error
-
-
-def _depth(body: bytes) -> int:
-    """Return how deep the brackets nest, those inside texts counted too: an upper bound."""
-    deepest = depth = 0
-    for byte in body:
-        if byte in b"[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif byte in b"]}":
-            depth -= 1
-    return deepest
 
 
 def _read_json(document: Any, names: list[str]) -> Table:
@@ -92,7 +81,7 @@ def _read_json(document: Any, names: list[str]) -> Table:
         raise RequestError(400, "wrong_form", f"{given[0]} must be a list of rows")
     if value and isinstance(value[0], list):
         return _from_rows(value, names, given[0])
-    return _from_records(value, given[0])
+    return _from_records(value, names, given[0])
 
 
 def _from_split(value: Any) -> Table:
@@ -119,12 +108,15 @@ def _from_rows(rows: list[Any], names: list[str], form: str) -> Table:
     return Table(dict(zip(names, zip(*rows, strict=True), strict=True)) if rows else {}, len(rows))
 
 
-def _from_records(records: list[Any], form: str) -> Table:
+def _from_records(records: list[Any], names: list[str], form: str) -> Table:
     for index, record in enumerate(records):
         if not isinstance(record, dict):
             raise RequestError(400, "wrong_form", f"{form} must hold objects of column: value", row=index)
-    names = dict.fromkeys(name for record in records for name in record)
-    return Table({name: [record.get(name) for record in records] for name in names}, len(records))
+    # Only the model's columns are collected: a body of many different keys must not cost rows times keys.
+    present = {name for record in records for name in record}
+    columns: dict[str, Any] = {name: [record.get(name) for record in records] for name in names if name in present}
+    extra = sorted(present - columns.keys())[:MAX_EXTRA]
+    return Table(columns | dict.fromkeys(extra, ()), len(records))
 
 
 def _from_columns(columns: dict[str, Any]) -> Table:
@@ -147,7 +139,9 @@ def _read_csv(body: bytes, names: list[str]) -> Table:
         rows = [row for row in csv.reader(io.StringIO(text), strict=True) if row]
     except csv.Error as error:
         raise RequestError(400, "not_csv", f"the CSV cannot be read: {error}") from error
-    if rows and set(names) & {name.strip() for name in rows[0]}:
+    # A header names several columns (or the only one): one cell that happens to be a name is no header.
+    named = set(names) & {name.strip() for name in rows[0]} if rows else set()
+    if len(named) >= min(2, len(names)):
         names, rows = [name.strip() for name in rows[0]], rows[1:]
         if len(set(names)) != len(names):
             raise RequestError(400, "duplicate_column", "the CSV's header names a column twice")

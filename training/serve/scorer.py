@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,6 +28,7 @@ class Scorer:
             "run_id": metadata.run_id,
             "candidate": metadata.candidate,
             "dataset_id": metadata.dataset_id,
+            "version": os.environ.get("PASSERELLE_MODEL_VERSION"),
         }
 
     def score(self, columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
@@ -51,9 +53,12 @@ class Scorer:
 
         Raises BundleError when they differ: the model does not do here what it did in training.
         """
-        split, expected = self.bundle.example["dataframe_split"], self.bundle.example
-        columns = dict(zip(split["columns"], zip(*split["data"], strict=True), strict=True))
-        answer = self.score(columns)
+        try:
+            split, expected = self.bundle.example["dataframe_split"], self.bundle.example
+            columns = dict(zip(split["columns"], zip(*split["data"], strict=True), strict=True))
+            answer = self.score(columns)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise BundleError(f"The model cannot answer its own example: {type(error).__name__}: {error}") from error
         key = "predictions" if self._task == "regression" else "probabilities"
         if not np.allclose(answer[key], expected[key], rtol=TOLERANCE, atol=TOLERANCE):
             raise BundleError(
