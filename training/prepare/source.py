@@ -164,13 +164,13 @@ class _Lines:
             line = next(self._text)
         except UnicodeDecodeError as error:
             # Text is decoded in pieces: the bad byte is as many lines on as the piece has before it.
-            line = self.count + 1 + error.object[: error.start].count(b"\n")
+            number = self.count + 1 + error.object[: error.start].count(b"\n")
             raise _unreadable(
                 "wrong_encoding",
                 self._key,
-                f"line {line} has a byte 0x{error.object[error.start]:02x} that is not {self._encoding}",
+                f"line {number} has a byte 0x{error.object[error.start]:02x} that is not {self._encoding}",
                 "Save the file as UTF-8, or declare its encoding: data.csv.encoding: latin-1.",
-                row=line,
+                row=number,
             ) from error
         self.count += 1
         return line
