@@ -29,7 +29,7 @@ $(VENV)/.installed: requirements.txt pyproject.toml
 node_modules/.installed: $(VENV)/.installed package-lock.json
 	@echo "Installing the CDK command line into node_modules ..."
 	@# The wheel's bin/npm is a copy of a link that leads nowhere, so npm's own file is started.
-	@PATH="$(NODE_BIN):$(PATH)" node $(NODE_BIN)/../lib/node_modules/npm/bin/npm-cli.js ci --silent --no-audit --no-fund
+	@NODE_USE_SYSTEM_CA=1 PATH="$(NODE_BIN):$(PATH)" node $(NODE_BIN)/../lib/node_modules/npm/bin/npm-cli.js ci --silent --no-audit --no-fund
 	@touch $@
 
 install: node_modules/.installed ## Install everything into .venv and node_modules
