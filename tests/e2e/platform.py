@@ -19,7 +19,7 @@ from botocore.config import Config
 ROOT: Final = Path(__file__).resolve().parents[2]
 FINAL: Final = ("succeeded", "refused", "rejected", "duplicate", "failed")
 #: A wait that ends a test when the platform hangs; no test asserts how long anything takes.
-PATIENCE_SECONDS: Final = 420
+PATIENCE_SECONDS: Final = 600
 
 
 @dataclass(frozen=True)

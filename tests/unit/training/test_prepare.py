@@ -154,7 +154,8 @@ def test_columns_that_teach_nothing_are_dropped_and_named(tmp_path: Path) -> Non
 
 
 _CELL = st.one_of(
-    st.text(max_size=6),
+    # A bare carriage return outside quotes ends a line, so it is another row and not this cell.
+    st.text(st.characters(exclude_characters="\r", exclude_categories=("Cs",)), max_size=6),
     st.sampled_from(["", "NaN", "inf", "-1", "1e9", "é", "😀", "__proto__", '"', "\x00", "2024-01-01", "pro", "TRUE"]),
 )
 _HARM = st.tuples(st.integers(0, 119), st.sampled_from(sorted(ROWS[0])), _CELL)
