@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import signal
 import sys
 import traceback
@@ -21,6 +22,11 @@ ENTRIES: Final = {
 }
 #: SageMaker shows the first 1,024 characters as FailureReason.
 REASON_CHARACTERS: Final = 1_024
+
+
+# OpenMP's threads spin while they wait. Where another process wants the core too, that makes a fit ten times slower;
+# it must be said before any library that uses OpenMP is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 class StoppedError(PasserelleError):
