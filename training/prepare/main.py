@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import tempfile
@@ -55,7 +56,7 @@ def main() -> int:
     for folder in outputs.values():
         folder.mkdir(parents=True, exist_ok=True)
     project = read_project(processing(PREPARE_INPUTS["project"]))
-    drop = next(processing(PREPARE_INPUTS["drop"]).glob("*.json"))
+    drop = processing(PREPARE_INPUTS["drop"]) / "drop.json"
     manifest = DropManifest.model_validate_json(drop.read_text(encoding="utf-8"))
     with tempfile.TemporaryDirectory(dir=base_dir()) as work:
         result = prepare(manifest, project, Objects(), Folders(**outputs, work=Path(work)))
@@ -70,12 +71,15 @@ def prepare(manifest: DropManifest, project: Project, objects: Objects, folders:
     started = time.monotonic()
     contract = project.contract_hash()
     validated = [_fetch_and_validate(file, project, objects, folders, i) for i, file in enumerate(manifest.new_files)]
-    quarantine_uri = _keep_quarantine(validated, manifest, folders)
     accepted = [_curate(item, manifest, contract, folders) for item in validated if item.outcome.status == "accepted"]
     built: Built | None = None
     files: tuple[DatasetFile, ...] = ()
     if accepted:
-        files = merge_files(_current(manifest, project, objects, folders), accepted)
+        kept, again = _current(manifest, {file.key for file in accepted}, project, objects, folders)
+        validated += again
+        files = merge_files(kept, accepted)
+    quarantine_uri = _keep_quarantine(validated, manifest, folders)
+    if accepted:
         local = [_local_curated(file, manifest, objects, folders) for file in files]
         identity = dataset_id(files, contract)
         output = folders.curated / "datasets" / identity
@@ -108,6 +112,8 @@ def _fetch_and_validate(
             key=file.key, version_id=file.version_id, sha256=file.sha256, status="rejected", problems=(problem,)
         )
         return ValidatedFile(outcome=outcome)
+    if file_digest(local) != file.sha256:
+        return ValidatedFile(outcome=_changed(file))
     validated = validate_file(local, file, project, work=work)
     local.unlink()
     outcome = validated.outcome
@@ -119,6 +125,26 @@ def _fetch_and_validate(
         rows_rejected=outcome.rows_rejected,
     )
     return validated
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _changed(file: DropFile) -> FileOutcome:
+    """The object was overwritten between its claim and now, in a bucket that keeps no versions."""
+    problem = Problem(
+        code="file_changed",
+        file=file.key,
+        rule="a dropped file stays as it was until it is read",
+        message="the object's bytes are not those that were claimed",
+        remedy="Drop the file again, under a new name or in a versioned bucket.",
+    )
+    return FileOutcome(
+        key=file.key, version_id=file.version_id, sha256=file.sha256, status="rejected", problems=(problem,)
+    )
 
 
 def _keep_quarantine(validated: Sequence[ValidatedFile], manifest: DropManifest, folders: Folders) -> str | None:
@@ -160,22 +186,30 @@ def _curate(item: ValidatedFile, manifest: DropManifest, contract: str, folders:
     )
 
 
-def _current(manifest: DropManifest, project: Project, objects: Objects, folders: Folders) -> list[DatasetFile]:
-    """Return the earlier files under today's contract; those of another contract are read from raw again."""
-    replaced = {file.key for file in manifest.new_files}
+def _current(
+    manifest: DropManifest, replaced: set[str], project: Project, objects: Objects, folders: Folders
+) -> tuple[list[DatasetFile], list[ValidatedFile]]:
+    """Return the earlier files that stay, under today's contract, and those that were read from raw again for it.
+
+    One that breaks today's contract, or is gone, leaves the dataset; the second list says so.
+    """
     contract = project.contract_hash()
-    current = []
+    current: list[DatasetFile] = []
+    reread: list[ValidatedFile] = []
     for index, file in enumerate(manifest.earlier_files):
-        if file.key in replaced or file.curated_key.endswith(_curated_name(file.sha256, contract)):
+        if file.key in replaced:
+            continue
+        if file.curated_key.endswith(_curated_name(file.sha256, contract)):
             current.append(file)
             continue
         raw = DropFile(
             bucket=manifest.zones["raw"], key=file.key, version_id=file.version_id, size=0, sha256=file.sha256
         )
         again = _fetch_and_validate(raw, project, objects, folders, len(manifest.new_files) + index)
+        reread.append(again)
         if again.outcome.status == "accepted":
             current.append(_curate(again, manifest, contract, folders))
-    return current
+    return current, reread
 
 
 def _local_curated(file: DatasetFile, manifest: DropManifest, objects: Objects, folders: Folders) -> Path:

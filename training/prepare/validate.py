@@ -56,6 +56,8 @@ def validate_file(path: Path, file: DropFile, project: Project, *, work: Path) -
         rows = _write_texts(source, project, texts, ragged)
     except UnreadableFileError as error:
         return ValidatedFile(outcome=_outcome(file, "rejected", None, [error.problem]))
+    except (ValueError, OverflowError) as error:  # a value that no text or date of Python's can hold
+        return ValidatedFile(outcome=_outcome(file, "rejected", None, [_unholdable(file.key, error)]))
     if rows + len(ragged.lines) == 0:
         problems.append(_no_rows(file.key))
         return ValidatedFile(outcome=_outcome(file, "rejected", source, problems))
@@ -85,6 +87,16 @@ def _outcome(
         rows_accepted=read - rejected,
         rows_rejected=rejected,
         problems=tuple(problems),
+    )
+
+
+def _unholdable(key: str, error: Exception) -> Problem:
+    return Problem(
+        code="unreadable_value",
+        file=key,
+        rule="every value can be written as text",
+        message=f"a value cannot be read: {str(error).splitlines()[0][:200]}",
+        remedy="Write numbers of fewer digits, valid Unicode, and times to the microsecond between years 1 and 9999.",
     )
 
 

@@ -12,6 +12,10 @@ Path = tuple[str | int, ...]
 Finding = tuple[Path, str]
 
 
+#: Names that the quarantine gives to its own columns.
+RESERVED = ("_line", "_file", "_reasons", "_raw")
+
+
 def did_you_mean(name: str, known: list[str]) -> str:
     """Return a hint naming the closest known names, or all of them when none is close."""
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
@@ -27,11 +31,13 @@ def crosscheck(project: Project) -> Iterator[Finding]:
 def _columns_are_unique(project: Project) -> Iterator[Finding]:
     seen: set[str] = set()
     for index, column in enumerate(project.data.columns):
-        if column.name in seen:
-            yield ("data", "columns", index, "name"), f"column {column.name!r} is declared twice"
-        if column.name.startswith("__"):
-            yield ("data", "columns", index, "name"), "names starting with two underscores are reserved"
-        seen.add(column.name)
+        if column.name.lower() in seen:
+            what = f"column {column.name!r} is declared twice (names differ by more than their case)"
+            yield ("data", "columns", index, "name"), what
+        if column.name.startswith("__") or column.name in RESERVED:
+            what = f"{column.name!r} is reserved, as are names that start with two underscores"
+            yield ("data", "columns", index, "name"), what
+        seen.add(column.name.lower())
 
 
 def _named_columns_exist(project: Project) -> Iterator[Finding]:

@@ -12,6 +12,9 @@ from passerelle.domain.project.crosscheck import Path, crosscheck, did_you_mean
 from passerelle.domain.project.model import Project
 from passerelle.errors import ProjectError
 
+#: project.yaml is six levels deep; an alias that contains itself is endless.
+MAX_DEPTH = 20
+
 
 def load_project(text: str, *, source: str) -> Project:
     """Return the project that a YAML text declares.
@@ -29,7 +32,10 @@ def load_project(text: str, *, source: str) -> Project:
     duplicates = list(_duplicate_keys(node, ()))
     if duplicates:
         _fail(source, node, duplicates)
-    document = yaml.safe_load(text)
+    try:
+        document = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:
+        raise ProjectError(f"{source}: a value cannot be read: {error}") from error
     if not isinstance(document, dict):
         raise ProjectError(
             f"{source}:1: a project is a mapping of name, why, data, task, budget …, not a {_kind(node)}"
@@ -64,9 +70,14 @@ def _kind(node: yaml.Node) -> str:
 
 
 def _duplicate_keys(node: yaml.Node, path: Path) -> Iterator[tuple[Path, str]]:
+    if len(path) > MAX_DEPTH:
+        raise ProjectError(f"{'.'.join(map(str, path[:3]))} …: nested more than {MAX_DEPTH} levels deep")
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                yield path, f"line {key.start_mark.line + 1}: a field's name must be a text"
+                continue
             if key.value in seen:
                 yield (*path, key.value), "is given twice; keep one"
             seen.add(key.value)

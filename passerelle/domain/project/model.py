@@ -106,6 +106,10 @@ class Column(_Part):
             raise ValueError(f"min and max are for integer and number columns, not for {self.type}")
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f"min {self.min:g} is greater than max {self.max:g}")
+        kinds: tuple[type, ...] = {"integer": (int,), "number": (int, float), "boolean": (bool,)}.get(self.type, (str,))
+        wrong = [item for item in self.allowed or () if not isinstance(item, kinds)]
+        if wrong:
+            raise ValueError(f"allowed holds {wrong[0]!r}, which is no {self.type}")
         if self.type not in ("category", "text") and (self.max_length is not None or self.pattern is not None):
             raise ValueError(f"max_length and pattern are for category and text columns, not for {self.type}")
         return self

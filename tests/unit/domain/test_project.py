@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import yaml
 
-from passerelle.domain.project import is_positive, load_project
+from passerelle.domain.project import Project, is_positive, load_project
 from passerelle.domain.project.model import Label
 from passerelle.errors import ProjectError
 from tests.e2e.projects import project_document
@@ -92,3 +93,23 @@ def test_the_contract_hash_changes_with_the_datas_meaning_only() -> None:
 )
 def test_a_label_is_positive_by_value_or_by_comparison(positive: object, value: object, expected: bool) -> None:
     assert is_positive(Label(column="x", positive=positive), value) is expected  # type: ignore[arg-type]
+
+
+def test_the_published_schema_is_the_models() -> None:
+    published = json.loads((FLIGHTS.parents[1] / "project.schema.json").read_text())
+    del published["$schema"]
+    assert published == Project.model_json_schema()
+
+
+def test_names_that_differ_by_case_only_and_reserved_names_are_refused() -> None:
+    document = project_document("p-x", "binary")
+    document["data"]["columns"] += [{"name": "Age", "type": "number"}, {"name": "_line", "type": "integer"}]
+    told = problems(yaml.safe_dump(document))
+    assert "'Age' is declared twice" in told
+    assert "'_line' is reserved" in told
+
+
+def test_an_allowed_value_of_another_type_is_refused() -> None:
+    document = project_document("p-x", "binary")
+    document["data"]["columns"][3]["allowed"] = ["many"]
+    assert "allowed holds 'many', which is no integer" in problems(yaml.safe_dump(document))
