@@ -44,7 +44,9 @@ down: ## Stop the laptop platform (its state stays)
 	@$(RUN)/passerelle down
 
 test: install ## Run all tests
-	@$(RUN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered
+	@$(RUN)/python -m pytest -n 2 --dist loadfile --cov --cov-report= tests/unit tests/contract tests/infra
+	@# The whole platform is one at a time: its jobs want both cores.
+	@$(RUN)/python -m pytest --cov --cov-append --cov-report=term:skip-covered tests/e2e
 
 check: install ## Lint, types, import rules
 	@$(BIN)/ruff check .

@@ -263,7 +263,11 @@ def test_a_program_of_the_user_that_knows_the_platforms_home_is_left_alone(setti
 
 
 def test_a_start_that_is_interrupted_leaves_nothing_behind(settings: LaptopSettings) -> None:
-    script = "from laptop.settings import LaptopSettings; from laptop.platform import up; up(LaptopSettings.from_env())"
+    # A test run that was started in the background ignores SIGINT, and its children with it.
+    script = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from laptop.settings import LaptopSettings; from laptop.platform import up; up(LaptopSettings.from_env())"
+    )
     process = subprocess.Popen(
         [sys.executable, "-c", script], env={**os.environ, **settings.as_environment()}, stderr=subprocess.DEVNULL
     )

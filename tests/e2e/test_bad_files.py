@@ -7,8 +7,6 @@ import pytest
 from tests.e2e.faults import FAULTS, Fault
 from tests.e2e.platform import DeployedLaptop
 
-pytestmark = pytest.mark.xdist_group("e2e")
-
 
 @pytest.fixture(scope="module")
 def dropped(laptop: DeployedLaptop) -> dict[str, str]:

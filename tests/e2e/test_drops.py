@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
 from tests.e2e.platform import DeployedLaptop
 from tests.e2e.projects import START, as_csv, make_rows
-
-pytestmark = pytest.mark.xdist_group("e2e")
 
 
 def test_the_same_bytes_under_a_new_name_are_told_the_run_that_processed_them(laptop: DeployedLaptop) -> None:

@@ -7,12 +7,9 @@ import signal
 import time
 
 import psutil
-import pytest
 
 from tests.e2e.platform import DeployedLaptop
 from tests.e2e.projects import as_csv, make_rows
-
-pytestmark = pytest.mark.xdist_group("e2e")
 
 
 def _training_process(job: str) -> psutil.Process:

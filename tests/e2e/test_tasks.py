@@ -12,7 +12,6 @@ import pytest
 from tests.e2e.platform import DeployedLaptop
 from tests.e2e.projects import as_csv, make_rows
 
-pytestmark = pytest.mark.xdist_group("e2e")
 TASKS = ("binary", "multiclass", "regression")
 
 

@@ -10,7 +10,6 @@ import pytest
 
 from tests.infra.conftest import ROOT
 
-pytestmark = pytest.mark.xdist_group("infra")
 FILES = sorted((ROOT / "infra" / "state_machines").glob("*.asl.json"))
 Find = Callable[[str, str], dict[str, dict[str, Any]]]
 

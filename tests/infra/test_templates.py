@@ -13,7 +13,6 @@ import pytest
 
 from tests.infra.conftest import ENVIRONMENTS, ROOT
 
-pytestmark = pytest.mark.xdist_group("infra")
 Find = Callable[[str, str], dict[str, dict[str, Any]]]
 Synthesised = Callable[[str], Path]
 

@@ -60,7 +60,7 @@ class Endpoints:
             document["EndpointName"]
             for document in self._store.all(KIND)
             if config in (document["EndpointConfigName"], document.get("_next_config"))
-            and document["EndpointStatus"] != "Failed"
+            and document["EndpointStatus"] not in ("Failed", "Deleting")
         ]
 
     def start(self) -> None:
