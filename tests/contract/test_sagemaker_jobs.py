@@ -183,6 +183,10 @@ def test_a_transform_job_scores_every_object_beside_its_key(own: Own) -> None:
     lines = own.read("s3://contract/scored/2024/a.csv.out").splitlines()
     assert [json.loads(line)["body"] for line in lines] == ["1\n", "2\n"]
     assert own.read("s3://contract/scored/b.csv.out")
+    own.put("s3://contract/batch/b.csv", "4\n")
+    own.call("CreateTransformJob", make.transform("again", BatchStrategy="SingleRecord"))
+    own.ended("TransformJob", "again")
+    assert json.loads(own.read("s3://contract/scored/b.csv.out"))["body"] == "4\n"
 
 
 def test_a_transform_job_names_the_object_and_lines_that_the_model_refuses(own: Own) -> None:

@@ -124,6 +124,10 @@ RULES: list[tuple[str, dict[str, Any], str]] = [
     ("CreateTrainingJob", make.training("t", ResourceConfig__VolumeSizeInGB=-1), "greater than or equal"),
     ("CreateTrainingJob", make.training("t", CheckpointConfig={"S3Uri": "s3://b/c", "LocalPath": "/opt/ml/model"}),
      "must not be under"),
+    ("CreateTrainingJob", make.training("t", CheckpointConfig={"S3Uri": "s3://b/c", "LocalPath": "/home/me"}),
+     "under /opt/ml/"),
+    ("CreateTrainingJob", make.training("t", CheckpointConfig={"S3Uri": "s3://b/c", "LocalPath": "/opt/ml/../x"}),
+     "under /opt/ml/"),
     ("CreateTrainingJob", make.training("t", OutputDataConfig__S3OutputPath="http://x"), "regular expression"),
     ("CreateTrainingJob", make.training("t", Tags=[{"Key": "aws:x", "Value": "y"}]), "aws:"),
     ("CreateProcessingJob", make.processing("p", ProcessingInputs=[

@@ -39,10 +39,16 @@ def check_training(request: Request) -> None:
         mode = channel.get("InputMode", algorithm.get("TrainingInputMode"))
         if mode == "Pipe":
             raise limit_exceeded("The laptop's SageMaker does not stream Pipe channels; use File or FastFile")
-    checkpoint = request.get("CheckpointConfig", {}).get("LocalPath", "/opt/ml/checkpoints")
+    _check_checkpoint(request.get("CheckpointConfig", {}).get("LocalPath", "/opt/ml/checkpoints"))
+
+
+def _check_checkpoint(path: str) -> None:
+    if not path.startswith("/opt/ml/") or ".." in path or path.rstrip("/") == "/opt/ml":
+        # The folder is emptied before a start: on the laptop it must never be one of the host's.
+        raise invalid(f"CheckpointConfig.LocalPath {path} must be under /opt/ml/ on the laptop")
     for reserved in ("/opt/ml/model", "/opt/ml/input", "/opt/ml/output"):
-        if checkpoint.rstrip("/").startswith(reserved):
-            raise invalid(f"CheckpointConfig.LocalPath {checkpoint} must not be under {reserved}")
+        if path.rstrip("/").startswith(reserved):
+            raise invalid(f"CheckpointConfig.LocalPath {path} must not be under {reserved}")
 
 
 def check_processing(request: Request) -> None:

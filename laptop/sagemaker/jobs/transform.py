@@ -68,7 +68,8 @@ class TransformRun:
             raise _TransformError(f'ClientError: No S3 objects found under S3 URL "{source}"')
         base = prefix if prefix.endswith("/") else prefix.rpartition("/")[0]
         out_bucket, out_prefix = split_s3_uri(self._job["TransformOutput"]["S3OutputPath"].rstrip("/"))
-        done = set(list_keys(s3, out_bucket, out_prefix + "/"))
+        # What this job has written before a restart; another job's output of that name is written anew.
+        done = set(self._job.get("_written", ()))
         for key in keys:
             target = f"{out_prefix}/{key[len(base) :].lstrip('/')}.out"
             if target in done:
@@ -79,6 +80,8 @@ class TransformRun:
                 return "Stopped"
             body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
             s3.put_object(Bucket=out_bucket, Key=target, Body=self._answer(key, body))
+            done.add(target)
+            self._lifecycle.change(self.name, _written=sorted(done))
         return "Completed"
 
     def _answer(self, key: str, body: bytes) -> bytes:
