@@ -63,9 +63,14 @@ def load_config(name: str, overrides: Mapping[str, Any] | None = None) -> Platfo
         raise SettingsError(f"Environment {name!r} takes no overrides ({', '.join(given)}): edit {path}.")
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return PlatformConfig.model_validate({**document, **given})
+        if not isinstance(document, dict):
+            raise SettingsError(f"{path}: expected fields with values, such as `name: {name}`; found {document!r}.")
+        config = PlatformConfig.model_validate({**document, **given})
     except yaml.YAMLError as error:
         raise SettingsError(f"{path} is not YAML: {error}") from error
     except ValidationError as error:
         lines = [f"{path}: {'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
         raise SettingsError("\n".join(lines)) from error
+    if config.name != name:
+        raise SettingsError(f"{path}: name: {config.name!r} would deploy into that environment; write {name!r}.")
+    return config

@@ -21,7 +21,10 @@ def read_objects(*buckets: aws_s3.IBucket, versions: bool = False) -> Statement:
 
 
 def list_objects(*buckets: aws_s3.IBucket) -> Statement:
-    """Return a statement to list buckets."""
+    """Return a statement to list buckets.
+
+    Who asks for an object that is gone needs it too: without it S3 answers 403, not 404 (API reference, HeadObject).
+    """
     return allow(["s3:ListBucket"], *(bucket.bucket_arn for bucket in buckets))
 
 

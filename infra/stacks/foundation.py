@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws_cdk import Stack, aws_kms, aws_lambda, aws_sns
+from aws_cdk import Stack, aws_iam, aws_kms, aws_lambda, aws_sns
 from constructs import Construct
 
 from infra.config import PlatformConfig
@@ -17,6 +17,7 @@ class FoundationStack(Stack):
     def __init__(self, scope: Construct, id_: str, *, config: PlatformConfig, key: aws_kms.IKey, **kwargs: Any) -> None:
         super().__init__(scope, id_, **kwargs)
         self.alerts = aws_sns.Topic(self, "Alerts", master_key=key, enforce_ssl=True)
+        self._let_alarms_publish()
         self.layers: list[aws_lambda.ILayerVersion] = []
         if config.lambda_dependencies == "layer":
             architecture = config.lambda_architecture
@@ -31,3 +32,15 @@ class FoundationStack(Stack):
                     description="Locked packages of the functions (lambdas/requirements.txt)",
                 )
             )
+
+    def _let_alarms_publish(self) -> None:
+        """A topic with a policy of its own loses the default one, by which this account's alarms could publish."""
+        alarms = f"arn:{self.partition}:cloudwatch:{self.region}:{self.account}:alarm:*"
+        self.alerts.add_to_resource_policy(
+            aws_iam.PolicyStatement(
+                principals=[aws_iam.ServicePrincipal("cloudwatch.amazonaws.com")],
+                actions=["sns:Publish"],
+                resources=[self.alerts.topic_arn],
+                conditions={"StringEquals": {"aws:SourceAccount": self.account}, "ArnLike": {"aws:SourceArn": alarms}},
+            )
+        )

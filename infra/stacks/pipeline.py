@@ -154,6 +154,7 @@ class PipelineStack(Stack):
                     self._table,
                     *projects,
                     executions,
+                    may.list_objects(zones["raw"]),
                     may.read_objects(zones["raw"], versions=True),
                     may.write_objects(zones["curated"]),
                 ],
@@ -251,6 +252,7 @@ class PipelineStack(Stack):
         statements = [
             self._table,
             may.read_projects(self, self._config.name),
+            may.list_objects(raw),
             may.read_objects(raw, versions=True),
             may.write_objects(self._zones["reports"]),
             may.allow(["states:StartExecution"], machine.state_machine_arn),

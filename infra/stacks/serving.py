@@ -82,6 +82,8 @@ class ServingStack(Stack):
                     "endpoint-config",
                 ),
                 may.pass_to_sagemaker(self.model_role),
+                # The caller grants the endpoint its key (SageMaker API permissions reference, CreateEndpoint).
+                may.allow(["kms:CreateGrant"], key.key_arn),
             ],
             timeout=Duration.hours(2),
             alerts=alerts,

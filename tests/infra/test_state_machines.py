@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from jsonata import Jsonata
 
 from tests.infra.conftest import ROOT
 
@@ -67,3 +69,50 @@ def test_the_role_may_do_what_the_states_call(resources: Find, machine: str, rol
     if any(".sync" in state.get("Resource", "") and ":sagemaker:" in state["Resource"] for state in states.values()):
         assert {"sagemaker:AddTags", "events:PutRule", "events:PutTargets", "events:DescribeRule"} <= granted
         assert "sagemaker:StopProcessingJob" in granted
+
+
+#: What states may call. A new integration needs its permissions first.
+INTEGRATIONS = {
+    "lambda:invoke",
+    "sagemaker:createProcessingJob.sync",
+    "states:startExecution.sync:2",
+    "aws-sdk:sagemaker:createTrainingJob",
+    "aws-sdk:sagemaker:describeTrainingJob",
+    "aws-sdk:sagemaker:createModel",
+    "aws-sdk:sagemaker:createEndpointConfig",
+    "aws-sdk:sagemaker:createEndpoint",
+    "aws-sdk:sagemaker:updateEndpoint",
+    "aws-sdk:sagemaker:describeEndpoint",
+}
+
+
+def test_states_call_known_integrations_only() -> None:
+    states = [state for path in FILES for state in json.loads(path.read_text())["States"].values()]
+    called = {state["Resource"].removeprefix("arn:aws:states:::") for state in states if state["Type"] == "Task"}
+    assert called == INTEGRATIONS
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_every_placeholder_of_a_definition_is_filled_and_none_is_filled_in_vain(resources: Find, path: Any) -> None:
+    placeholders = set(re.findall(r"\$\{(\w+)\}", path.read_text()))
+    name = "".join(part.capitalize() for part in path.name.split(".")[0].split("_"))
+    machines = resources("prod", "AWS::StepFunctions::StateMachine")
+    (machine,) = [item for logical, item in machines.items() if logical.split("/")[1].startswith(f"{name}Machine")]
+    assert set(machine["Properties"]["DefinitionSubstitutions"]) == placeholders
+
+
+def _expressions(value: Any) -> Iterator[str]:
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _expressions(item)
+    elif isinstance(value, str) and value.startswith("{%"):
+        yield value
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_every_expression_is_closed_and_is_jsonata(path: Any) -> None:
+    found = list(_expressions(json.loads(path.read_text().replace("${PollSeconds}", "30"))))
+    assert found
+    for expression in found:
+        assert expression.endswith("%}"), expression
+        Jsonata(expression[2:-2].strip())
