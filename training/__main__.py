@@ -29,8 +29,11 @@ REASON_CHARACTERS: Final = 1_024
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-class StoppedError(PasserelleError):
-    """SageMaker sent SIGTERM: the job is being stopped or its spot instance reclaimed."""
+class StoppedError(BaseException):
+    """SageMaker sent SIGTERM: the job is being stopped or its spot instance reclaimed.
+
+    No Exception: it may come up inside any library, and `except Exception` there must not take it for its own.
+    """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -36,7 +36,7 @@ def save_model(
         [ColSpec(_MLFLOW_TYPES[column.type], column.name, required=not column.nullable) for column in signature.inputs]
     )
     output = {"binary": "long", "multiclass": "string", "regression": "double"}[signature.task]
-    packages = [*_REQUIREMENTS, *(["xgboost-cpu"] if "xgboost" in repr(pipeline).lower() else [])]
+    packages = [*_REQUIREMENTS, *(["xgboost-cpu"] if _uses_xgboost(pipeline) else [])]
     mlflow.sklearn.save_model(
         pipeline,
         str(folder),
@@ -46,3 +46,9 @@ def save_model(
         skops_trusted_types=list(trusted),
         pip_requirements=[f"{package}=={version(package)}" for package in packages],
     )
+
+
+def _uses_xgboost(pipeline: Any) -> bool:
+    model = pipeline.steps[-1][1]
+    owners = (model, getattr(model, "estimator_", None))
+    return any(type(owner).__module__.startswith("xgboost.") for owner in owners)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from passerelle.contracts.container import GateCheck
 from passerelle.domain.project.model import Gate
+
+#: A segment may be this much worse than guessing: noise, not collapse.
+SEGMENT_TOLERANCE: Final = 0.02
+#: Metrics in the label's own unit, for which the tolerance is a share of the score.
+_IN_LABEL_UNITS: Final = ("rmse", "mae", "median_absolute_error")
 
 
 def check_gate(
@@ -81,7 +86,8 @@ def _not_worse(gate: Gate, metric: str, difference: tuple[float, float]) -> Gate
 
 def _segment(segment: Mapping[str, Any], metric: str) -> GateCheck:
     """A segment fails only when the model is worse there than guessing is."""
-    passed = bool(segment["better_than_baseline"] > -0.02)
+    unit = abs(float(segment["score"])) if metric in _IN_LABEL_UNITS else 1.0
+    passed = bool(segment["better_than_baseline"] >= -SEGMENT_TOLERANCE * unit)
     words = "no worse" if passed else "worse"
     return GateCheck(
         name=f"segment:{segment['column']}={segment['value']}",

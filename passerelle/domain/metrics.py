@@ -33,8 +33,9 @@ def score_all(
 def score(
     name: str, task: str, labels: Array, predictions: Array, probabilities: Array | None, classes: Array
 ) -> float | None:
-    """Return one metric, None where it is undefined (ROC AUC of a single class, for example)."""
-    if len(labels) == 0:
+    """Return one metric, None where it is undefined: ROC AUC of a single class, outputs that are not numbers."""
+    outputs = predictions if probabilities is None else probabilities
+    if len(labels) == 0 or not np.all(np.isfinite(outputs)):
         return None
     if task == "regression":
         return float(_REGRESSION[name](labels, predictions))
@@ -67,6 +68,8 @@ def _multiclass(name: str, labels: Array, probabilities: Array, classes: Array) 
         if len(classes) == 2:
             return float(sk.roc_auc_score(labels == classes[1], probabilities[:, 1]))
         return float(sk.roc_auc_score(labels, probabilities, multi_class="ovr", labels=classes))
+    if not set(np.unique(labels)) <= set(classes):  # a class that came after training has no probability
+        return None
     return float(sk.log_loss(labels, probabilities, labels=classes))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tarfile
+import zlib
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +31,6 @@ def unpack(archive: Path, target: Path) -> Path:
                 tar.extract(member, target, filter="data")
     except BundleError:
         raise
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
         raise BundleError(f"{archive.name}: not a sound .tar.gz archive: {error}") from error
     return target

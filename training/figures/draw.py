@@ -27,8 +27,10 @@ def draw_all(
     classes: Array,
     title: str,
 ) -> list[str]:
-    """Write the figures that fit the task; returns their file names."""
+    """Write the figures that fit the task; returns their file names, none when an output is not a number."""
     folder.mkdir(parents=True, exist_ok=True)
+    if not np.all(np.isfinite(predictions if probabilities is None else probabilities)):
+        return []
     figures: dict[str, Callable[[Any], None]] = {}
     if task == "binary" and probabilities is not None and len(np.unique(labels)) == 2:
         positive, actual = probabilities[:, 1], np.asarray(labels, dtype=int)

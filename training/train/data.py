@@ -62,5 +62,10 @@ def make_signature(project: Project, inputs: tuple[SignatureColumn, ...], labels
     if project.task.type == "regression":
         return BundleSignature(task="regression", inputs=inputs)
     classes = tuple(str(name) for name in np.unique(labels))
+    if len(classes) < 2:
+        raise InputError(
+            f"The training period holds only one class of the label ({classes[0]!r}), so nothing can be learnt. "
+            "Drop data of a longer period, or split by entity or at random (training.split.by)."
+        )
     positive = "1" if project.task.type == "binary" else None
     return BundleSignature(task=project.task.type, inputs=inputs, classes=classes, positive_class=positive)

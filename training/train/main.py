@@ -33,7 +33,14 @@ def main() -> int:
     started = time.monotonic()
     parameters, project = hyperparameters(), read_project(channel("project"))
     context = make_context(parameters, project)
-    key = checkpoint_key(dataset=context.dataset_id, contract=context.contract_hash, seed=context.seed)
+    key = checkpoint_key(
+        dataset=context.dataset_id,
+        contract=context.contract_hash,
+        seed=context.seed,
+        git=context.git_sha,
+        lock=context.lock_hash,
+        project=project.model_dump(mode="json", exclude={"training": {"candidates"}}),
+    )
     checkpoints = Checkpoints(base_dir() / "checkpoints", key)
     output = base_dir() / "output" / "data"
     output.mkdir(parents=True, exist_ok=True)
@@ -108,9 +115,7 @@ def _train_one(
     shutil.rmtree(work, ignore_errors=True)
     try:
         bundle, result = train_candidate(name, complexity, context, work)
-    except (PasserelleError, ValueError, TypeError, MemoryError, ArithmeticError, RuntimeError, KeyError) as error:
-        if type(error).__name__ == "StoppedError":
-            raise
+    except Exception as error:  # whatever a library raises; being stopped is no Exception
         traceback.print_exc()
         tell("candidate_failed", candidate=name, error=str(error))
         seconds, words = time.monotonic() - started, f"{type(error).__name__}: {error}"

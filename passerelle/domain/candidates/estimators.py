@@ -45,7 +45,7 @@ class LevelEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     Parameters
     ----------
-    min_frequency : levels with fewer rows are rare.
+    min_frequency : levels with fewer rows are rare; in a small table, those with less than 1 % of its rows.
     max_levels : at most so many levels a column get a code.
     """
 
@@ -64,7 +64,8 @@ class LevelEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         counts = values.fillna(self.MISSING).value_counts()
         # Sorted by count, then by name, so that equal data gives equal codes.
         order = sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))
-        kept = [str(level) for level, count in order if count >= self.min_frequency][: self.max_levels]
+        least = min(self.min_frequency, max(2, len(values) // 100))
+        kept = [str(level) for level, count in order if count >= least][: self.max_levels]
         return np.asarray(kept, dtype=np.str_)
 
     def transform(self, X: pd.DataFrame) -> np.ndarray[Any, Any]:  # noqa: N803
