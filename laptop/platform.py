@@ -203,13 +203,12 @@ def _start_mlflow(settings: LaptopSettings, processes: Processes, progress: Prog
     if database is None:
         raise SettingsError(f"PostgreSQL does not run:\n{processes.tail(DATABASE)}")
     _ensure_bucket(settings)
-    store = postgres.uri(database.port, tracking.DATABASE)
     environment = clean_environment() | tracking.server_environment() | _aws_credentials(settings)
-    if not _schema_is_current(settings, database.port):
+    environment |= tracking.database_environment(host="127.0.0.1", port=database.port, user=postgres.USER)
+    if not _schema_is_current(settings):
         progress("bringing MLflow's schema up to date")
-        _upgrade_schema(settings, processes, store, environment, database.port)
+        _upgrade_schema(settings, environment)
     command = tracking.server_command(
-        backend_store_uri=store,
         artifacts_destination=f"s3://{ARTIFACT_BUCKET}/artifacts",
         host="127.0.0.1",
         port=settings.mlflow_port,
@@ -242,7 +241,7 @@ def _ensure_bucket(settings: LaptopSettings) -> None:
         ) from error
 
 
-def _schema_is_current(settings: LaptopSettings, port: int) -> bool:
+def _schema_is_current(settings: LaptopSettings) -> bool:
     """The step takes seconds, so it is skipped when this very version has done it on this very database."""
     from importlib.metadata import version
 
@@ -250,12 +249,10 @@ def _schema_is_current(settings: LaptopSettings, port: int) -> bool:
     return mark.exists() and mark.read_text() == f"{version('mlflow')} {postgres.data_folder(settings)}"
 
 
-def _upgrade_schema(
-    settings: LaptopSettings, processes: Processes, store: str, environment: dict[str, str], port: int
-) -> None:
+def _upgrade_schema(settings: LaptopSettings, environment: dict[str, str]) -> None:
     from importlib.metadata import version
 
-    command = tracking.schema_command(store)
+    command = tracking.schema_command()
     executable = str(Path(sys.executable).parent / command[0])
     done = subprocess.run([executable, *command[1:]], env=environment, capture_output=True, text=True, cwd="/")
     if done.returncode:

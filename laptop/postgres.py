@@ -128,11 +128,6 @@ def server_command(settings: LaptopSettings, port: int) -> list[str]:
     return [str(binary_folder(settings) / "postgres"), "-D", str(data_folder(settings)), *flags]
 
 
-def uri(port: int, database: str) -> str:
-    """Return the SQLAlchemy URI of a database."""
-    return f"postgresql+psycopg2://{USER}@127.0.0.1:{port}/{database}"
-
-
 def ensure_database(port: int, database: str) -> None:
     """Create a database if it does not exist."""
     import psycopg2

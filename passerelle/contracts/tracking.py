@@ -6,22 +6,27 @@ from typing import Final
 
 DATABASE: Final = "mlflow"
 PORT: Final = 5000
+#: libpq reads where the database is, and its password, from PG* variables: a command line is seen by every process.
+STORE_URI: Final = "postgresql+psycopg2://"
 
 
-def schema_command(backend_store_uri: str) -> list[str]:
+def schema_command() -> list[str]:
     """Return the one-shot step before a server rolls: `mlflow server` refuses a schema that is not current."""
-    return ["mlflow", "db", "upgrade", backend_store_uri]
+    return ["mlflow", "db", "upgrade", STORE_URI]
 
 
-def server_command(
-    *, backend_store_uri: str, artifacts_destination: str, host: str, port: int, allowed_hosts: str
-) -> list[str]:
+def database_environment(*, host: str, port: int, user: str) -> dict[str, str]:
+    """Return libpq's variables (PostgreSQL manual, "Environment Variables"); PGPASSWORD comes as a secret."""
+    return {"PGHOST": host, "PGPORT": str(port), "PGUSER": user, "PGDATABASE": DATABASE}
+
+
+def server_command(*, artifacts_destination: str, host: str, port: int, allowed_hosts: str) -> list[str]:
     """Return the server's command. Artefacts go through the server, so that clients need no rights in S3."""
     return [
         "mlflow",
         "server",
         "--backend-store-uri",
-        backend_store_uri,
+        STORE_URI,
         "--artifacts-destination",
         artifacts_destination,
         "--serve-artifacts",

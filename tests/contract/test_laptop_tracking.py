@@ -37,7 +37,6 @@ def test_the_server_runs_with_the_declared_command_and_hardening(platform: Lapto
     settings = platform.settings
     process = psutil.Process(_process(platform, MLFLOW).pid)
     declared = tracking.server_command(
-        backend_store_uri=postgres.uri(_process(platform, DATABASE).port, tracking.DATABASE),
         artifacts_destination=f"s3://{ARTIFACT_BUCKET}/artifacts",
         host="127.0.0.1",
         port=settings.mlflow_port,
@@ -45,7 +44,10 @@ def test_the_server_runs_with_the_declared_command_and_hardening(platform: Lapto
     )
     assert process.cmdline()[-len(declared) + 1 :] == declared[1:]
     environment = process.environ()
-    assert {key: environment.get(key) for key in tracking.server_environment()} == tracking.server_environment()
+    port = _process(platform, DATABASE).port
+    wanted = tracking.server_environment()
+    wanted |= tracking.database_environment(host="127.0.0.1", port=port, user=postgres.USER)
+    assert {key: environment.get(key) for key in wanted} == wanted
 
 
 def test_an_artifact_goes_through_the_server_into_the_embedded_s3(platform: LaptopPlatform, tmp_path: Path) -> None:
