@@ -55,7 +55,7 @@ class SageMaker:
             raise SageMakerError(
                 "UnknownOperationException", f"The laptop's SageMaker does not offer {operation}. It offers: {offered}"
             )
-        return function(dict(request))
+        return function(_without_nulls(request))
 
     def invoke_endpoint(self, name: str, headers: Mapping[str, str], body: bytes) -> Invocation:
         """Ask an endpoint.
@@ -67,3 +67,10 @@ class SageMaker:
     def interrupt(self, job_name: str) -> None:
         """Take the spot instance away from a running training job."""
         self.jobs.interrupt(job_name)
+
+
+def _without_nulls(value: Any) -> Any:
+    """JSON's null is AWS's absent."""
+    if isinstance(value, Mapping):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list | tuple) else value

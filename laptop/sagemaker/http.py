@@ -46,13 +46,10 @@ class SageMakerHttp:
     def _control(self, target: str, body: bytes) -> Response:
         operation = target.rpartition(".")[2]
         try:
-            request = json.loads(body or b"{}")
-            answer = self._sagemaker.call(operation, request)
+            answer = self._sagemaker.call(operation, _document(body))
             return 200, {"content-type": _JSON}, json.dumps(answer, default=_epoch).encode()
         except SageMakerError as error:
             return _failure(error)
-        except json.JSONDecodeError as error:
-            return _failure(SageMakerError("SerializationException", f"The request is not JSON: {error}"))
         except Exception:
             LOG.exception("defect in %s", operation)
             return _failure(SageMakerError("InternalFailure", "defect of the local SageMaker; see its log", status=500))
@@ -68,6 +65,24 @@ class SageMakerHttp:
         except Exception:
             LOG.exception("defect in InvokeEndpoint %s", name)
             return _failure(SageMakerError("InternalFailure", "defect of the local SageMaker; see its log", status=500))
+
+
+def _document(body: bytes) -> dict[str, Any]:
+    """Return the request.
+
+    Raises SerializationException for what is no JSON object; NaN and Infinity are not JSON.
+    """
+    try:
+        request = json.loads(body or b"{}", parse_constant=_refused)
+    except (ValueError, RecursionError) as error:
+        raise SageMakerError("SerializationException", f"The request is not JSON: {error}") from error
+    if not isinstance(request, dict):
+        raise SageMakerError("SerializationException", "The request is not a JSON object")
+    return request
+
+
+def _refused(constant: str) -> None:
+    raise ValueError(f"{constant} is not a number of JSON")
 
 
 def _failure(error: SageMakerError) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -11,6 +12,9 @@ from typing import Any, Final
 from laptop.sagemaker.errors import invalid
 
 DEFAULT_PAGE: Final = 10
+_TIMES: Final = ("CreationTime", "LastModifiedTime")
+_BOUNDS: Final = tuple(f"{field}{side}" for field in _TIMES for side in ("After", "Before"))
+_OFFSET: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 
 def list_page(
@@ -23,7 +27,8 @@ def list_page(
     status_key: str | None = None,
 ) -> dict[str, Any]:
     """Return one page of summaries under `result_key`, with NextToken when there are more."""
-    chosen = [document for document in documents if _wanted(document, request, name_key, status_key)]
+    bounds = {key: as_time(request[key]) for key in _BOUNDS if request.get(key) is not None}
+    chosen = [document for document in documents if _wanted(document, request, bounds, name_key, status_key)]
     sort_keys = {"Name": name_key, "Status": status_key or name_key}
     sort_key = sort_keys.get(str(request.get("SortBy", "CreationTime")), "CreationTime")
     descending = request.get("SortOrder", "Descending") == "Descending"
@@ -34,28 +39,38 @@ def list_page(
     return {result_key: page} | ({"NextToken": _token(start + size)} if more else {})
 
 
-def _wanted(document: Mapping[str, Any], request: Mapping[str, Any], name_key: str, status_key: str | None) -> bool:
+def _wanted(
+    document: Mapping[str, Any],
+    request: Mapping[str, Any],
+    bounds: Mapping[str, datetime],
+    name_key: str,
+    status_key: str | None,
+) -> bool:
     if request.get("NameContains", "").lower() not in str(document[name_key]).lower():
         return False
     if status_key and request.get("StatusEquals", document[status_key]) != document[status_key]:
         return False
-    for field in ("CreationTime", "LastModifiedTime"):
+    for field in _TIMES:
         moment = document.get(field)
-        after, before = request.get(f"{field}After"), request.get(f"{field}Before")
-        if moment is not None and after is not None and moment <= as_time(after):
+        after, before = bounds.get(f"{field}After"), bounds.get(f"{field}Before")
+        if moment is not None and after is not None and moment <= after:
             return False
-        if moment is not None and before is not None and moment >= as_time(before):
+        if moment is not None and before is not None and moment >= before:
             return False
     return True
 
 
 def as_time(value: Any) -> datetime:
-    """Return a timestamp of the wire (epoch seconds or ISO 8601) as an aware datetime."""
-    if isinstance(value, datetime):
-        return value if value.tzinfo else value.replace(tzinfo=UTC)
-    if isinstance(value, int | float):
-        return datetime.fromtimestamp(value, UTC)
-    moment = datetime.fromisoformat(str(value))
+    """Return a timestamp of the wire (epoch seconds or ISO 8601) as an aware datetime.
+
+    Raises ValidationException for what is no time, or none that a calendar holds.
+    """
+    try:
+        if isinstance(value, int | float):
+            return datetime.fromtimestamp(value, UTC)
+        moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    except (ValueError, OverflowError, OSError) as error:
+        raise invalid(f"{str(value)[:100]!r} is not a timestamp") from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
@@ -67,6 +82,9 @@ def _offset(token: str | None) -> int:
     if not token:
         return 0
     try:
-        return int(base64.b64decode(token, validate=True))
+        text = base64.b64decode(token, validate=True).decode("ascii")
     except (binascii.Error, ValueError) as error:
         raise invalid(f"Invalid NextToken {token!r}") from error
+    if _OFFSET.fullmatch(text) is None:
+        raise invalid(f"Invalid NextToken {token!r}")
+    return int(text)

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from passerelle.errors import PasserelleError
 
@@ -82,21 +82,36 @@ class Store:
             self._db.close()
 
 
+#: A time is stored as {_TIME: ISO 8601}. Users name keys too (tags, Environment), so theirs may begin with _ESCAPE.
+_TIME: Final = "__time__"
+_ESCAPE: Final = "="
+
+
 def _encode(document: Document) -> str:
-    return json.dumps(document, default=_tag)
+    return json.dumps(_stored(document))
 
 
-def _tag(value: Any) -> Any:
+def _stored(value: Any) -> Any:
     if isinstance(value, datetime):
-        return {"__time__": value.astimezone(UTC).isoformat()}
-    raise TypeError(f"{type(value).__name__} cannot be stored")
+        return {_TIME: value.astimezone(UTC).isoformat()}
+    if isinstance(value, dict):
+        return {_stored_key(key): _stored(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_stored(item) for item in value]
+    return value
+
+
+def _stored_key(key: str) -> str:
+    return _ESCAPE + key if key == _TIME or key.startswith(_ESCAPE) else key
 
 
 def _decode(text: str) -> Document:
-    document = json.loads(text, object_hook=_untag)
+    document = json.loads(text, object_hook=_restored)
     assert isinstance(document, dict)
     return document
 
 
-def _untag(document: dict[str, Any]) -> Any:
-    return datetime.fromisoformat(document["__time__"]) if "__time__" in document else document
+def _restored(document: dict[str, Any]) -> Any:
+    if document.keys() == {_TIME}:
+        return datetime.fromisoformat(document[_TIME])
+    return {key.removeprefix(_ESCAPE): value for key, value in document.items()}

@@ -26,25 +26,38 @@ class Tags:
         check_tags(tags)
         self._write(arn, {tag["Key"]: tag["Value"] for tag in tags})
 
+    def forget(self, arn: str) -> None:
+        """The resource is deleted: it has no tags any more, and takes none."""
+        self._store.delete(KIND, arn)
+
     def add(self, request: dict[str, Any]) -> dict[str, Any]:
         check_tags(request["Tags"])
-        tags = self._read(request["ResourceArn"]) | {tag["Key"]: tag["Value"] for tag in request["Tags"]}
-        if len(tags) > MAX_TAGS:
-            raise invalid(f"A resource has at most {MAX_TAGS} tags; this would make {len(tags)}")
-        self._write(request["ResourceArn"], tags)
-        return {"Tags": _listed(tags)}
+
+        def added(tags: dict[str, str]) -> dict[str, str]:
+            tags = tags | {tag["Key"]: tag["Value"] for tag in request["Tags"]}
+            if len(tags) > MAX_TAGS:
+                raise invalid(f"A resource has at most {MAX_TAGS} tags; this would make {len(tags)}")
+            return tags
+
+        return {"Tags": _listed(self._change(request["ResourceArn"], added))}
 
     def list(self, request: dict[str, Any]) -> dict[str, Any]:
-        return {"Tags": _listed(self._read(request["ResourceArn"]))}
+        return {"Tags": _listed(self._change(request["ResourceArn"], lambda tags: tags))}
 
     def delete(self, request: dict[str, Any]) -> dict[str, Any]:
-        tags = self._read(request["ResourceArn"])
-        kept = {key: value for key, value in tags.items() if key not in request["TagKeys"]}
-        self._write(request["ResourceArn"], kept)
+        gone = set(request["TagKeys"])
+        self._change(
+            request["ResourceArn"], lambda tags: {key: value for key, value in tags.items() if key not in gone}
+        )
         return {}
 
-    def _read(self, arn: str) -> dict[str, str]:
-        return dict((self._store.get(KIND, arn) or {}).get("tags", {}))
+    def _change(self, arn: str, change: Callable[[dict[str, str]], dict[str, str]]) -> dict[str, str]:
+        """Every resource has a document of tags from its creation to its deletion, be it empty."""
+        try:
+            document = self._store.update(KIND, arn, lambda document: {"tags": change(document["tags"])})
+        except KeyError as error:
+            raise invalid(f'Could not find resource "{arn}".') from error
+        return dict(document["tags"])
 
     def _write(self, arn: str, tags: dict[str, str]) -> None:
         try:

@@ -51,6 +51,7 @@ class Handler(BaseHTTPRequestHandler):
     """Echoes, as NAME, after DELAY seconds; a body `crash` ends the process, `bad` is a client's fault."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
         self.answer(503 if os.environ.get("NEVER_READY") else 200, b"")

@@ -81,8 +81,9 @@ class HostingService:
         return self._need(MODEL, request["ModelName"])
 
     def _delete_model(self, request: dict[str, Any]) -> dict[str, Any]:
-        self._need(MODEL, request["ModelName"])
+        model = self._need(MODEL, request["ModelName"])
         self._store.delete(MODEL, request["ModelName"])
+        self._tags.forget(model["ModelArn"])
         return {}
 
     def _list_models(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -104,11 +105,12 @@ class HostingService:
     def _delete_config(self, request: dict[str, Any]) -> dict[str, Any]:
         """AWS only documents that a configuration in use must not be deleted; here it is refused."""
         name = request["EndpointConfigName"]
-        self._need(CONFIG, name)
+        config = self._need(CONFIG, name)
         users = self.endpoints.using(name)
         if users:
             raise invalid(f"Cannot delete the endpoint configuration {name}: it is used by endpoint {', '.join(users)}")
         self._store.delete(CONFIG, name)
+        self._tags.forget(config["EndpointConfigArn"])
         return {}
 
     def _list_configs(self, request: dict[str, Any]) -> dict[str, Any]:
