@@ -10,13 +10,19 @@ from botocore.exceptions import ClientError
 from passerelle.aws.clients import client
 
 
-def start_once(state_machine_arn: str, name: str, request: dict[str, Any]) -> None:
-    """Start an execution; one of that name that exists is the one that is wanted."""
+def start_once(state_machine_arn: str, name: str, request: dict[str, Any]) -> bool:
+    """Start an execution, or find it running; returns False when one of that name has ended.
+
+    Starting one that runs, with the same name and input, succeeds and changes nothing; "already exists" is said of one
+    that has ended (Step Functions API reference, StartExecution).
+    """
     try:
         client("stepfunctions").start_execution(stateMachineArn=state_machine_arn, name=name, input=json.dumps(request))
     except ClientError as error:
         if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
             raise
+        return False
+    return True
 
 
 def is_running(arn: str) -> bool:

@@ -7,18 +7,21 @@ is why Powertools' idempotency records are not used: they expire, and cost a sec
 from __future__ import annotations
 
 import json
+import random
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
 from passerelle.contracts.container import DatasetFile
 from passerelle.contracts.runs import RunRecord
-from passerelle.errors import NotFoundError, TransientError
+from passerelle.errors import InputError, NotFoundError, TransientError
 
 Item = dict[str, Any]
+_TRIES: Final = 12
 
 
 def utc_now() -> str:
@@ -66,8 +69,8 @@ class RunsTable:
         self._put(project, sort_key, attributes, None, {})
 
     def replace(self, project: str, sort_key: str, *, holder: str, **attributes: Any) -> bool:
-        """Write an item that is missing or whose `run_id` is `holder`; returns False when it is another's."""
-        condition = "attribute_not_exists(pk) OR run_id = :holder"
+        """Write an item that nobody holds or whose `run_id` is `holder`; returns False when it is another's."""
+        condition = "attribute_not_exists(run_id) OR run_id = :holder"
         return self._put(project, sort_key, attributes, condition, {":holder": {"S": holder}})
 
     def delete(self, project: str, sort_key: str, *, run_id: str | None = None) -> bool:
@@ -130,27 +133,43 @@ class RunsTable:
         return [RunRecord.model_validate_json(item["record"]) for item in items]
 
     def save(self, record: RunRecord) -> RunRecord:
-        """Write a run that is new, or whatever was there."""
-        record = record.model_copy(update={"updated_at": utc_now()})
-        self.put(record.project, f"RUN#{record.run_id}", record=record.model_dump_json(), revision=0)
-        return record
+        """Write a run that is new, or whatever was there.
 
-    def change(self, project: str, run_id: str, mutate: Callable[[RunRecord], RunRecord]) -> RunRecord:
+        Raises TransientError when others are always faster.
+        """
+        return self._swap(record.project, record.run_id, lambda _: record)
+
+    def change(
+        self, project: str, run_id: str, mutate: Callable[[RunRecord], RunRecord], *, attempt: int | None = None
+    ) -> RunRecord:
         """Change a run; a writer that was faster makes this one read and try again.
 
-        Raises NotFoundError when there is none, TransientError when others are always faster.
+        Raises NotFoundError when there is none, InputError when another attempt than the given one is at work,
+        TransientError when others are always faster.
         """
-        for _ in range(10):
-            item = self.item(project, f"RUN#{run_id}")
-            if item is None:
+
+        def changed(record: RunRecord | None) -> RunRecord:
+            if record is None:
                 raise NotFoundError(f"Project {project} has no run {run_id}.")
-            record = mutate(RunRecord.model_validate_json(item["record"]))
+            if attempt is not None:
+                need_attempt(record, attempt)
+            return mutate(record)
+
+        return self._swap(project, run_id, changed)
+
+    def _swap(self, project: str, run_id: str, make: Callable[[RunRecord | None], RunRecord]) -> RunRecord:
+        """Write what `make` makes of the current record, if that is still the current one then."""
+        for number in range(_TRIES):
+            item = self.item(project, f"RUN#{run_id}")
+            record = make(RunRecord.model_validate_json(item["record"]) if item else None)
             record = record.model_copy(update={"updated_at": utc_now()})
-            revision = int(item["revision"])
+            revision = int(item["revision"]) if item else 0
             attributes = {"record": record.model_dump_json(), "revision": revision + 1}
-            values = {":revision": {"N": str(revision)}}
-            if self._put(project, f"RUN#{run_id}", attributes, "revision = :revision", values):
+            condition = "revision = :revision" if item else "attribute_not_exists(pk)"
+            values = {":revision": {"N": str(revision)}} if item else {}
+            if self._put(project, f"RUN#{run_id}", attributes, condition, values):
                 return record
+            time.sleep(random.uniform(0, min(1.0, 0.01 * 2**number)))
         raise TransientError(f"Run {run_id} of {project} is being changed by others all the time.")
 
     # Files
@@ -164,6 +183,18 @@ class RunsTable:
         """Remember accepted files; a newer version of a key replaces the older."""
         for file in files:
             self.put(project, f"FILE#{file.key}", file=file.model_dump_json())
+
+
+def need_attempt(record: RunRecord, attempt: int) -> None:
+    """Refuse to work for an attempt that is not the run's own: a redriven execution must not disturb its successor.
+
+    Raises InputError.
+    """
+    if record.attempt != attempt:
+        raise InputError(
+            f"Attempt {attempt} of run {record.run_id} does nothing any more: attempt {record.attempt} has begun. "
+            f"See `passerelle runs show {record.run_id}`."
+        )
 
 
 def _pk(project: str) -> str:

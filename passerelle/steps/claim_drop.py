@@ -13,11 +13,12 @@ from passerelle.aws.objects import Objects
 from passerelle.aws.runs_table import RunsTable, utc_now
 from passerelle.contracts import naming, zones
 from passerelle.domain.claim import DroppedObject, claim_key
-from passerelle.errors import NotFoundError
+from passerelle.errors import NotFoundError, TransientError
 from passerelle.settings import ClaimDropSettings
 from passerelle.steps.project_source import deployed_projects
 
 LOG: Final = logging.getLogger(__name__)
+_OPENINGS: Final = 5
 
 
 def claim_drop(event: dict[str, Any], settings: ClaimDropSettings) -> dict[str, Any]:
@@ -81,13 +82,25 @@ def _claim(
 
 
 def ensure_batch(project: str, identity: str, table: RunsTable, settings: ClaimDropSettings) -> str:
-    """Return the run that collects files now; start it if need be. Starting it again is not an error."""
-    run_id = naming.run_id_of(datetime.now(UTC), identity)
-    if not table.create(project, "OPEN", run_id=run_id, opened_at=utc_now()):
-        run_id = (table.item(project, "OPEN") or {"run_id": run_id})["run_id"]
-    request = {"project": project, "run_id": run_id, "attempt": 1}
-    start_once(settings.pipeline_arn, naming.execution_name(project, run_id, 1), request)
-    return run_id
+    """Return the run that collects files now; start it if need be. Starting it again is not an error.
+
+    An open batch whose execution has ended (it was stopped while it waited) would keep its files for ever: it is
+    closed, and another one is opened.
+
+    Raises TransientError when every batch ends as soon as it is opened.
+    """
+    for number in range(_OPENINGS):
+        run_id = naming.run_id_of(datetime.now(UTC), f"{identity}/{number}" if number else identity)
+        if not table.create(project, "OPEN", run_id=run_id, opened_at=utc_now()):
+            run_id = (table.item(project, "OPEN") or {"run_id": run_id})["run_id"]
+        request = {"project": project, "run_id": run_id, "attempt": 1}
+        if start_once(settings.pipeline_arn, naming.execution_name(project, run_id, 1), request):
+            return run_id
+        LOG.warning("%s: batch %s ended without being gathered; another one is opened", project, run_id)
+        table.delete(project, "OPEN", run_id=run_id)
+    raise TransientError(
+        f"Project {project}: {_OPENINGS} batches ended as soon as they were opened. Tried again later."
+    )
 
 
 def _report_stray(dropped: DroppedObject, project: str | None, settings: ClaimDropSettings) -> dict[str, Any]:

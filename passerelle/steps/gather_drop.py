@@ -9,10 +9,10 @@ from typing import Any, Final
 from passerelle.aws.clients import client, translated
 from passerelle.aws.executions import is_running
 from passerelle.aws.objects import Objects
-from passerelle.aws.runs_table import RunsTable, utc_now
+from passerelle.aws.runs_table import RunsTable, need_attempt, utc_now
 from passerelle.contracts import zones
 from passerelle.contracts.container import DropFile, DropManifest, Problem
-from passerelle.contracts.runs import FINAL_STATUSES, RunFile, RunRecord
+from passerelle.contracts.runs import FINAL_STATUSES, RunError, RunFile, RunRecord
 from passerelle.domain.claim import newest_per_key
 from passerelle.domain.requests.jobs import JobPlace, RunRef, prepare_job
 from passerelle.errors import NotFoundError
@@ -37,15 +37,18 @@ def gather_drop(request: dict[str, Any], settings: GatherDropSettings, *, execut
         record = table.get(project, run_id)
         if record is None or record.attempt < attempt:
             record = _open_record(table, record, base, execution_arn)
+        need_attempt(record, attempt)
         wait = _must_wait(table, project, run_id, settings)
         if wait:
             return {**base, "status": "waiting", "wait_seconds": wait}
         if not _take_lock(table, project, run_id, attempt, execution_arn):
             return {**base, "status": "waiting", "wait_seconds": settings.poll_seconds}
-        files = _take_files(table, project, run_id)
+        files = _take_files(table, project, run_id, attempt)
         if not files:
             if attempt == 1:
                 _forget(table, project, run_id)
+            else:
+                _end_without_files(table, project, run_id)
             return {**base, "status": "nothing"}
         return _hand_over(table, base, files, settings)
 
@@ -89,15 +92,17 @@ def _is_at_work(table: RunsTable, project: str, holder: dict[str, Any]) -> bool:
     return is_running(arn) if arn else True
 
 
-def _take_files(table: RunsTable, project: str, run_id: str) -> list[dict[str, Any]]:
+def _take_files(table: RunsTable, project: str, run_id: str, attempt: int) -> list[dict[str, Any]]:
     """Assign every waiting claim to this run; returns the newest claim of each key.
 
-    The batch is closed first: what is claimed after that opens the next one.
+    The batch is closed first: what is claimed after that opens the next one. A later attempt keeps the files of the
+    one before, and takes no others.
     """
     table.delete(project, "OPEN", run_id=run_id)
     everything = table.items(project, "DROP#")
     newest = {claim["sk"] for claim in newest_per_key(everything)[0]}
-    claims = [claim for claim in everything if claim.get("run_id", run_id) == run_id]
+    mine = [claim for claim in everything if claim.get("run_id") == run_id]
+    claims = mine if mine and attempt > 1 else mine + [claim for claim in everything if "run_id" not in claim]
     # Events come in any order: a version that an earlier run's is newer than must not replace it. What this run has
     # taken already stays taken, so that a retry keeps its files.
     chosen = [
@@ -105,18 +110,37 @@ def _take_files(table: RunsTable, project: str, run_id: str) -> list[dict[str, A
         for claim in newest_per_key(claims)[0]
         if claim["sk"] in newest or ("run_id" in claim and not claim.get("superseded"))
     ]
+    taken = []
     for claim in claims:
         superseded = claim not in chosen
         if superseded:
             LOG.warning("%s: version %s is ignored, a newer one came", claim["key"], claim.get("version_id"))
         attributes = {name: value for name, value in claim.items() if name not in ("pk", "sk")}
-        table.put(project, claim["sk"], **attributes | {"run_id": run_id, "superseded": superseded})
-    return [dict(claim) for claim in chosen]
+        ours = attributes | {"run_id": run_id, "superseded": superseded}
+        # A run that believes it still holds the lock must not take what the next one has taken.
+        if table.replace(project, claim["sk"], holder=run_id, **ours) and not superseded:
+            taken.append(dict(claim))
+    return sorted(taken, key=lambda claim: str(claim["key"]))
 
 
 def _forget(table: RunsTable, project: str, run_id: str) -> None:
     """A run that found nothing to do (its files went into the run before it) leaves no trace."""
     table.delete(project, f"RUN#{run_id}")
+    table.delete(project, "LOCK", run_id=run_id)
+
+
+def _end_without_files(table: RunsTable, project: str, run_id: str) -> None:
+    """A retry whose files went into other runs meanwhile has nothing to do, and says so."""
+
+    def update(record: RunRecord) -> RunRecord:
+        error = RunError(
+            stage="collect",
+            message="Nothing is left to do: the files of this run went into other runs meanwhile.",
+            remedy=f"See `passerelle runs --project {project}`, or drop the files again.",
+        )
+        return end_stage(record, "collect").model_copy(update={"status": "failed", "error": error})
+
+    table.change(project, run_id, update)
     table.delete(project, "LOCK", run_id=run_id)
 
 

@@ -48,6 +48,6 @@ def read_project(environment: str, name: str) -> DeployedProject:
         ) from error
     uri = json.loads(value)["uri"]
     if uri not in _CACHE:
-        with zipfile.ZipFile(io.BytesIO(Objects().read(*split_s3_uri(uri)))) as archive:
+        with zipfile.ZipFile(io.BytesIO(Objects(client("s3")).read(*split_s3_uri(uri)))) as archive:
             _CACHE[uri] = load_project(archive.read("project.yaml").decode("utf-8"), source="project.yaml")
     return DeployedProject(_CACHE[uri], uri)

@@ -14,9 +14,9 @@ from passerelle.settings import FailRunSettings
 from passerelle.steps.fail_run import fail_run
 from passerelle.steps.run_stages import begin_stage
 
-from .conftest import Aws
+from .world import Aws
 
-SETTINGS = FailRunSettings(environment="laptop", runs_table="runs")
+SETTINGS = FailRunSettings(environment="laptop", runs_table="test-runs")
 
 
 def _event(aws: Aws, attempt: int) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def _event(aws: Aws, attempt: int) -> dict[str, Any]:
     record = RunRecord(
         project="flights", run_id="r1", attempt=2, status="running", created_at=moment, updated_at=moment
     )
-    table = RunsTable(client("dynamodb"), "runs")
+    table = RunsTable(client("dynamodb"), "test-runs")
     table.save(begin_stage(record, "train", job_name="job-1"))
     table.create("flights", "LOCK", run_id="r1")
     return {"detail": {"executionArn": arn, "input": request}}
@@ -36,7 +36,7 @@ def _event(aws: Aws, attempt: int) -> dict[str, Any]:
 
 def test_a_stopped_execution_fails_its_run_names_the_log_and_frees_the_project(aws: Aws) -> None:
     assert fail_run(_event(aws, 2), SETTINGS)["outcome"] == "failed"
-    table = RunsTable(client("dynamodb"), "runs")
+    table = RunsTable(client("dynamodb"), "test-runs")
     record = table.need("flights", "r1")
     assert record.status == "failed"
     assert record.error is not None
@@ -48,4 +48,4 @@ def test_a_stopped_execution_fails_its_run_names_the_log_and_frees_the_project(a
 @pytest.mark.parametrize("attempt", [1, 3])
 def test_another_attempts_execution_changes_nothing(aws: Aws, attempt: int) -> None:
     assert fail_run(_event(aws, attempt), SETTINGS)["outcome"] == "ignored"
-    assert RunsTable(client("dynamodb"), "runs").need("flights", "r1").status == "running"
+    assert RunsTable(client("dynamodb"), "test-runs").need("flights", "r1").status == "running"
