@@ -17,7 +17,8 @@ help: ## List the targets
 $(VENV)/.installed: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "Passerelle needs Python 3.11 or newer; $(PYTHON) is older. Run: make PYTHON=/path/to/python3.11 ..." >&2; exit 4; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@# One that was interrupted has a python, but no pip.
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	@echo "Installing the locked Python packages into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@# Behind a proxy with its own certificate, only the system's store knows it.

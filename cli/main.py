@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import signal
 from typing import Any
 
 import click
@@ -72,6 +73,8 @@ def cli(ctx: click.Context, environment: str, as_json: bool) -> None:
 
 def main(args: list[str] | None = None, **extra: Any) -> None:
     """Run the command line; every known failure becomes one message and an exit code."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)  # cleans up as Ctrl-C does
     with failures_as_exit_codes():
         cli.main(args=args, prog_name="passerelle", standalone_mode=False, **extra)
 

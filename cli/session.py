@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from passerelle.aws.deployed import DeployedPlatform
 
 LAPTOP = "laptop"
+FILE_COLUMNS = 200
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,10 @@ class Session:
         """Where people read: standard output, or standard error when standard output carries JSON."""
         from rich.console import Console
 
-        return Console(stderr=self.as_json, highlight=False, soft_wrap=not sys.stdout.isatty())
+        shown = sys.stderr if self.as_json else sys.stdout
+        # In a file or a pipe nothing limits the width, and tables cut at 80 columns lose what people grep for.
+        width = None if shown.isatty() or os.environ.get("COLUMNS") else FILE_COLUMNS
+        return Console(stderr=self.as_json, highlight=False, width=width)
 
     @cached_property
     def laptop_settings(self) -> LaptopSettings:

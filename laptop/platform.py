@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from laptop import postgres
-from laptop.processes import Processes
+from laptop.processes import Processes, uninterrupted
 from laptop.settings import REPOSITORY, LaptopSettings
 from passerelle.contracts import tracking
 from passerelle.errors import SettingsError, TransientError
@@ -96,9 +96,10 @@ def up(settings: LaptopSettings, *, progress: Progress = lambda _: None, trackin
             if missing:
                 progress("everything answers")
         except BaseException:
-            for name in [name for name in STOP_ORDER if name in started]:
-                processes.stop(name, _stop_signal(name))
-            processes.kill_orphans()
+            with uninterrupted():
+                for name in [name for name in STOP_ORDER if name in started]:
+                    processes.stop(name, _stop_signal(name))
+                processes.kill_orphans()
             raise
 
 
@@ -108,9 +109,10 @@ def down(settings: LaptopSettings) -> None:
         return
     with _lock(settings.home / "run" / "lock"):
         processes = Processes(settings)
-        for name in STOP_ORDER:
-            processes.stop(name, _stop_signal(name))
-        processes.kill_orphans()
+        with uninterrupted():
+            for name in STOP_ORDER:
+                processes.stop(name, _stop_signal(name))
+            processes.kill_orphans()
 
 
 def delete_state(settings: LaptopSettings) -> None:

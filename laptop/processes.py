@@ -7,8 +7,9 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -128,6 +129,21 @@ class Processes:
                 process.kill()
         psutil.wait_procs(orphans, timeout=5)
         return len(orphans)
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Clean up to the end: an impatient second Ctrl-C must not leave half of it running."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _alive(recorded: Recorded) -> bool:

@@ -12,7 +12,7 @@ from cli.commands.drop import follow_drop, upload
 from cli.commands.predict import show_predictions
 from cli.commands.up import start_platform
 from cli.session import Session
-from passerelle.contracts.runs import RunRecord
+from passerelle.contracts.runs import FINAL_STATUSES, RunRecord
 
 PROJECT = "flights"
 FIRST_MONTHS = range(1, 7)
@@ -25,16 +25,33 @@ def demo(session: Session) -> None:
     """Start the platform, deploy the stacks, drop months of real flights, and ask the served model.
 
     The first time it drops January to June 2013; each further time the next month, which trains a challenger.
-    The platform stays up afterwards.
+    The platform stays up afterwards; after Ctrl-C it is as it was before.
     """
-    from cli.deployment import deploy_environment
+    from laptop.platform import down, status
 
     session.need_laptop("demo")
+    was_up = status(session.laptop_settings).up
+    try:
+        run_demo(session)
+    except KeyboardInterrupt:
+        if was_up:
+            session.console.print("The platform was up before and stays up; `passerelle down` stops it.")
+        else:
+            session.console.print("Stopping the platform; its state is kept, and the next demo goes on from it.")
+            down(session.laptop_settings)
+        raise
+
+
+def run_demo(session: Session) -> None:
+    """Take the four steps."""
+    from cli.deployment import deploy_environment
+
     session.console.rule("[bold]1. The embedded AWS")
     start_platform(session)
     session.console.rule("[bold]2. The stacks of environments/laptop.yaml")
     deploy_environment(session)
     session.console.rule("[bold]3. Flights into the raw zone")
+    finish_runs(session)
     files = next_files(session)
     dropped_at = time.monotonic()
     records = follow_drop(session, PROJECT, upload(session, PROJECT, tuple(files))) if files else []
@@ -42,6 +59,16 @@ def demo(session: Session) -> None:
     answer, rows = predict_flights(session)
     seconds = time.monotonic() - dropped_at
     summarise(session, records, seconds, answer, rows)
+
+
+def finish_runs(session: Session) -> None:
+    """Follow what an interrupted demo has left at work: the same files dropped again would only wait for it."""
+    from cli.narrate import narrate_run
+
+    for record in reversed(session.platform.runs(PROJECT, limit=50)):
+        if record.status not in FINAL_STATUSES:
+            session.console.print(f"Run {record.run_id} is at work since {record.created_at[:19]} UTC; it goes first.")
+            narrate_run(session, PROJECT, record.run_id)
 
 
 def next_files(session: Session) -> list[Path]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from cli.failures import RunNotServedError
 from cli.session import Session
-from passerelle.aws.deployed import DroppedFile
 from passerelle.contracts.runs import RunRecord
+
+if TYPE_CHECKING:
+    from passerelle.aws.deployed import DroppedFile
 
 
 @click.command()

@@ -18,7 +18,8 @@ from passerelle.errors import InputError
 @click.option("--label", help="The column to predict.")
 @click.option("--event-time", help="The column that says when a row happened.")
 @click.option("--entity", help="The column that identifies what a row is about.")
-@click.option("--directory", type=click.Path(path_type=Path), default=Path("projects"), show_default=True)
+@click.option("--directory", type=click.Path(path_type=Path), default=Path("projects"), show_default=True,
+              help="The folder of all projects.")  # fmt: skip
 @click.pass_obj
 def init(
     session: Session,

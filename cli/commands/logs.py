@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import click
 
 from cli.session import Session
-from passerelle.aws.deployed import LogLine
 from passerelle.contracts import naming
+
+if TYPE_CHECKING:
+    from passerelle.aws.deployed import LogLine
 
 KINDS = ("run", "job", "endpoint", "lambda")
 

@@ -6,6 +6,9 @@ import click
 
 from cli.session import Session
 from passerelle.contracts.runs import FINAL_STATUSES
+from passerelle.errors import TransientError
+
+ATTEMPT_SECONDS = 120.0
 
 
 @click.group(invoke_without_command=True)
@@ -85,7 +88,13 @@ def _follow(session: Session, run: str, *, attempt: int = 1) -> None:
     from cli.show import show_run
 
     record = session.platform.find_run(run)
+    deadline = time.monotonic() + ATTEMPT_SECONDS
     while record.attempt < attempt:  # the new attempt's first step writes it into the record
+        if time.monotonic() > deadline:
+            raise TransientError(
+                f"Attempt {attempt} of run {run} has not begun within {ATTEMPT_SECONDS:.0f} s. "
+                "`passerelle status` shows whether the platform is at work; `passerelle runs follow` waits again."
+            )
         time.sleep(0.3)
         record = session.platform.find_run(run)
     if record.status not in FINAL_STATUSES:

@@ -1,0 +1,117 @@
+"""How a run reads on the console: nothing that a person needs is missing, nothing in the data is taken for markup."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from cli.narrate import describe_event, stage_seconds
+from cli.show import show_run
+from passerelle.contracts.container import Problem
+from passerelle.contracts.runs import RunError, RunFile, RunRecord, StageRecord
+
+MOMENT = "2026-01-01T00:00:00+00:00"
+
+
+def _shown(**fields: Any) -> str:
+    record = RunRecord(
+        **{
+            "project": "flights", "run_id": "r1", "attempt": 1, "status": "succeeded", "created_at": MOMENT,
+            "updated_at": MOMENT, **fields,
+        }
+    )  # fmt: skip
+    output = io.StringIO()
+    show_run(Console(file=output, width=200, highlight=False), record)
+    return output.getvalue()
+
+
+def _stage(name: str, **fields: Any) -> StageRecord:
+    return StageRecord.model_validate({"stage": name, "status": "done", "started_at": MOMENT, **fields})
+
+
+def test_a_bad_file_is_shown_with_place_rule_and_remedy() -> None:
+    problem = Problem(
+        code="out_of_range", file="raw/[jan].csv", row=17, column="age", rule="age <= 120", message="930 is above 120",
+        remedy="Correct the cell, or widen max in project.yaml.", count=3,
+    )  # fmt: skip
+    text = _shown(status="rejected", problems=(problem,), quarantine_uri="s3://q/r1/")
+    for words in (
+        "rejected",
+        "raw/[jan].csv",
+        "row 17",
+        "column age",
+        "930 is above 120",
+        "(3×)",
+        "[age <= 120]",
+        "widen max",
+        "s3://q/r1/",
+    ):
+        assert words in text
+
+
+def test_row_zero_of_a_parquet_file_is_named() -> None:
+    assert "row 0" in _shown(problems=(Problem(code="x", file="a.parquet", row=0, rule="r", message="m", remedy="f"),))
+
+
+def test_a_failure_is_shown_with_stage_message_remedy_and_log() -> None:
+    error = RunError(
+        stage="train", message="killed [signal 9]", remedy="Try again.", log_group="/aws/x", log_stream="j/1"
+    )
+    text = _shown(status="failed", error=error)
+    for words in ("failed", "killed [signal 9]", "Stage: train. Try again.", "/aws/x j/1"):
+        assert words in text
+
+
+def test_an_unknown_price_is_never_shown_as_zero() -> None:
+    stages = (
+        _stage("prepare", instance_type="ml.m5.large", billable_seconds=10, cost_usd=0.25),
+        _stage("train", instance_type="ml.unknown", billable_seconds=10, cost_usd=None),
+    )
+    text = _shown(stages=stages)
+    assert "0.250000 (partial)" in text
+    assert "unknown" in next(line for line in text.splitlines() if "ml.unknown" in line).replace("ml.unknown", "")
+
+
+def test_candidates_are_shown_with_their_errors_and_the_choice() -> None:
+    text = _shown(
+        candidates=(
+            {"name": "logistic", "score": 0.71234, "standard_error": 0.01, "seconds": 2.0},
+            {"name": "xgboost", "score": None, "error": "ValueError: [bad]", "seconds": 1.0},
+        ),
+        chosen="logistic",
+        why="within one standard error",
+    )
+    assert "0.7123" in text
+    assert "chosen" in text
+    assert "ValueError: [bad]" in text
+    assert "within one standard error" in text
+
+
+def test_a_duplicate_names_the_run_that_did_the_work() -> None:
+    file = RunFile(key="flights/a.csv", version_id="1", size=1, sha256="0", outcome="duplicate", duplicate_of="r0")
+    text = _shown(status="duplicate", duplicate_of="r0", files=(file,))
+    assert "Already processed by run r0" in text
+    assert "duplicate of run r0" in text
+
+
+@pytest.mark.parametrize(
+    ("event", "words"),
+    [
+        ({"event": "file_validated", "file": "a[1].csv", "rows_accepted": 1000, "rows_rejected": 2}, "1,000 rows"),
+        ({"event": "candidate_finished", "candidate": "x", "metric": "auc", "score": 0.5, "seconds": 1}, "auc 0.5000"),
+        ({"event": "model_chosen", "candidate": "x"}, "chosen: x"),
+        ({"event": "something_else"}, None),
+        ({}, None),
+    ],
+)
+def test_progress_events_become_sentences_and_unknown_ones_are_silent(event: dict[str, Any], words: str | None) -> None:
+    sentence = describe_event(event)
+    assert (sentence is None) if words is None else (sentence is not None and words in sentence)
+
+
+def test_a_stage_at_work_has_no_duration_yet() -> None:
+    assert stage_seconds(_stage("train", status="running")) is None
+    assert stage_seconds(_stage("train", ended_at="2026-01-01T00:01:00+00:00")) == 60
