@@ -257,6 +257,11 @@ def _upgrade_schema(settings: LaptopSettings, environment: dict[str, str]) -> No
     command = tracking.schema_command()
     executable = str(Path(sys.executable).parent / command[0])
     done = subprocess.run([executable, *command[1:]], env=environment, capture_output=True, text=True, cwd="/")
+    if done.returncode and "Can't locate revision" in done.stderr:
+        raise SettingsError(
+            f"The tracking database was written by a newer MLflow than {version('mlflow')}; nothing was changed in it. "
+            "Go back to the release of Passerelle that wrote it, or start afresh: `passerelle down --delete-state`."
+        )
     if done.returncode:
         raise SettingsError(f"`mlflow db upgrade` failed:\n{(done.stderr or done.stdout)[-1500:]}")
     mark = settings.home / "run" / "mlflow-schema"

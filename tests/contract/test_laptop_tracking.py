@@ -12,9 +12,10 @@ import psutil
 import pytest
 
 from laptop import postgres
-from laptop.platform import ARTIFACT_BUCKET, DATABASE, MLFLOW
+from laptop.platform import ARTIFACT_BUCKET, DATABASE, MLFLOW, up
 from laptop.processes import Processes, Recorded
 from passerelle.contracts import tracking
+from passerelle.errors import SettingsError
 from tests.laptop_platform import LaptopPlatform, unique, wait_for
 
 
@@ -106,3 +107,33 @@ def test_an_experiment_that_a_client_writes_is_there_for_the_next_client(platfor
     made = _call(platform, "/api/2.0/mlflow/experiments/create", {"name": name})["experiment_id"]
     found = wait_for(lambda: _call(platform, f"/api/2.0/mlflow/experiments/get-by-name?experiment_name={name}"))
     assert found["experiment"]["experiment_id"] == made
+
+
+def test_a_schema_from_a_newer_mlflow_is_refused_untouched_and_the_server_that_runs_goes_on(
+    platform: LaptopPlatform,
+) -> None:
+    import psycopg2
+
+    def revision(changed_to: str | None = None) -> str:
+        port = _process(platform, DATABASE).port
+        connection = psycopg2.connect(host="127.0.0.1", port=port, user=postgres.USER, dbname=tracking.DATABASE)
+        with connection, connection.cursor() as cursor:
+            cursor.execute("SELECT version_num FROM alembic_version")
+            (found,) = cursor.fetchone() or ("",)
+            if changed_to:
+                cursor.execute("UPDATE alembic_version SET version_num = %s", (changed_to,))
+        connection.close()
+        return str(found)
+
+    known = revision(changed_to="ffffffffffff")
+    try:
+        assert _call(platform, "/api/2.0/mlflow/experiments/search", {"max_results": 1})["experiments"]
+        Processes(platform.settings).stop(MLFLOW)
+        (platform.settings.home / "run" / "mlflow-schema").unlink()
+        with pytest.raises(SettingsError, match=r"written by a newer MLflow.*delete-state"):
+            up(platform.settings)
+        assert revision() == "ffffffffffff"
+    finally:
+        revision(changed_to=known)
+        up(platform.settings)
+    assert _call(platform, "/api/2.0/mlflow/experiments/search", {"max_results": 1})["experiments"]

@@ -22,8 +22,10 @@ OWN = ("twice", "together", "killed", "mlflowdown", "restarted", "spot", "champi
 def laptop() -> Iterator[DeployedLaptop]:
     folder = Path(tempfile.mkdtemp(prefix="passerelle-e2e-"))
     projects = folder / "projects"
-    for task in ("binary", "multiclass", "regression"):
+    for task in ("binary", "multiclass"):
         write_project(projects, project_document(f"task-{task}", task))
+    serverless = {"profile": "serverless", "memory_mb": 2048}
+    write_project(projects, project_document("task-regression", "regression", serving=serverless))
     for name in OWN:
         write_project(projects, project_document(name, "binary"))
     for fault in FAULTS:

@@ -108,6 +108,21 @@ def test_predictions_are_captured_in_sagemakers_layout(laptop: DeployedLaptop, r
     assert {record["captureData"]["endpointInput"]["encoding"] for record in records} == {"JSON"}
 
 
+def test_each_project_is_hosted_as_its_profile_says(laptop: DeployedLaptop, runs: dict[str, dict[str, Any]]) -> None:
+    sagemaker = laptop.client("sagemaker")
+    for task, run in runs.items():
+        name = sagemaker.describe_endpoint(EndpointName=run["endpoint_name"])["EndpointConfigName"]
+        config = sagemaker.describe_endpoint_config(EndpointConfigName=name)
+        variant = config["ProductionVariants"][0]
+        if task == "regression":
+            assert variant["ServerlessConfig"]["MemorySizeInMB"] == 2048
+            assert "InstanceType" not in variant
+            assert "DataCaptureConfig" not in config
+        else:
+            assert variant["InstanceType"].startswith("ml.")
+            assert config["DataCaptureConfig"]["InitialSamplingPercentage"] == 100
+
+
 def test_every_stage_says_what_it_took_and_what_it_would_cost(runs: dict[str, dict[str, Any]]) -> None:
     stages = {stage["stage"]: stage for stage in runs["regression"]["stages"]}
     assert list(stages) == ["collect", "prepare", "train", "evaluate", "register", "deploy"]
