@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import queue
@@ -14,8 +15,9 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 from laptop.settings import REPOSITORY, LaptopSettings
 from laptop.surroundings import Surroundings
@@ -24,6 +26,9 @@ HOME_MARKER: Final = "PASSERELLE_HOME"
 FLUSH_SECONDS: Final = 0.25
 MAX_PENDING_LINES: Final = 20_000
 TAIL_LINES: Final = 20
+#: What prints no line end comes in pieces, so that it cannot fill the memory.
+LINE_CHARACTERS: Final = 60_000
+STOP_STEP_SECONDS: Final = 0.1
 
 #: The kernel kills a child when the THREAD that started it ends, so every child is started by this lasting one.
 _SPAWNER: Final = ThreadPoolExecutor(1, thread_name_prefix="container-spawner")
@@ -77,7 +82,10 @@ def _die_with_parent() -> None:
 
 
 class Container:
-    """One running command. Its output goes to CloudWatch Logs and to a file, never blocking it."""
+    """One running command. Its output goes to CloudWatch Logs and to a file, never blocking it.
+
+    As in a container, nothing that the command started outlives it.
+    """
 
     def __init__(
         self,
@@ -87,15 +95,17 @@ class Container:
         surroundings: Surroundings,
         log: LogTarget,
     ) -> None:
-        log.file.parent.mkdir(parents=True, exist_ok=True)
         self._log, self._surroundings = log, surroundings
         self._lines: queue.Queue[tuple[datetime, str] | None] = queue.Queue(MAX_PENDING_LINES)
         self.tail: list[str] = []
+        self._over = threading.Event()
         self._process = _SPAWNER.submit(self._spawn, list(command), dict(environment)).result()
+        self._file, self._writing = _open_log(log.file), threading.Lock()
         self._reader = threading.Thread(target=self._read, name=f"log-reader-{self.pid}", daemon=True)
         self._sender = threading.Thread(target=self._send, name=f"log-sender-{self.pid}", daemon=True)
-        self._reader.start()
-        self._sender.start()
+        minder = threading.Thread(target=self._mind, name=f"minder-{self.pid}", daemon=True)
+        for thread in (self._reader, self._sender, minder):
+            thread.start()
 
     def _spawn(self, command: list[str], environment: dict[str, str]) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -111,6 +121,12 @@ class Container:
             preexec_fn=_die_with_parent if sys.platform == "linux" else None,
         )
 
+    def _mind(self) -> None:
+        """When the command ends, end what it left behind: its group is known only as long as no pid is used again."""
+        self._process.wait()
+        self.signal_group(signal.SIGKILL)
+        self._over.set()
+
     @property
     def pid(self) -> int:
         return self._process.pid
@@ -121,41 +137,59 @@ class Container:
 
     def wait(self, timeout: float | None = None) -> int | None:
         """Wait for the exit code; None when `timeout` seconds pass first."""
-        try:
-            code = self._process.wait(timeout)
-        except subprocess.TimeoutExpired:
+        if not self._over.wait(timeout):
             return None
         self._reader.join(5)
         self._sender.join(10)
-        return code
+        return self._process.returncode
 
     def signal_group(self, number: signal.Signals) -> None:
         """Send a signal to the command and everything it started."""
+        if self._over.is_set():
+            return
         try:
             os.killpg(self._process.pid, number)
-        except ProcessLookupError:
+        except (ProcessLookupError, PermissionError):  # macOS refuses where Linux finds nothing
             return
 
-    def stop(self, grace_seconds: float) -> int:
-        """SIGTERM, and SIGKILL when the grace has passed (docker stop); returns the exit code."""
+    def stop(self, grace_seconds: float, *, hurry: threading.Event | None = None) -> int:
+        """SIGTERM, and SIGKILL when the grace has passed (docker stop) or `hurry` is set; returns the exit code."""
         self.signal_group(signal.SIGTERM)
-        code = self.wait(grace_seconds)
+        deadline = time.monotonic() + grace_seconds
+        while (left := deadline - time.monotonic()) > 0 and not (hurry and hurry.is_set()):
+            if self.wait(min(left, STOP_STEP_SECONDS)) is not None:
+                break
         self.signal_group(signal.SIGKILL)
-        return code if code is not None else int(self.wait() or 0)
+        return int(self.wait() or 0)
+
+    def say(self, text: str) -> None:
+        """Add a line of the platform's own to the log."""
+        self._keep(f"{text}\n")
+        self._surroundings.put_log_lines(self._log.group, self._log.stream, [(datetime.now(UTC), text)])
 
     def _read(self) -> None:
         assert self._process.stdout is not None
-        with self._log.file.open("a", encoding="utf-8") as file:
-            for raw in self._process.stdout:
-                line = raw.rstrip("\n")
-                file.write(raw)
-                file.flush()
-                self.tail = [*self.tail[-(TAIL_LINES - 1) :], line]
-                try:
-                    self._lines.put_nowait((datetime.now(UTC), line))
-                except queue.Full:  # the file has it; CloudWatch must not slow the job down
-                    continue
+        for raw in iter(partial(self._process.stdout.readline, LINE_CHARACTERS), ""):
+            line = raw.rstrip("\n")
+            self._keep(raw)
+            self.tail = [*self.tail[-(TAIL_LINES - 1) :], line]
+            try:
+                self._lines.put_nowait((datetime.now(UTC), line))
+            except queue.Full:  # the file has it; CloudWatch must not slow the job down
+                continue
         self._lines.put(None)
+        with self._writing, contextlib.suppress(OSError):
+            self._file.close()
+
+    def _keep(self, text: str) -> None:
+        """Write to the file. A full disk must not end the reading, or the command would wait for ever to print."""
+        with self._writing, contextlib.suppress(OSError):
+            if self._file.closed:  # a word of the platform's after the command's last
+                with _open_log(self._log.file) as file:
+                    file.write(text)
+                return
+            self._file.write(text)
+            self._file.flush()
 
     def _send(self) -> None:
         ended = False
@@ -173,3 +207,12 @@ class Container:
                 batch.append(item)
             if batch:
                 self._surroundings.put_log_lines(self._log.group, self._log.stream, batch)
+
+
+def _open_log(path: Path) -> TextIO:
+    """Open a job's log; where that cannot be, its lines still go to CloudWatch Logs."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("a", encoding="utf-8")
+    except OSError:
+        return Path(os.devnull).open("a", encoding="utf-8")

@@ -25,12 +25,16 @@ def list_page(
     name_key: str,
     summary_keys: Sequence[str],
     status_key: str | None = None,
+    sort_keys: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Return one page of summaries under `result_key`, with NextToken when there are more."""
+    """Return one page of summaries under `result_key`, with NextToken when there are more.
+
+    `sort_keys` names what else than Name, Status and CreationTime a list can be sorted by, and by which key.
+    """
     bounds = {key: as_time(request[key]) for key in _BOUNDS if request.get(key) is not None}
     chosen = [document for document in documents if _wanted(document, request, bounds, name_key, status_key)]
-    sort_keys = {"Name": name_key, "Status": status_key or name_key}
-    sort_key = sort_keys.get(str(request.get("SortBy", "CreationTime")), "CreationTime")
+    by = {"Name": name_key, "Status": status_key or name_key, **(sort_keys or {})}
+    sort_key = by.get(str(request.get("SortBy", "CreationTime")), "CreationTime")
     descending = request.get("SortOrder", "Descending") == "Descending"
     chosen.sort(key=lambda document: (document[sort_key], document[name_key]), reverse=descending)
     start, size = _offset(request.get("NextToken")), int(request.get("MaxResults", DEFAULT_PAGE))

@@ -12,6 +12,7 @@ import pytest
 
 from laptop.sagemaker.api import SageMaker
 from laptop.settings import LaptopSettings
+from tests.contract.sagemaker_requests import IMAGE
 from tests.fakes.surroundings import QuietSurroundings
 
 CONTAINER: Final = Path(__file__).resolve().parents[1] / "fakes" / "container.py"
@@ -48,6 +49,14 @@ class Own:
         describe = lambda: self.call(f"Describe{kind}", {f"{kind}Name": name})  # noqa: E731
         wait_for(lambda: describe()[f"{kind}Status"] in ("Completed", "Failed", "Stopped"))
         return describe()
+
+
+def scripted(folder: Path, code: str, **algorithm: Any) -> dict[str, Any]:
+    """Return the AlgorithmSpecification of a training job that runs this Python code."""
+    path = folder / "container.py"
+    path.write_text(code)
+    specification = {"TrainingImage": IMAGE, "TrainingInputMode": "File", "ContainerEntrypoint": ["python", str(path)]}
+    return {"AlgorithmSpecification": specification | algorithm}
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 60.0) -> Any:

@@ -5,27 +5,21 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
 from laptop.sagemaker.arns import now
-from laptop.sagemaker.containers import (
-    Container,
-    LogTarget,
-    container_environment,
-    image_command,
-    local_command,
-)
+from laptop.sagemaker.containers import Container, LogTarget
 from laptop.sagemaker.epoch import plain
+from laptop.sagemaker.jobs.control import Control
+from laptop.sagemaker.jobs.failure import REASON_CHARACTERS, failure_reason, read_message
+from laptop.sagemaker.jobs.launch import StartError, image_entrypoint, start_container
 from laptop.sagemaker.jobs.lifecycle import PROCESSING, Lifecycle
-from laptop.sagemaker.jobs.training import REASON_CHARACTERS, Control, failure_reason
-from laptop.sagemaker.jobs.transfer import TransferError, download_prefix, upload_folder
+from laptop.sagemaker.jobs.rules import below_root
+from laptop.sagemaker.jobs.transfer import Cancelled, CheckpointSync, TransferError, download_prefix, upload_folder
 from laptop.settings import LaptopSettings
 from laptop.surroundings import Surroundings
-
-PREFIX = "/opt/ml/"
 
 
 class ProcessingRun:
@@ -50,26 +44,26 @@ class ProcessingRun:
 
     def run(self) -> None:
         """Run until the job has its final status, or the platform closes (then it starts anew later)."""
-        if self._control.stop.wait(self._settings.launch_seconds):
-            return self._finish("Stopped")
+        if self._control.ended.wait(self._settings.launch_seconds):
+            return self._leave()
         self._lifecycle.change(self.name, ProcessingStartTime=now())
         try:
             self._lay_out()
-        except TransferError as error:
-            return self._finish("Failed", FailureReason=str(error)[:REASON_CHARACTERS])
-        command = self._command()
-        if command is None:
-            image = self._job["AppSpecification"]["ImageUri"]
-            known = ", ".join(self._settings.images)
-            reason = f"ClientError: Cannot pull the image {image}: unknown on the laptop, which has {known}"
-            return self._finish("Failed", FailureReason=reason)
-        container = self._start(command)
-        stop_uploads = self._upload_continuously()
+            container = self._start()
+        except Cancelled:
+            return self._leave()
+        except (TransferError, StartError) as error:
+            return self._fail(str(error))
+        continuous = self._upload_continuously(container)
         end = self._watch(container)
-        stop_uploads()
-        if end == "closing":
-            return None
-        return self._conclude(end, container)
+        for sync in continuous:
+            sync.finish()
+        return None if end == "closing" else self._conclude(end, container)
+
+    def _leave(self) -> None:
+        """End before the container has started: the job was stopped, or the platform closes."""
+        if not self._control.closing.is_set():
+            self._finish("Stopped")
 
     def _lay_out(self) -> None:
         shutil.rmtree(self._base, ignore_errors=True)
@@ -83,54 +77,47 @@ class ProcessingRun:
         for item in self._job.get("ProcessingInputs", ()):
             source = item["S3Input"]
             if not item.get("AppManaged"):
-                download_prefix(self._surroundings.s3(), source["S3Uri"], self._local(source["LocalPath"]))
+                target = self._local(source["LocalPath"])
+                download_prefix(self._surroundings.s3(), source["S3Uri"], target, cancelled=self._control.ended.is_set)
         for output in self._outputs():
             self._local(output["LocalPath"]).mkdir(parents=True, exist_ok=True)
+        if self._control.ended.is_set():
+            raise Cancelled
 
     def _local(self, path: str) -> Path:
-        return self._base / path.removeprefix(PREFIX)
+        return self._base / below_root(path)
 
     def _outputs(self) -> list[dict[str, Any]]:
         outputs = self._job.get("ProcessingOutputConfig", {}).get("Outputs", ())
         return [output["S3Output"] for output in outputs if not output.get("AppManaged")]
 
-    def _command(self) -> list[str] | None:
-        specification = self._job["AppSpecification"]
-        entrypoint = image_command(self._settings, specification["ImageUri"])
-        if entrypoint is None:
-            return None
-        chosen = specification.get("ContainerEntrypoint") or entrypoint
-        return local_command([*chosen, *(specification.get("ContainerArguments") or ())])
+    def _start(self) -> Container:
+        """Start the image's command, or the request's own.
 
-    def _start(self, command: list[str]) -> Container:
+        Raises StartError.
+        """
+        specification = self._job["AppSpecification"]
+        image = image_entrypoint(self._settings, specification["ImageUri"])
         extra = {"PROCESSING_JOB_NAME": self.name, "PROCESSING_JOB_ARN": self._job["ProcessingJobArn"]}
-        return Container(
-            command,
-            environment=container_environment(self._settings, self._base, extra | self._job.get("Environment", {})),
-            surroundings=self._surroundings,
+        return start_container(
+            [*(specification.get("ContainerEntrypoint") or image), *(specification.get("ContainerArguments") or ())],
+            base=self._base,
+            environment=extra | self._job.get("Environment", {}),
             log=LogTarget(PROCESSING.log_group, f"{self.name}/algo-1-{int(time.time())}", self._folder / "log.txt"),
+            settings=self._settings,
+            surroundings=self._surroundings,
         )
 
-    def _upload_continuously(self) -> Any:
-        """Upload outputs of mode Continuous while the container writes; returns a function that stops it."""
-        continuous = [output for output in self._outputs() if output["S3UploadMode"] == "Continuous"]
-        done = threading.Event()
-
-        def loop() -> None:
-            while not done.wait(1.0):
-                for output in continuous:
-                    upload_folder(self._surroundings.s3(), self._local(output["LocalPath"]), output["S3Uri"])
-
-        thread = threading.Thread(target=loop, name=f"continuous-upload-{self.name}", daemon=True)
-        if continuous:
-            thread.start()
-
-        def stop() -> None:
-            done.set()
-            if continuous:
-                thread.join()
-
-        return stop
+    def _upload_continuously(self, container: Container) -> list[CheckpointSync]:
+        """Copy outputs of mode Continuous to S3 while the container writes."""
+        syncs = [
+            CheckpointSync(self._surroundings.s3, self._local(output["LocalPath"]), output["S3Uri"])
+            for output in self._outputs()
+            if output["S3UploadMode"] == "Continuous"
+        ]
+        for sync in syncs:
+            sync.begin(container.say)
+        return syncs
 
     def _watch(self, container: Container) -> str:
         limit = time.monotonic() + self._job.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", 86_400)
@@ -140,40 +127,35 @@ class ProcessingRun:
                 container.wait()
                 return "closing"
             if self._control.stop.is_set() or time.monotonic() > limit:
-                stopped = self._control.stop.is_set()
+                end = "stopped" if self._control.stop.is_set() else "max_runtime"
                 self._lifecycle.change(self.name, ProcessingJobStatus="Stopping")
-                container.stop(self._settings.stop_grace_seconds)
-                return "stopped" if stopped else "max_runtime"
+                container.stop(self._settings.stop_grace_seconds, hurry=self._control.closing)
+                return "closing" if self._control.closing.is_set() else end
         return "exited"
 
     def _conclude(self, end: str, container: Container) -> None:
-        message = self._read_message()
+        try:
+            written = read_message(self._base / "output" / "message")
+        except UnicodeDecodeError:  # "If the data in this file isn't UTF-8 encoded, the job fails"
+            return self._fail("ClientError: /opt/ml/output/message is not UTF-8 encoded text")
+        message = {"ExitMessage": written} if written else {}
         if end == "exited" and container.returncode != 0:
-            written = message.get("ExitMessage", "")
             reason = failure_reason("AlgorithmError", container.returncode or 0, written, container.tail)
-            self._finish("Failed", FailureReason=reason[:REASON_CHARACTERS], **message)
-            return
+            return self._fail(reason, **message)
         try:
             for output in self._outputs():
                 upload_folder(self._surroundings.s3(), self._local(output["LocalPath"]), output["S3Uri"])
         except TransferError as error:
-            self._finish("Failed", FailureReason=str(error)[:REASON_CHARACTERS], **message)
-            return
+            return self._fail(str(error), **message)
         if end == "max_runtime":
             limit = self._job["StoppingCondition"]["MaxRuntimeInSeconds"]
-            reason = f"ClientError: the job exceeded its MaxRuntimeInSeconds of {limit}"
-            self._finish("Failed", FailureReason=reason, **message)
-        else:
-            self._finish("Stopped" if end == "stopped" else "Completed", **message)
+            return self._fail(f"ClientError: the job exceeded its MaxRuntimeInSeconds of {limit}", **message)
+        return self._finish("Stopped" if end == "stopped" else "Completed", **message)
 
-    def _read_message(self) -> dict[str, str]:
-        """Return ExitMessage: the first KB of /opt/ml/output/message; text that is not UTF-8 is left out."""
-        try:
-            raw = (self._base / "output" / "message").read_bytes()[:REASON_CHARACTERS]
-            return {"ExitMessage": raw.decode("utf-8")} if raw else {}
-        except (OSError, UnicodeDecodeError):
-            return {}
+    def _fail(self, reason: str, **fields: Any) -> None:
+        if not self._control.closing.is_set():  # what goes wrong while the platform goes down is not the job's failure
+            self._finish("Failed", FailureReason=reason[:REASON_CHARACTERS], **fields)
 
     def _finish(self, status: str, **fields: Any) -> None:
-        self._lifecycle.change(self.name, ProcessingJobStatus=status, ProcessingEndTime=now(), **fields)
-        shutil.rmtree(self._base / "processing", ignore_errors=True)
+        self._lifecycle.end(self.name, status, **fields)
+        shutil.rmtree(self._base, ignore_errors=True)

@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from pathlib import PurePosixPath
+from typing import Any, Final
 
 from laptop.sagemaker.errors import invalid, limit_exceeded
 
 Request = Mapping[str, Any]
+ROOT: Final = PurePosixPath("/opt/ml")
 
 
 def check_training(request: Request) -> None:
     """Rules of CreateTrainingJob (API reference and "Use managed spot training")."""
+    for part in ("AlgorithmSpecification", "ResourceConfig", "StoppingCondition"):
+        if request.get(part) is None:
+            raise invalid(f"{part} is required (serverless jobs, which need none, are not offered on the laptop)")
+    _check_limits(request)
+    _check_algorithm(request["AlgorithmSpecification"])
+    resources = request["ResourceConfig"]
+    _check_instances(resources)
+    if resources.get("KeepAlivePeriodInSeconds") and request.get("EnableManagedSpotTraining"):
+        raise invalid("Warm pools (KeepAlivePeriodInSeconds) cannot be combined with managed spot training")
+    _check_unique("ChannelName", [channel["ChannelName"] for channel in request.get("InputDataConfig", ())])
+    for channel in request.get("InputDataConfig", ()):
+        _check_channel(channel, request["AlgorithmSpecification"].get("TrainingInputMode"))
+    output = request["OutputDataConfig"]
+    _check_uri(output["S3OutputPath"], "OutputDataConfig.S3OutputPath")
+    if output.get("CompressionType") == "NONE":
+        raise limit_exceeded("OutputDataConfig.CompressionType: the laptop's SageMaker writes GZIP only")
+    if "CheckpointConfig" in request:
+        _check_checkpoints(request["CheckpointConfig"])
+
+
+def _check_limits(request: Request) -> None:
     stop, spot = request["StoppingCondition"], bool(request.get("EnableManagedSpotTraining"))
     longest = stop.get("MaxRuntimeInSeconds", 86_400)
     wait = stop.get("MaxWaitTimeInSeconds")
@@ -25,30 +49,55 @@ def check_training(request: Request) -> None:
             f"Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to MaxRuntimeInSeconds "
             f"({wait} < {longest})"
         )
-    algorithm = request["AlgorithmSpecification"]
+
+
+def _check_algorithm(algorithm: Request) -> None:
     if ("TrainingImage" in algorithm) == ("AlgorithmName" in algorithm):
         raise invalid("You must specify exactly one of TrainingImage and AlgorithmName in AlgorithmSpecification")
-    resources = request.get("ResourceConfig", {})
-    _check_instances(resources)
-    if resources.get("KeepAlivePeriodInSeconds") and spot:
-        raise invalid("Warm pools (KeepAlivePeriodInSeconds) cannot be combined with managed spot training")
-    channels = [channel["ChannelName"] for channel in request.get("InputDataConfig", ())]
-    _check_unique("ChannelName", channels)
-    for channel in request.get("InputDataConfig", ()):
-        _check_source(channel["DataSource"], channel["ChannelName"])
-        mode = channel.get("InputMode", algorithm.get("TrainingInputMode"))
-        if mode == "Pipe":
-            raise limit_exceeded("The laptop's SageMaker does not stream Pipe channels; use File or FastFile")
-    _check_checkpoint(request.get("CheckpointConfig", {}).get("LocalPath", "/opt/ml/checkpoints"))
+    if "AlgorithmName" in algorithm:
+        raise limit_exceeded("The laptop's SageMaker has no algorithm resources; give a TrainingImage")
+    for definition in algorithm.get("MetricDefinitions", ()):
+        try:
+            re.compile(definition["Regex"])
+        except re.error as error:
+            raise invalid(
+                f"MetricDefinitions: {definition['Regex']!r} of {definition['Name']} is not a regular expression: "
+                f"{error}"
+            ) from error
 
 
-def _check_checkpoint(path: str) -> None:
-    if not path.startswith("/opt/ml/") or ".." in path or path.rstrip("/") == "/opt/ml":
+def _check_channel(channel: Request, default_mode: str | None) -> None:
+    name = channel["ChannelName"]
+    if name in (".", ".."):
+        raise invalid(f"ChannelName {name!r} cannot be the name of a folder")
+    source = channel["DataSource"].get("S3DataSource")
+    if not source:
+        raise limit_exceeded(f"Channel {name}: the laptop's SageMaker reads S3DataSource only")
+    if source["S3DataType"] != "S3Prefix":
+        raise limit_exceeded(f"Channel {name}: the laptop's SageMaker reads S3Prefix only")
+    _check_uri(source["S3Uri"], f"Channel {name}: S3Uri")
+    if channel.get("InputMode", default_mode) == "Pipe":
+        raise limit_exceeded("The laptop's SageMaker does not stream Pipe channels; use File or FastFile")
+    if channel.get("CompressionType") == "Gzip":
+        raise invalid(f"Channel {name}: CompressionType Gzip can be used in Pipe mode only")
+    if channel.get("RecordWrapperType") == "RecordIO":
+        raise limit_exceeded(f"Channel {name}: the laptop's SageMaker does not wrap records")
+
+
+def _check_checkpoints(config: Request) -> None:
+    _check_uri(config["S3Uri"], "CheckpointConfig.S3Uri")
+    path = PurePosixPath(config.get("LocalPath", "/opt/ml/checkpoints"))
+    if ROOT not in path.parents or ".." in path.parts:
         # The folder is emptied before a start: on the laptop it must never be one of the host's.
         raise invalid(f"CheckpointConfig.LocalPath {path} must be under /opt/ml/ on the laptop")
-    for reserved in ("/opt/ml/model", "/opt/ml/input", "/opt/ml/output"):
-        if path.rstrip("/").startswith(reserved):
-            raise invalid(f"CheckpointConfig.LocalPath {path} must not be under {reserved}")
+    for reserved in ("model", "input", "output"):
+        if path.is_relative_to(ROOT / reserved):
+            raise invalid(f"CheckpointConfig.LocalPath {path} must not be under {ROOT / reserved}")
+
+
+def below_root(path: str) -> PurePosixPath:
+    """Return a container's path relative to /opt/ml, for a place that the checks have let pass."""
+    return PurePosixPath(path).relative_to(ROOT)
 
 
 def check_processing(request: Request) -> None:
@@ -60,14 +109,24 @@ def check_processing(request: Request) -> None:
     for item in inputs:
         if "S3Input" not in item:
             raise limit_exceeded(f"ProcessingInput {item['InputName']}: the laptop's SageMaker reads S3Input only")
-        if item["S3Input"].get("S3DataType") == "ManifestFile":
-            raise limit_exceeded(f"ProcessingInput {item['InputName']}: the laptop's SageMaker reads S3Prefix only")
-        _check_processing_path(item["S3Input"].get("LocalPath"), f"ProcessingInput {item['InputName']}")
+        _check_processing_input(item["S3Input"], f"ProcessingInput {item['InputName']}")
     for item in outputs:
         if "S3Output" not in item:
             raise limit_exceeded(f"ProcessingOutput {item['OutputName']}: the laptop's SageMaker writes S3Output only")
         _check_processing_path(item["S3Output"].get("LocalPath"), f"ProcessingOutput {item['OutputName']}")
+        _check_uri(item["S3Output"]["S3Uri"], f"ProcessingOutput {item['OutputName']}: S3Uri")
     _check_instances(request["ProcessingResources"]["ClusterConfig"])
+
+
+def _check_processing_input(source: Request, what: str) -> None:
+    _check_processing_path(source.get("LocalPath"), what)
+    _check_uri(source["S3Uri"], f"{what}: S3Uri")
+    if source.get("S3DataType") == "ManifestFile":
+        raise limit_exceeded(f"{what}: the laptop's SageMaker reads S3Prefix only")
+    if source.get("S3InputMode") == "Pipe":
+        raise limit_exceeded(f"{what}: the laptop's SageMaker does not stream; use S3InputMode File")
+    if source.get("S3CompressionType") == "Gzip":
+        raise invalid(f"{what}: S3CompressionType Gzip can be used in Pipe mode only")
 
 
 def check_transform(request: Request) -> None:
@@ -80,12 +139,22 @@ def check_transform(request: Request) -> None:
         raise invalid("BatchStrategy MultiRecord needs a SplitType other than None")
     if split not in ("None", "Line"):
         raise limit_exceeded(f"SplitType {split}: the laptop's SageMaker splits by Line or not at all")
-    if request.get("DataProcessing"):
-        raise limit_exceeded("DataProcessing filters are not offered by the laptop's SageMaker")
+    for offered_elsewhere in ("DataProcessing", "DataCaptureConfig"):
+        if request.get(offered_elsewhere):
+            raise limit_exceeded(f"{offered_elsewhere} of a transform job is not offered by the laptop's SageMaker")
+    source = request["TransformInput"]["DataSource"]["S3DataSource"]
+    if source["S3DataType"] != "S3Prefix":
+        raise limit_exceeded("TransformInput: the laptop's SageMaker reads S3Prefix only")
+    if request["TransformInput"].get("CompressionType") == "Gzip":
+        raise limit_exceeded("TransformInput: the laptop's SageMaker reads uncompressed objects only")
+    _check_uri(source["S3Uri"], "TransformInput: S3Uri")
+    _check_uri(request["TransformOutput"]["S3OutputPath"], "TransformOutput.S3OutputPath")
     _check_instances(request["TransformResources"])
 
 
 def _check_instances(resources: Request) -> None:
+    if resources.get("InstanceGroups"):
+        raise limit_exceeded("The laptop is one instance; InstanceGroups are not offered")
     if resources.get("InstanceCount", 1) > 1:
         raise limit_exceeded(
             f"The laptop is one instance; InstanceCount {resources['InstanceCount']} is more than its limit of 1"
@@ -98,14 +167,13 @@ def _check_unique(what: str, names: list[str]) -> None:
         raise invalid(f"{what} must be unique; repeated: {', '.join(repeated)}")
 
 
-def _check_source(source: Request, channel: str) -> None:
-    s3 = source.get("S3DataSource")
-    if not s3:
-        raise limit_exceeded(f"Channel {channel}: the laptop's SageMaker reads S3DataSource only")
-    if s3["S3DataType"] != "S3Prefix":
-        raise limit_exceeded(f"Channel {channel}: the laptop's SageMaker reads S3Prefix only")
+def _check_uri(uri: str, what: str) -> None:
+    """Which the model's pattern lets pass: https addresses, and no bucket at all."""
+    if not re.fullmatch(r"s3://[^/]+(/.*)?", uri, re.DOTALL):
+        raise invalid(f"{what}: {uri!r} must be of the form s3://bucket/prefix")
 
 
 def _check_processing_path(path: str | None, what: str) -> None:
-    if path is None or not path.startswith("/opt/ml/processing/") or ".." in path:
+    root = ROOT / "processing"
+    if path is None or not PurePosixPath(path).is_relative_to(root) or ".." in PurePosixPath(path).parts:
         raise invalid(f"{what}: LocalPath must be under /opt/ml/processing, not {path}")

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
 
 from laptop.sagemaker.arns import arn, now
-from laptop.sagemaker.errors import in_use, invalid, not_found
+from laptop.sagemaker.errors import SageMakerError, in_use, invalid, not_found
+from laptop.sagemaker.jobs.control import Control
 from laptop.sagemaker.jobs.lifecycle import FINAL, PROCESSING, TRAINING, TRANSFORM, TUNING, JobKind, Lifecycle
 from laptop.sagemaker.jobs.processing import ProcessingRun
 from laptop.sagemaker.jobs.rules import check_processing, check_training, check_transform
-from laptop.sagemaker.jobs.training import Control, TrainingRun
+from laptop.sagemaker.jobs.search import check_tuning
+from laptop.sagemaker.jobs.training import TrainingRun
 from laptop.sagemaker.jobs.transform import TransformRun
-from laptop.sagemaker.jobs.tuning import TuningRun, check_tuning
+from laptop.sagemaker.jobs.tuning import TuningRun, counters
 from laptop.sagemaker.listing import list_page
 from laptop.sagemaker.store import Document, KeyExistsError, Store
 from laptop.sagemaker.tags import Tags, check_tags
+from laptop.sagemaker.validation import service_model
 from laptop.settings import LaptopSettings
 from laptop.surroundings import Surroundings
 
 LOG: Final = logging.getLogger(__name__)
 Operation = Callable[[dict[str, Any]], dict[str, Any]]
+RETRY_SECONDS: Final = 1.0
+_OBJECTIVE: Final = "FinalHyperParameterTuningJobObjectiveMetric"
 
 _CHECKS: Final[dict[str, Callable[[Mapping[str, Any]], None]]] = {
     TRAINING.kind: check_training,
@@ -52,9 +60,11 @@ class JobService:
     def __init__(self, settings: LaptopSettings, surroundings: Surroundings, store: Store, tags: Tags) -> None:
         self._settings, self._surroundings, self._store, self._tags = settings, surroundings, store, tags
         self._lifecycles = {
-            kind.kind: Lifecycle(kind, store, surroundings) for kind in (TRAINING, PROCESSING, TRANSFORM, TUNING)
+            kind.kind: Lifecycle(kind, store, surroundings, spot_saving=settings.spot_saving)
+            for kind in (TRAINING, PROCESSING, TRANSFORM, TUNING)
         }
         self._controls: dict[tuple[str, str], Control] = {}
+        self._futures: dict[tuple[str, str], Future[None]] = {}
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(2 * (os.cpu_count() or 2), thread_name_prefix="sagemaker-job")
         # A tuning job waits for its training jobs, so it must not take their place.
@@ -78,15 +88,17 @@ class JobService:
         """Go on with every job that had not ended when the platform stopped or died."""
         for kind in (TRAINING, PROCESSING, TRANSFORM, TUNING):
             for job in self._store.all(kind.kind):
-                if job[kind.status_key] == "Stopping":
-                    self._lifecycles[kind.kind].change(job[kind.name_key], **{kind.status_key: "Stopped"})
+                if job[kind.status_key] == "Stopping" and kind is not TUNING:  # its process died with the platform
+                    self._lifecycles[kind.kind].end(job[kind.name_key], "Stopped", message="The job was stopped")
                 elif job[kind.status_key] not in FINAL:
                     self._launch(kind, job[kind.name_key])
 
     def close(self) -> None:
         """Kill every container; unfinished jobs stay unfinished in the store."""
-        for control in list(self._controls.values()):
-            control.closing.set()
+        with self._lock:
+            controls = list(self._controls.values())
+        for control in controls:
+            control.close()
         self._tuners.shutdown(wait=True, cancel_futures=True)
         self._pool.shutdown(wait=True, cancel_futures=True)
 
@@ -109,7 +121,8 @@ class JobService:
 
     def running(self) -> list[str]:
         """Return the names of jobs at work."""
-        return sorted(name for _, name in self._controls)
+        with self._lock:
+            return sorted(name for _, name in self._controls)
 
     # Operations
 
@@ -130,6 +143,8 @@ class JobService:
         if kind is TRAINING:
             job["SecondaryStatus"] = "Starting"
             job.setdefault("HyperParameters", {})
+        if kind is TUNING:
+            job |= counters(Counter(), pending=0, scored=0)
         try:
             self._store.create(kind.kind, name, job)
         except KeyExistsError as error:
@@ -145,7 +160,8 @@ class JobService:
 
     def _describe(self, request: dict[str, Any], kind: JobKind) -> dict[str, Any]:
         job = self._need(request, kind)
-        return {key: value for key, value in job.items() if not key.startswith("_")}
+        known = service_model().operation_model(f"Describe{_OPERATIONS[kind.kind][0]}").output_shape.members
+        return {key: value for key, value in job.items() if key in known}
 
     def _need(self, request: dict[str, Any], kind: JobKind) -> Document:
         name = request[kind.name_key]
@@ -160,16 +176,19 @@ class JobService:
         return job
 
     def _stop(self, request: dict[str, Any], kind: JobKind) -> dict[str, Any]:
-        job = self._need(request, kind)
-        status = job[kind.status_key]
+        self._need(request, kind)
+        name = request[kind.name_key]
+        status = self._lifecycles[kind.kind].stopping(name)
         if status in (*FINAL, "Stopping"):
             words = _WORDS[kind.kind]
             raise invalid(f"The request was rejected because the {words} is in status {status}.")
-        name = request[kind.name_key]
-        self._lifecycles[kind.kind].change(name, **{kind.status_key: "Stopping"})
-        control = self._controls.get((kind.kind, name))
+        with self._lock:
+            control, future = self._controls.get((kind.kind, name)), self._futures.get((kind.kind, name))
         if control:
-            control.stop.set()
+            control.ask_stop()
+        if future and future.cancel():  # it was still waiting for its turn
+            self._forget(kind, name)
+            self._lifecycles[kind.kind].end(name, "Stopped", message="The job was stopped before it started")
         return {}
 
     def _list(self, request: dict[str, Any], kind: JobKind, result_key: str) -> dict[str, Any]:
@@ -183,8 +202,12 @@ class JobService:
         }[kind.kind]  # fmt: skip
         if kind in (TRAINING, TUNING):
             keys.remove("FailureReason")
+        jobs = self._store.all(kind.kind)
+        if kind is TUNING:
+            config = "HyperParameterTuningJobConfig"
+            jobs = [job | {key: job[config][key] for key in ("Strategy", "ResourceLimits")} for job in jobs]
         return list_page(
-            self._store.all(kind.kind),
+            jobs,
             request,
             result_key=result_key,
             name_key=kind.name_key,
@@ -193,30 +216,50 @@ class JobService:
         )
 
     def _children(self, request: dict[str, Any]) -> dict[str, Any]:
-        parent = self._need(request, TUNING)[TUNING.arn_key]
-        jobs = [job for job in self._store.all(TRAINING.kind) if job.get("TuningJobArn") == parent]
+        jobs = self.children(self._need(request, TUNING)[TUNING.arn_key])
+        if request.get("SortBy") == "FinalObjectiveMetricValue":
+            # "any training jobs that did not return an objective metric are not listed"
+            jobs = [job | {"_score": job[_OBJECTIVE]["Value"]} for job in jobs if _OBJECTIVE in job]
         keys = ["TrainingJobName", "TrainingJobArn", "CreationTime", "TrainingStartTime", "TrainingEndTime",
-                "TrainingJobStatus", "TunedHyperParameters", "FailureReason",
-                "FinalHyperParameterTuningJobObjectiveMetric"]  # fmt: skip
+                "TrainingJobStatus", "TunedHyperParameters", "FailureReason", _OBJECTIVE]  # fmt: skip
         return list_page(
             jobs,
-            request,
+            {"SortBy": "Name", "SortOrder": "Ascending", **request},
             result_key="TrainingJobSummaries",
             name_key="TrainingJobName",
             status_key="TrainingJobStatus",
             summary_keys=keys,
+            sort_keys={"FinalObjectiveMetricValue": "_score"},
         )
 
     # Running
 
     def _launch(self, kind: JobKind, name: str) -> None:
         control = Control()
+        pool = self._tuners if kind is TUNING else self._pool
         with self._lock:
             self._controls[(kind.kind, name)] = control
-        pool = self._tuners if kind is TUNING else self._pool
-        pool.submit(self._run, kind, name, control)
+            self._futures[(kind.kind, name)] = pool.submit(self._run, kind, name, control)
+
+    def _forget(self, kind: JobKind, name: str) -> None:
+        with self._lock:
+            self._controls.pop((kind.kind, name), None)
+            self._futures.pop((kind.kind, name), None)
 
     def _run(self, kind: JobKind, name: str, control: Control) -> None:
+        try:
+            if control.closing.is_set():
+                return
+            if (self._lifecycles[kind.kind].get(name) or {})[kind.status_key] == "Stopping":
+                control.ask_stop()  # before this thread was there to hear it
+            self._work(kind, name, control)
+        except Exception as error:  # a defect here must end the job, not leave it InProgress for ever
+            LOG.exception("%s %s", kind.kind, name)
+            self._give_up(kind, name, control, f"InternalServerError: {type(error).__name__}: {error}"[:1024])
+        finally:
+            self._forget(kind, name)
+
+    def _work(self, kind: JobKind, name: str, control: Control) -> None:
         lifecycle = self._lifecycles[kind.kind]
         shared: dict[str, Any] = {
             "settings": self._settings,
@@ -224,30 +267,33 @@ class JobService:
             "lifecycle": lifecycle,
             "control": control,
         }
-        try:
-            if control.closing.is_set():
+        if kind is TRAINING:
+            TrainingRun(name, **shared).run()
+        elif kind is PROCESSING:
+            ProcessingRun(name, **shared).run()
+        elif kind is TRANSFORM:
+            model = self._store.get("model", (lifecycle.get(name) or {})["ModelName"])
+            TransformRun(name, model=model, **shared).run()
+        else:
+            TuningRun(name, create=self.operations()["CreateTrainingJob"], jobs=self, **shared).run()
+
+    def _give_up(self, kind: JobKind, name: str, control: Control, reason: str) -> None:
+        """End a job as failed; while even that cannot be written (a full disk), try again."""
+        while not control.closing.is_set():
+            try:
+                self._lifecycles[kind.kind].end(name, "Failed", message=reason, FailureReason=reason)
                 return
-            if kind is TRAINING:
-                TrainingRun(name, **shared).run()
-            elif kind is PROCESSING:
-                ProcessingRun(name, **shared).run()
-            elif kind is TRANSFORM:
-                model = self._store.get("model", (lifecycle.get(name) or {})["ModelName"])
-                TransformRun(name, model=model, **shared).run()
-            else:
-                TuningRun(name, create=self.operations()["CreateTrainingJob"], jobs=self, **shared).run()
-        except Exception as error:  # a defect here must end the job, not leave it InProgress for ever
-            LOG.exception("%s %s", kind.kind, name)
-            if not control.closing.is_set():
-                reason = f"InternalServerError: {type(error).__name__}: {error}"[:1024]
-                lifecycle.change(name, **{kind.status_key: "Failed", "FailureReason": reason})
-        finally:
-            with self._lock:
-                self._controls.pop((kind.kind, name), None)
+            except sqlite3.Error:
+                LOG.exception("the end of %s %s cannot be written down", kind.kind, name)
+                control.closing.wait(RETRY_SECONDS)
 
     def training_job(self, name: str) -> Document | None:
         """Return a training job's document."""
         return self._store.get(TRAINING.kind, name)
+
+    def children(self, tuning_job_arn: str) -> list[Document]:
+        """Return the training jobs that a tuning job has started."""
+        return [job for job in self._store.all(TRAINING.kind) if job.get("TuningJobArn") == tuning_job_arn]
 
     def change_training_job(self, name: str, **fields: Any) -> None:
         """Set fields of a training job (its tuning job does)."""
@@ -257,4 +303,5 @@ class JobService:
         """Stop a training job if it runs."""
         job = self.training_job(name)
         if job and job["TrainingJobStatus"] == "InProgress":
-            self._stop({"TrainingJobName": name}, TRAINING)
+            with contextlib.suppress(SageMakerError):  # it may have ended by itself
+                self._stop({"TrainingJobName": name}, TRAINING)

@@ -5,42 +5,39 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-import re
 import shutil
 import signal
-import threading
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from laptop.sagemaker.arns import now
-from laptop.sagemaker.containers import (
-    Container,
-    LogTarget,
-    container_environment,
-    image_command,
-    local_command,
+from laptop.sagemaker.containers import Container, LogTarget
+from laptop.sagemaker.jobs.control import Clock, Control
+from laptop.sagemaker.jobs.failure import REASON_CHARACTERS, failure_reason, read_reason
+from laptop.sagemaker.jobs.launch import StartError, image_entrypoint, start_container
+from laptop.sagemaker.jobs.lifecycle import TRAINING, Lifecycle
+from laptop.sagemaker.jobs.metrics import LogMetrics
+from laptop.sagemaker.jobs.rules import below_root
+from laptop.sagemaker.jobs.transfer import (
+    Cancelled,
+    CheckpointSync,
+    TransferError,
+    download_prefix,
+    join_uri,
+    upload_archive,
 )
-from laptop.sagemaker.jobs.lifecycle import TRAINING, Lifecycle, billed
-from laptop.sagemaker.jobs.transfer import CheckpointSync, TransferError, download_prefix, upload_archive
 from laptop.sagemaker.store import Document
 from laptop.settings import LaptopSettings
 from laptop.surroundings import MetricDatum, Surroundings
 
-#: The first 1,024 characters of /opt/ml/output/failure become FailureReason.
-REASON_CHARACTERS: Final = 1_024
 #: A drawn interruption comes this long after the start of training, in seconds.
 INTERRUPTION_WINDOW: Final = (0.5, 4.0)
 
 
-@dataclass
-class Control:
-    """What may be asked of a running job from outside its thread."""
-
-    stop: threading.Event = field(default_factory=threading.Event)
-    interrupt: threading.Event = field(default_factory=threading.Event)
-    closing: threading.Event = field(default_factory=threading.Event)
+def log_file(settings: LaptopSettings, name: str) -> Path:
+    """Return the file that keeps what a training job has printed, over all its attempts."""
+    return settings.sagemaker_home / TRAINING.path / name / "log.txt"
 
 
 class TrainingRun:
@@ -60,11 +57,9 @@ class TrainingRun:
         job = lifecycle.get(name)
         assert job is not None
         self._job: Document = job
-        self._folder = settings.sagemaker_home / TRAINING.path / name
-        self._base = self._folder / "opt" / "ml"
-        self._started = time.monotonic()
-        # A restart of the platform goes on where the clock stood.
-        self._billed = float(job.get("_billed_seconds", 0.0))
+        self._log = log_file(settings, name)
+        self._base = self._log.parent / "opt" / "ml"
+        self._clock = Clock(name, lifecycle, control)
 
     @property
     def _spot(self) -> bool:
@@ -72,46 +67,45 @@ class TrainingRun:
 
     def run(self) -> None:
         """Run until the job has its final status, or the platform closes."""
-        while True:
-            outcome = self._attempt()
-            if outcome != "interrupted" or self._control.closing.is_set():
-                return
+        while self._attempt() == "interrupted":
             message = "Spot instance reclaimed; the job restarts from its checkpoint"
-            self._lifecycle.secondary(self.name, "Interrupted", message)
+            self._lifecycle.secondary(self.name, "Interrupted", message, TrainingJobStatus="InProgress")
             self._control.interrupt.clear()
 
     def _attempt(self) -> str:
         """One go on one instance; returns how it ended."""
         self._say("Starting", "Launching requested ML instances")
-        if self._control.stop.wait(self._settings.launch_seconds):
-            return self._finish_stopped("Stopped", "Training job stopped")
+        if self._control.ended.wait(self._settings.launch_seconds):
+            return self._leave()
         if self._wait_exceeded():
-            return self._finish_stopped("MaxWaitTimeExceeded", "Training job exceeded MaxWaitTimeInSeconds")
-        began = time.monotonic()
+            return self._finish("Stopped", "MaxWaitTimeExceeded", "Training job exceeded MaxWaitTimeInSeconds")
+        self._clock.instance_starts()
         checkpoints = self._checkpoints()
         try:
-            self._say("Downloading", "Downloading input data")
+            start = {} if "TrainingStartTime" in self._job else {"TrainingStartTime": now()}
+            self._job = self._say("Downloading", "Downloading input data", **start)
             self._lay_out(checkpoints)
-        except TransferError as error:
-            return self._fail(str(error), time.monotonic() - began)
-        command = self._command()
-        if command is None:
-            image = self._job["AlgorithmSpecification"].get("TrainingImage")
-            known = ", ".join(self._settings.images)
-            reason = f"ClientError: Cannot pull the image {image}: unknown on the laptop, which has {known}"
-            return self._fail(reason, time.monotonic() - began)
-        self._say("Training", "Training image download completed. Training in progress.")
-        container = self._start(command)
+            container = self._start()
+        except Cancelled:
+            return self._leave()
+        except (TransferError, StartError) as error:
+            return self._fail(str(error))
         if checkpoints:
-            checkpoints.begin()
+            checkpoints.begin(container.say)
         end = self._watch(container)
         if checkpoints:
             checkpoints.finish()
-        return self._conclude(end, container, time.monotonic() - began)
+        return self._conclude(end, container)
 
-    def _say(self, status: str, message: str) -> None:
-        start = {} if "TrainingStartTime" in (self._lifecycle.get(self.name) or {}) else {"TrainingStartTime": now()}
-        self._lifecycle.secondary(self.name, status, message, TrainingJobStatus="InProgress", **start)
+    def _say(self, status: str, message: str, **fields: Any) -> Document:
+        return self._lifecycle.secondary(self.name, status, message, TrainingJobStatus="InProgress", **fields)
+
+    def _leave(self) -> str:
+        """End before the container has started: the job was stopped, or the platform closes."""
+        if self._control.closing.is_set():
+            self._clock.instance_ends()
+            return "closing"
+        return self._finish("Stopped", "Stopped", "Training job stopped")
 
     # Before the container
 
@@ -119,7 +113,7 @@ class TrainingRun:
         config = self._job.get("CheckpointConfig")
         if not config:
             return None
-        local = config.get("LocalPath", "/opt/ml/checkpoints/").rstrip("/").removeprefix("/opt/ml/")
+        local = below_root(config.get("LocalPath", "/opt/ml/checkpoints"))
         return CheckpointSync(self._surroundings.s3, self._base / local, config["S3Uri"])
 
     def _lay_out(self, checkpoints: CheckpointSync | None) -> None:
@@ -127,11 +121,15 @@ class TrainingRun:
         for part in ("input/config", "input/data", "model", "output/data", "output"):
             (self._base / part).mkdir(parents=True, exist_ok=True)
         self._write_config()
+        cancelled = self._control.ended.is_set
         for channel in self._job.get("InputDataConfig", ()):
             target = self._base / "input" / "data" / channel["ChannelName"]
-            download_prefix(self._surroundings.s3(), channel["DataSource"]["S3DataSource"]["S3Uri"], target)
+            uri = channel["DataSource"]["S3DataSource"]["S3Uri"]
+            download_prefix(self._surroundings.s3(), uri, target, cancelled=cancelled)
         if checkpoints:
-            checkpoints.restore()
+            checkpoints.restore(cancelled=cancelled)
+        if cancelled():
+            raise Cancelled
 
     def _write_config(self) -> None:
         config = self._base / "input" / "config"
@@ -160,49 +158,54 @@ class TrainingRun:
         for name, document in documents.items():
             (config / name).write_text(json.dumps(document), encoding="utf-8")
 
-    def _command(self) -> list[str] | None:
-        algorithm = self._job["AlgorithmSpecification"]
-        entrypoint = image_command(self._settings, algorithm.get("TrainingImage", ""))
-        if entrypoint is None:
-            return None
-        chosen = algorithm.get("ContainerEntrypoint") or entrypoint
-        return local_command([*chosen, *(algorithm.get("ContainerArguments") or ["train"])])
+    def _start(self) -> Container:
+        """Start the image's command.
 
-    def _start(self, command: list[str]) -> Container:
-        stream = f"{self.name}/algo-1-{int(time.time())}"
+        Raises StartError.
+        """
+        algorithm = self._job["AlgorithmSpecification"]
+        image = image_entrypoint(self._settings, algorithm["TrainingImage"])
+        arguments = algorithm.get("ContainerArguments") or ()
+        # An entrypoint of the request "takes precedence over the default train processing instructions".
+        entrypoint = algorithm.get("ContainerEntrypoint") or (*image, *(() if arguments else ("train",)))
         extra = {"TRAINING_JOB_NAME": self.name, "TRAINING_JOB_ARN": self._job["TrainingJobArn"]}
-        return Container(
-            command,
-            environment=container_environment(self._settings, self._base, extra | self._job.get("Environment", {})),
+        self._say("Training", "Training image download completed. Training in progress.")
+        return start_container(
+            [*entrypoint, *arguments],
+            base=self._base,
+            environment=extra | self._job.get("Environment", {}),
+            log=LogTarget(TRAINING.log_group, f"{self.name}/algo-1-{int(time.time())}", self._log),
+            settings=self._settings,
             surroundings=self._surroundings,
-            log=LogTarget(TRAINING.log_group, stream, self._folder / "log.txt"),
         )
 
     # While it runs
 
     def _watch(self, container: Container) -> str:
         """Wait for the container's end or for a reason to end it; returns exited, interrupted, stopped, …"""
-        limit = time.monotonic() + self._job["StoppingCondition"].get("MaxRuntimeInSeconds", 86_400)
         drawn = self._drawn_interruption()
         while container.wait(0.1) is None:
-            if self._control.closing.is_set():
+            self._clock.save()
+            reason = self._reason_to_end(drawn)
+            if reason == "closing":
                 container.signal_group(signal.SIGKILL)
                 container.wait()
-                return "interrupted"
-            if self._control.stop.is_set():
-                self._lifecycle.secondary(self.name, "Stopping", "Stopping", TrainingJobStatus="Stopping")
-                container.stop(self._settings.stop_grace_seconds)
-                return "stopped"
-            if self._control.interrupt.is_set() or (drawn and time.monotonic() > drawn):
-                container.stop(self._settings.stop_grace_seconds)
-                return "interrupted"
-            if time.monotonic() > limit:
-                container.stop(self._settings.stop_grace_seconds)
-                return "max_runtime"
-            if self._wait_exceeded():
-                container.stop(self._settings.stop_grace_seconds)
-                return "max_wait"
+            elif reason:
+                container.stop(self._settings.stop_grace_seconds, hurry=self._control.closing)
+            if reason:
+                return "closing" if self._control.closing.is_set() else reason
         return "exited"
+
+    def _reason_to_end(self, drawn: float | None) -> str | None:
+        longest = self._job["StoppingCondition"].get("MaxRuntimeInSeconds", 86_400)
+        reasons = {
+            "closing": self._control.closing.is_set(),
+            "stopped": self._control.stop.is_set(),
+            "interrupted": self._control.interrupt.is_set() or (drawn is not None and time.monotonic() > drawn),
+            "max_runtime": self._clock.on_instance > longest,
+            "max_wait": self._wait_exceeded(),
+        }
+        return next((reason for reason, given in reasons.items() if given), None)
 
     def _drawn_interruption(self) -> float | None:
         """Return when the seeded draw takes the instance away: at most once a job."""
@@ -217,112 +220,68 @@ class TrainingRun:
         return time.monotonic() + generator.uniform(*INTERRUPTION_WINDOW)
 
     def _wait_exceeded(self) -> bool:
+        """MaxWait is the time for capacity and for running together, over all attempts."""
         wait = self._job["StoppingCondition"].get("MaxWaitTimeInSeconds")
-        created = self._job["CreationTime"]
-        return wait is not None and (now() - created).total_seconds() > wait
+        return wait is not None and self._clock.elapsed > wait
 
     # After it
 
-    def _conclude(self, end: str, container: Container, seconds: float) -> str:
-        self._billed += seconds
-        self._lifecycle.change(self.name, _billed_seconds=self._billed)
-        if end == "interrupted":
+    def _conclude(self, end: str, container: Container) -> str:
+        if end in ("interrupted", "closing"):
+            self._clock.instance_ends()
             return end
-        self._send_metrics(container)
+        self._send_metrics()
         if end == "exited" and container.returncode != 0:
-            return self._fail(self._failure_reason(container), 0.0)
+            written = read_reason(self._base / "output" / "failure")
+            return self._fail(failure_reason("AlgorithmError", container.returncode or 0, written, container.tail))
         try:
             self._upload()
         except TransferError as error:
-            return self._fail(str(error), 0.0)
-        if end == "exited":
-            return self._finish("Completed", "Completed", "Training job completed")
-        reasons = {
-            "stopped": ("Stopped", "Training job stopped"),
-            "max_runtime": ("MaxRuntimeExceeded", "Training job runtime exceeded MaxRuntimeInSeconds provided"),
-            "max_wait": ("MaxWaitTimeExceeded", "Training job exceeded MaxWaitTimeInSeconds provided"),
+            return self._fail(str(error))
+        ends = {
+            "exited": ("Completed", "Completed", "Training job completed"),
+            "stopped": ("Stopped", "Stopped", "Training job stopped"),
+            "max_runtime": (
+                "Stopped",
+                "MaxRuntimeExceeded",
+                "Training job runtime exceeded MaxRuntimeInSeconds provided",
+            ),
+            "max_wait": ("Stopped", "MaxWaitTimeExceeded", "Training job exceeded MaxWaitTimeInSeconds provided"),
         }
-        return self._finish_stopped(*reasons[end])
+        return self._finish(*ends[end])
 
     def _upload(self) -> None:
         self._lifecycle.secondary(self.name, "Uploading", "Uploading generated training model")
-        output = f"{self._job['OutputDataConfig']['S3OutputPath'].rstrip('/')}/{self.name}/output"
+        output = join_uri(self._job["OutputDataConfig"]["S3OutputPath"], self.name, "output")
         s3 = self._surroundings.s3()
         if upload_archive(s3, self._base / "model", f"{output}/model.tar.gz"):
             self._lifecycle.change(self.name, ModelArtifacts={"S3ModelArtifacts": f"{output}/model.tar.gz"})
         upload_archive(s3, self._base / "output" / "data", f"{output}/output.tar.gz")
 
-    def _failure_reason(self, container: Container) -> str:
-        code = container.returncode or 0
-        written = _read_reason(self._base / "output" / "failure")
-        return failure_reason("AlgorithmError", code, written, container.tail)
-
-    def _send_metrics(self, container: Container) -> None:
+    def _send_metrics(self) -> None:
         """Read the MetricDefinitions out of the log; the last value of each is the final one."""
         definitions = self._job["AlgorithmSpecification"].get("MetricDefinitions", ())
         if not definitions:
             return
-        text = (self._folder / "log.txt").read_text(encoding="utf-8", errors="replace")
-        final: list[dict[str, Any]] = []
-        for definition in definitions:
-            values = [float(match) for match in re.findall(definition["Regex"], text) if _is_number(match)]
-            if values:
-                final.append({"MetricName": definition["Name"], "Value": values[-1], "Timestamp": now()})
+        last = dict(LogMetrics(definitions, self._log).new_values())
+        final = [{"MetricName": name, "Value": value, "Timestamp": now()} for name, value in last.items()]
         self._lifecycle.change(self.name, FinalMetricDataList=final)
-        namespace, where = "/aws/sagemaker/TrainingJobs", {"TrainingJobName": self.name}
+        namespace, where = TRAINING.log_group, {"TrainingJobName": self.name}
         self._surroundings.put_metrics(
             [
-                MetricDatum(name=m["MetricName"], value=m["Value"], unit="None", dimensions=where, namespace=namespace)
-                for m in final
+                MetricDatum(name=name, value=value, unit="None", dimensions=where, namespace=namespace)
+                for name, value in last.items()
             ]
         )
 
-    def _fail(self, reason: str, seconds: float) -> str:
-        self._billed += seconds
-        return self._finish("Failed", "Failed", reason, FailureReason=reason[:REASON_CHARACTERS])
-
-    def _finish_stopped(self, secondary: str, message: str) -> str:
-        return self._finish("Stopped", secondary, message)
+    def _fail(self, reason: str) -> str:
+        if self._control.closing.is_set():  # what goes wrong while the platform goes down is not the job's failure
+            return self._leave()
+        reason = reason[:REASON_CHARACTERS]
+        return self._finish("Failed", "Failed", reason, FailureReason=reason)
 
     def _finish(self, status: str, secondary: str, message: str, **fields: Any) -> str:
-        ended = now()
-        job = self._lifecycle.get(self.name) or {}
-        seconds = (ended - job.get("TrainingStartTime", ended)).total_seconds()
-        saving = self._settings.spot_saving if self._spot else 0.0
-        self._lifecycle.secondary(
-            self.name,
-            secondary,
-            message,
-            TrainingJobStatus=status,
-            TrainingEndTime=ended,
-            TrainingTimeInSeconds=billed(seconds),
-            BillableTimeInSeconds=billed(self._billed, saving=saving),
-            **fields,
-        )
-        shutil.rmtree(self._base / "input" / "data", ignore_errors=True)
+        self._clock.instance_ends()
+        self._lifecycle.end(self.name, status, secondary=secondary, message=message, **fields)
+        shutil.rmtree(self._base, ignore_errors=True)
         return status
-
-
-def failure_reason(kind: str, code: int, written: str, tail: list[str]) -> str:
-    """Return FailureReason: what the container wrote, else its last words; a signal is named."""
-    if code < 0:
-        name = signal.Signals(-code).name
-        hint = " (often the kernel's out-of-memory killer)" if -code == signal.SIGKILL else ""
-        return f"{kind}: the container was killed by {name}{hint}, exit code: {128 - code}. {written}".strip()
-    words = written or "\n".join(tail[-5:])
-    return f"{kind}: {words[: REASON_CHARACTERS - 60]}, exit code: {code}"
-
-
-def _read_reason(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")[:REASON_CHARACTERS].strip()
-    except OSError:
-        return ""
-
-
-def _is_number(text: Any) -> bool:
-    try:
-        float(text)
-    except (TypeError, ValueError):
-        return False
-    return True

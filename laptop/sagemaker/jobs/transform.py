@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
-import threading
+import io
+import math
+import os
+import signal
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from laptop.sagemaker.arns import now
 from laptop.sagemaker.hosting.variant import Variant, VariantError
+from laptop.sagemaker.jobs.control import Control
+from laptop.sagemaker.jobs.failure import REASON_CHARACTERS
 from laptop.sagemaker.jobs.lifecycle import TRANSFORM, Lifecycle
-from laptop.sagemaker.jobs.training import REASON_CHARACTERS, Control
-from laptop.sagemaker.jobs.transfer import list_keys
+from laptop.sagemaker.jobs.transfer import Cancelled, TransferError, join_uri, list_keys, relative_path
 from laptop.settings import LaptopSettings
 from laptop.surroundings import Surroundings
 from passerelle.contracts.zones import split_s3_uri
 
 
 class TransformRun:
-    """Runs one transform job on the calling thread. Objects whose output exists are not done again."""
+    """Runs one transform job on the calling thread. After a restart, objects that it has scored are not done again."""
 
     def __init__(
         self,
@@ -33,58 +40,77 @@ class TransformRun:
     ) -> None:
         job = lifecycle.get(name)
         assert job is not None
-        assert model is not None
         self.name, self._job, self._lifecycle, self._control = name, job, lifecycle, control
-        self._surroundings = surroundings
-        self._variant = Variant(
-            model,
-            folder=settings.sagemaker_home / TRANSFORM.path / name,
-            group=TRANSFORM.log_group,
-            stream=f"{name}/i-{time.time_ns():x}",
-            settings=settings,
-            surroundings=surroundings,
-        )
+        self._model, self._settings, self._surroundings = model, settings, surroundings
+        self._folder = settings.sagemaker_home / TRANSFORM.path / name
 
     def run(self) -> None:
         """Run until the job has its final status, or the platform closes (then it goes on later)."""
+        if self._control.ended.wait(self._settings.launch_seconds):
+            return self._leave()
         self._lifecycle.change(self.name, TransformStartTime=now())
-        cancelled = threading.Event()
+        if self._model is None:
+            return self._fail(f"ClientError: Could not find model {self._job['ModelName']}")
+        variant = self._variant(self._model)
         try:
-            self._variant.start(cancelled)
-            status = self._transform()
-            if status:
-                self._finish(status)
-        except (VariantError, _TransformError) as error:
-            self._finish("Failed", FailureReason=str(error)[:REASON_CHARACTERS])
+            variant.start(self._control.ended)
+            self._transform(variant)
+            self._finish("Completed")
+        except Cancelled:
+            self._leave()
+        except (VariantError, TransferError, _TransformError, ClientError, BotoCoreError) as error:
+            self._leave() if self._control.ended.is_set() else self._fail(str(error))
         finally:
-            self._variant.stop(drain_seconds=0)
+            if self._control.closing.is_set() and variant.alive and variant.pid is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(variant.pid, signal.SIGKILL)
+            variant.stop(drain_seconds=0)
 
-    def _transform(self) -> str | None:
+    def _variant(self, model: Mapping[str, Any]) -> Variant:
+        """Return the model's server, with the job's environment and what SageMaker tells a batch container."""
+        container = model.get("PrimaryContainer") or model["Containers"][0]
+        batch = {
+            "SAGEMAKER_BATCH": "true",
+            "SAGEMAKER_MAX_PAYLOAD_IN_MB": str(self._payload),
+            "SAGEMAKER_BATCH_STRATEGY": self._strategy,
+            "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS": str(self._job.get("MaxConcurrentTransforms", 1)),
+        }
+        environment = container.get("Environment", {}) | batch | self._job.get("Environment", {})
+        return Variant(
+            {"PrimaryContainer": {**container, "Environment": environment}},
+            folder=self._folder,
+            group=TRANSFORM.log_group,
+            stream=f"{self.name}/i-{time.time_ns():x}",
+            settings=self._settings,
+            surroundings=self._surroundings,
+        )
+
+    @property
+    def _payload(self) -> int:
+        return int(self._job.get("MaxPayloadInMB", 6))
+
+    @property
+    def _strategy(self) -> str:
+        return str(self._job.get("BatchStrategy", "MultiRecord"))
+
+    def _transform(self, variant: Variant) -> None:
         source = self._job["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"]
         bucket, prefix = split_s3_uri(source)
         s3 = self._surroundings.s3()
         keys = list_keys(s3, bucket, prefix)
         if not keys:
             raise _TransformError(f'ClientError: No S3 objects found under S3 URL "{source}"')
-        base = prefix if prefix.endswith("/") else prefix.rpartition("/")[0]
-        out_bucket, out_prefix = split_s3_uri(self._job["TransformOutput"]["S3OutputPath"].rstrip("/"))
         # What this job has written before a restart; another job's output of that name is written anew.
-        done = set(self._job.get("_written", ()))
-        for key in keys:
-            target = f"{out_prefix}/{key[len(base) :].lstrip('/')}.out"
-            if target in done:
-                continue
-            if self._control.closing.is_set():
-                return None
-            if self._control.stop.is_set():
-                return "Stopped"
+        last = self._job.get("_last_key")
+        for key in keys[keys.index(last) + 1 :] if last in keys else keys:
             body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-            s3.put_object(Bucket=out_bucket, Key=target, Body=self._answer(key, body))
-            done.add(target)
-            self._lifecycle.change(self.name, _written=sorted(done))
-        return "Completed"
+            answer = self._answer(variant, key, body)
+            target = join_uri(self._job["TransformOutput"]["S3OutputPath"], f"{relative_path(key, prefix)}.out")
+            out_bucket, out_key = split_s3_uri(target)
+            s3.put_object(Bucket=out_bucket, Key=out_key, Body=answer)
+            self._lifecycle.note(self.name, _last_key=key)
 
-    def _answer(self, key: str, body: bytes) -> bytes:
+    def _answer(self, variant: Variant, key: str, body: bytes) -> bytes:
         """Send an object in batches and assemble the answers."""
         source, output = self._job["TransformInput"], self._job["TransformOutput"]
         headers = {"Content-Type": source.get("ContentType", "application/octet-stream")}
@@ -92,8 +118,10 @@ class TransformRun:
             headers["Accept"] = output["Accept"]
         answers = []
         for first, last, batch in self._batches(body):
+            if self._control.ended.is_set():
+                raise Cancelled
             try:
-                answer = self._variant.invoke(headers, batch)
+                answer = variant.invoke(headers, batch)
             except (OSError, http.client.HTTPException) as error:
                 raise _TransformError(f"AlgorithmError: {key}, lines {first} to {last}: no answer: {error}") from error
             if answer.status != 200:
@@ -106,18 +134,19 @@ class TransformRun:
         return b"".join(answers)
 
     def _batches(self, body: bytes) -> Iterator[tuple[int, int, bytes]]:
-        """Yield (first line, last line, batch); one record or as many as fit MaxPayloadInMB."""
-        limit = self._job.get("MaxPayloadInMB", 6) * 1024**2
+        """Yield (first line, last line, batch); one record or as many as fit MaxPayloadInMB, where 0 is no limit."""
+        limit = self._payload * 1024**2 or math.inf
         if self._job["TransformInput"].get("SplitType", "None") == "None":
-            if limit and len(body) > limit:
+            if len(body) > limit:
                 raise _TransformError(f"ClientError: an object of {len(body):,} bytes exceeds MaxPayloadInMB")
             yield 1, body.count(b"\n") + 1, body
             return
-        several = self._job.get("BatchStrategy", "MultiRecord") == "MultiRecord"
         batch: list[bytes] = []
         size, first, number = 0, 1, 0
-        for number, line in enumerate(body.splitlines(keepends=True), start=1):
-            if batch and (not several or size + len(line) > limit):
+        for number, line in enumerate(io.BytesIO(body), start=1):
+            if len(line) > limit:
+                raise _TransformError(f"ClientError: line {number} has {len(line):,} bytes: more than MaxPayloadInMB")
+            if batch and (self._strategy != "MultiRecord" or size + len(line) > limit):
                 yield first, number - 1, b"".join(batch)
                 batch, size, first = [], 0, number
             batch.append(line)
@@ -125,8 +154,16 @@ class TransformRun:
         if batch:
             yield first, number, b"".join(batch)
 
+    def _leave(self) -> None:
+        """End before all is scored: the job was stopped, or the platform closes."""
+        if not self._control.closing.is_set():
+            self._finish("Stopped")
+
+    def _fail(self, reason: str) -> None:
+        self._finish("Failed", FailureReason=reason[:REASON_CHARACTERS])
+
     def _finish(self, status: str, **fields: Any) -> None:
-        self._lifecycle.change(self.name, TransformJobStatus=status, TransformEndTime=now(), **fields)
+        self._lifecycle.end(self.name, status, **fields)
 
 
 class _TransformError(Exception):

@@ -1,0 +1,394 @@
+"""What goes wrong around jobs: stops at bad moments, restarts, refusing disks and buckets, containers that leave things.
+
+Each of these once failed or would fail on a real account.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from laptop.sagemaker.jobs import control
+from laptop.sagemaker.store import Store
+from tests.contract import sagemaker_requests as make
+from tests.contract.sagemaker_service import Own, own, scripted, wait_for
+from tests.contract.test_sagemaker_jobs import SPOT, channel, in_training, model_of
+
+__all__ = ["own"]
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def secondary(own: Own, name: str) -> str:
+    return str(own.call("DescribeTrainingJob", {"TrainingJobName": name})["SecondaryStatus"])
+
+
+def edit(own: Own, kind: str, name: str, **fields: Any) -> None:
+    """Change what a closed service has stored."""
+    store = Store(own.settings.sagemaker_home / "state.db")
+    store.update(kind, name, lambda job: job.update(fields))
+    store.close()
+
+
+def refusing(times: int, real: Callable[..., Any]) -> Callable[..., Any]:
+    """Return an S3 call that is refused so many times before it works."""
+    left = [times]
+
+    def call(*arguments: Any) -> Any:
+        if left[0] > 0:
+            left[0] -= 1
+            raise ClientError(
+                {"Error": {"Code": "SlowDown", "Message": "Please reduce your request rate"}}, "PutObject"
+            )
+        return real(*arguments)
+
+    return call
+
+
+# Containers
+
+
+def test_nothing_that_a_container_started_outlives_it(own: Own, tmp_path: Path) -> None:
+    code = (
+        "import os, pathlib, subprocess\n"
+        "child = subprocess.Popen(['sleep', '60'])\n"
+        "pathlib.Path(os.environ['PIDFILE']).write_text(str(child.pid))\n"
+    )
+    pidfile = tmp_path / "pid"
+    own.call(
+        "CreateTrainingJob", make.training("job", **scripted(tmp_path, code), Environment={"PIDFILE": str(pidfile)})
+    )
+    assert own.ended("TrainingJob", "job")["TrainingJobStatus"] == "Completed"
+    child = int(pidfile.read_text())
+    try:
+        wait_for(lambda: not alive(child), seconds=5)
+    finally:
+        if alive(child):
+            os.kill(child, signal.SIGKILL)
+
+
+def test_an_entrypoint_of_the_request_replaces_the_train_argument(own: Own, tmp_path: Path) -> None:
+    code = "import sys; sys.exit('arguments: ' + ','.join(sys.argv[1:]))"
+    own.call("CreateTrainingJob", make.training("bare", **scripted(tmp_path, code)))
+    assert own.ended("TrainingJob", "bare")["FailureReason"] == "AlgorithmError: arguments: , exit code: 1"
+    own.call(
+        "CreateTrainingJob",
+        make.training("given", **scripted(tmp_path, code), AlgorithmSpecification__ContainerArguments=["a", "b"]),
+    )
+    assert "arguments: a,b" in own.ended("TrainingJob", "given")["FailureReason"]
+
+
+@pytest.mark.parametrize("command", [["/nowhere/at/all"], ["python", "\0"]])
+def test_a_command_that_cannot_be_started_fails_the_job_with_the_reason(own: Own, command: list[str]) -> None:
+    request = make.training("job", AlgorithmSpecification__ContainerEntrypoint=command)
+    own.call("CreateTrainingJob", request)
+    job = own.ended("TrainingJob", "job")
+    assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Failed", "Failed")
+    assert job["FailureReason"].startswith("AlgorithmError: Cannot start the container")
+    assert job["TrainingEndTime"] >= job["TrainingStartTime"]
+
+
+def test_a_log_file_on_a_full_disk_holds_no_job_up(own: Own) -> None:
+    log = own.settings.sagemaker_home / "training-jobs" / "job" / "log.txt"
+    log.parent.mkdir(parents=True)
+    log.symlink_to("/dev/full")
+    own.call("CreateTrainingJob", make.training("job"))
+    assert own.ended("TrainingJob", "job")["TrainingJobStatus"] == "Completed"
+    assert "started" in [text for _, _, text in own.around.lines]
+
+
+# Stop and close
+
+
+def test_a_service_closes_at_once_though_a_job_ignores_its_stop(tmp_path: Path) -> None:
+    service = Own(tmp_path, stop_grace_seconds=600.0)
+    service.call("CreateTrainingJob", make.training("job", Environment={"STEPS": "6000", "ON_TERM": "ignore"}))
+    in_training(service, "job")
+    service.call("StopTrainingJob", {"TrainingJobName": "job"})
+    closing = threading.Thread(target=service.sagemaker.close)
+    closing.start()
+    closing.join(60)
+    assert not closing.is_alive()
+
+
+def slow_download(own: Own, started: threading.Event, go_on: threading.Event) -> None:
+    real = own.around.bucket.download_file
+
+    def download(*arguments: Any) -> None:
+        started.set()
+        assert go_on.wait(30)
+        real(*arguments)
+
+    own.around.bucket.download_file = download  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("kind", ["TrainingJob", "ProcessingJob"])
+def test_a_stop_while_data_is_downloaded_never_starts_the_container(own: Own, kind: str) -> None:
+    started, go_on = threading.Event(), threading.Event()
+    slow_download(own, started, go_on)
+    own.put("s3://contract/d/a.txt", "x")
+    source = {"S3Uri": "s3://contract/d/", "LocalPath": "/opt/ml/processing/in", "S3DataType": "S3Prefix"}
+    requests = {
+        "TrainingJob": make.training("job", InputDataConfig=[channel("train", "s3://contract/d/")]),
+        "ProcessingJob": make.processing("job", ProcessingInputs=[{"InputName": "in", "S3Input": source}]),
+    }
+    own.call(f"Create{kind}", requests[kind])
+    assert started.wait(30)
+    own.call(f"Stop{kind}", {f"{kind}Name": "job"})
+    go_on.set()
+    assert own.ended(kind, "job")[f"{kind}Status"] == "Stopped"
+    told = [detail[f"{kind}Status"] for _, detail in own.around.events]
+    assert told[told.index("Stopping") :] == ["Stopping", "Stopped"]
+    assert own.around.lines == []
+
+
+def test_a_job_that_waits_for_its_turn_stops_without_it(tmp_path: Path) -> None:
+    service = Own(tmp_path, launch_seconds=600.0)
+    running = 2 * (os.cpu_count() or 2)
+    for number in range(running + 1):
+        service.call("CreateTrainingJob", make.training(f"job-{number}"))
+    service.call("StopTrainingJob", {"TrainingJobName": f"job-{running}"})
+    job = service.ended("TrainingJob", f"job-{running}")
+    assert [part["Status"] for part in job["SecondaryStatusTransitions"]] == ["Stopping", "Stopped"]
+    assert "BillableTimeInSeconds" not in job
+    service.sagemaker.close()
+
+
+def test_an_ended_job_stays_ended_whatever_comes_late(own: Own) -> None:
+    own.call("CreateTrainingJob", make.training("job"))
+    before = own.ended("TrainingJob", "job")
+    late = own.sagemaker.jobs._lifecycles["training-job"]
+    late.change("job", TrainingJobStatus="Stopping")
+    late.secondary("job", "Training", "again", TrainingJobStatus="InProgress")
+    after = own.call("DescribeTrainingJob", {"TrainingJobName": "job"})
+    assert after["TrainingJobStatus"] == before["TrainingJobStatus"] == "Completed"
+    assert after["SecondaryStatusTransitions"] == before["SecondaryStatusTransitions"]
+
+
+# Restarts
+
+
+def test_a_job_found_stopping_at_the_start_has_its_end_and_its_bill(own: Own) -> None:
+    own.call("CreateTrainingJob", make.training("job", Environment={"STEPS": "1000"}))
+    in_training(own, "job")
+    own.sagemaker.close()
+    edit(own, "training-job", "job", TrainingJobStatus="Stopping")
+    own.open()
+    job = own.ended("TrainingJob", "job")
+    assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "Stopped")
+    assert job["TrainingEndTime"] > job["TrainingStartTime"]
+    assert job["BillableTimeInSeconds"] == job["TrainingTimeInSeconds"] >= 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "stored", "request_"),
+    [
+        ("ProcessingJob", "processing-job", make.processing("job")),
+        ("TransformJob", "transform-job", make.transform("job")),
+    ],
+)
+def test_other_jobs_found_stopping_at_the_start_end_stopped(
+    own: Own, kind: str, stored: str, request_: dict[str, Any]
+) -> None:
+    own.call("CreateModel", make.model("contract-model"))
+    own.call(f"Create{kind}", request_)
+    own.ended(kind, "job")
+    own.sagemaker.close()
+    end = {"ProcessingJob": "ProcessingEndTime", "TransformJob": "TransformEndTime"}[kind]
+    edit(own, stored, "job", **{f"{kind}Status": "Stopping", end: None})
+    own.open()
+    job = own.ended(kind, "job")
+    assert job[f"{kind}Status"] == "Stopped"
+    assert job[end] is not None
+
+
+@pytest.mark.parametrize("status", ["Starting", "Downloading", "Training", "Uploading", "Interrupted"])
+def test_a_job_goes_on_after_a_death_in_every_status(own: Own, status: str) -> None:
+    own.sagemaker.close()
+    own.settings = own.settings.__class__(**{**vars(own.settings), "launch_seconds": 600.0})
+    own.open()
+    own.call("CreateTrainingJob", make.training("job", **SPOT))
+    own.sagemaker.close()
+    edit(own, "training-job", "job", SecondaryStatus=status)
+    own.settings = own.settings.__class__(**{**vars(own.settings), "launch_seconds": 0.0})
+    own.open()
+    assert own.ended("TrainingJob", "job")["TrainingJobStatus"] == "Completed"
+
+
+# Spot, limits and the bill
+
+
+def test_runtime_is_counted_over_all_attempts_of_a_job(own: Own) -> None:
+    changes = {**SPOT, "StoppingCondition": {"MaxRuntimeInSeconds": 3600, "MaxWaitTimeInSeconds": 7200}}
+    own.call("CreateTrainingJob", make.training("job", Environment={"STEPS": "1000"}, **changes))
+    in_training(own, "job")
+    own.sagemaker.close()
+    edit(own, "training-job", "job", _billed_seconds=3601.0)
+    own.open()
+    job = own.ended("TrainingJob", "job")
+    assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
+
+
+def test_the_hours_while_the_platform_is_down_are_neither_waiting_nor_training(own: Own) -> None:
+    own.call("CreateTrainingJob", make.training("job", Environment={"STEPS": "30"}, **SPOT))
+    in_training(own, "job")
+    own.sagemaker.close()
+    job = Store(own.settings.sagemaker_home / "state.db").get("training-job", "job")
+    assert job is not None
+    past = {key: job[key].replace(year=2020) for key in ("CreationTime", "TrainingStartTime")}
+    edit(own, "training-job", "job", **past)
+    own.open()
+    done = own.ended("TrainingJob", "job")
+    assert done["TrainingJobStatus"] == "Completed", done
+    assert done["TrainingTimeInSeconds"] < 90
+
+
+def test_the_saving_of_a_spot_job_is_the_share_that_is_not_billed(own: Own) -> None:
+    own.sagemaker.close()
+    own.settings = own.settings.__class__(**{**vars(own.settings), "spot_saving": 0.75})
+    own.open()
+    own.call("CreateTrainingJob", make.training("job", Environment={"STEPS": "1000"}, **SPOT))
+    in_training(own, "job")
+    own.sagemaker.close()
+    edit(own, "training-job", "job", TrainingJobStatus="Stopping", _billed_seconds=1000.0)
+    own.open()
+    job = own.ended("TrainingJob", "job")
+    assert (job["TrainingTimeInSeconds"], job["BillableTimeInSeconds"]) == (1000, 250)
+
+
+def test_a_job_that_never_had_an_instance_is_not_billed(tmp_path: Path) -> None:
+    service = Own(tmp_path, launch_seconds=600.0)
+    service.call("CreateTrainingJob", make.training("job"))
+    wait_for(lambda: secondary(service, "job") == "Starting")
+    service.call("StopTrainingJob", {"TrainingJobName": "job"})
+    job = service.ended("TrainingJob", "job")
+    assert not {"TrainingStartTime", "TrainingTimeInSeconds", "BillableTimeInSeconds"} & set(job)
+    service.sagemaker.close()
+
+
+def test_a_killed_platform_remembers_what_a_job_has_run(own: Own, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "SAVE_SECONDS", 0.0)
+    own.call("CreateTrainingJob", make.training("job", Environment={"STEPS": "1000"}))
+    in_training(own, "job")
+    store = Store(own.settings.sagemaker_home / "state.db")
+    wait_for(lambda: (store.get("training-job", "job") or {}).get("_billed_seconds", 0.0) > 0.5)
+    store.close()
+
+
+# S3 and disks
+
+
+def test_a_model_that_cannot_be_uploaded_fails_the_job_with_the_reason(own: Own) -> None:
+    real = own.around.bucket.upload_file
+
+    def upload(source: str, bucket: str, key: str) -> None:
+        if key.endswith("model.tar.gz"):
+            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "Access Denied"}}, "PutObject")
+        real(source, bucket, key)
+
+    own.around.bucket.upload_file = upload  # type: ignore[method-assign]
+    own.call("CreateTrainingJob", make.training("job"))
+    job = own.ended("TrainingJob", "job")
+    assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Failed", "Failed")
+    assert "model.tar.gz" in job["FailureReason"]
+    assert "Access Denied" in job["FailureReason"]
+    assert "ModelArtifacts" not in job
+
+
+def test_a_full_disk_while_data_is_downloaded_is_the_reason_of_the_failure(own: Own) -> None:
+    def download(*arguments: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    own.put("s3://contract/d/a.txt", "x")
+    own.around.bucket.download_file = download  # type: ignore[method-assign]
+    own.call("CreateTrainingJob", make.training("job", InputDataConfig=[channel("train", "s3://contract/d/")]))
+    reason = own.ended("TrainingJob", "job")["FailureReason"]
+    assert "No space left on device" in reason
+    assert reason.startswith("ClientError: Failed to download s3://contract/d/a.txt")
+
+
+def test_a_job_whose_end_cannot_be_written_ends_when_it_can(own: Own, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sqlite3
+
+    real, left = own.sagemaker._store.update, [6]
+
+    def update(kind: str, name: str, mutate: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
+        if left[0]:
+            left[0] -= 1
+            raise sqlite3.OperationalError("database or disk is full")
+        return real(kind, name, mutate)
+
+    monkeypatch.setattr("laptop.sagemaker.jobs.service.RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(own.sagemaker._store, "update", update)
+    own.call("CreateTrainingJob", make.training("job"))
+    job = own.ended("TrainingJob", "job")
+    assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Failed", "Failed")
+    assert "disk is full" in job["FailureReason"]
+    assert "TrainingEndTime" in job
+
+
+def test_a_checkpoint_that_s3_refuses_is_told_in_the_log_and_copied_later(own: Own) -> None:
+    own.around.bucket.upload_file = refusing(2, own.around.bucket.upload_file)  # type: ignore[method-assign]
+    own.call("CreateTrainingJob", make.training("job", Environment={"STEPS": "60"}, **SPOT))
+    wait_for(lambda: own.around.bucket.path("contract", "checkpoints/steps.json").exists())
+    assert secondary(own, "job") == "Training"
+    own.call("StopTrainingJob", {"TrainingJobName": "job"})
+    own.ended("TrainingJob", "job")
+    log = (own.settings.sagemaker_home / "training-jobs/job/log.txt").read_text()
+    assert "checkpoints could not be copied to S3 and will be tried again" in log
+    assert "Please reduce your request rate" in log
+    assert any("could not be copied" in text for _, _, text in own.around.lines)
+
+
+def test_a_prefix_without_a_slash_at_its_end_fills_the_channel_as_the_sdk_relies_on(own: Own) -> None:
+    for key in ("data/train/a.txt", "data/train/2024/b.txt", "data/train-labels/c.txt"):
+        own.put(f"s3://contract/{key}", key)
+    channels = [
+        channel("folder", "s3://contract/data/train/"),
+        channel("prefix", "s3://contract/data/train"),
+        channel("object", "s3://contract/data/train/a.txt"),
+        channel("start", "s3://contract/data/tra"),
+    ]
+    own.call("CreateTrainingJob", make.training("job", InputDataConfig=channels))
+    found = set(model_of(own, own.ended("TrainingJob", "job"))["data"])
+    assert {path for path in found if path.startswith("folder")} == {"folder/a.txt", "folder/2024/b.txt"}
+    assert {path for path in found if path.startswith("prefix")} == {
+        "prefix/a.txt", "prefix/2024/b.txt", "prefix/train-labels/c.txt",
+    }  # fmt: skip
+    assert {path for path in found if path.startswith("object")} == {"object/a.txt"}
+    assert "start/train/a.txt" in found
+
+
+def test_two_objects_that_would_be_one_file_fail_the_job(own: Own) -> None:
+    own.put("s3://contract/d/train.txt", "outside")
+    own.put("s3://contract/d/train/train.txt", "inside")
+    own.call("CreateTrainingJob", make.training("job", InputDataConfig=[channel("c", "s3://contract/d/train")]))
+    assert "would be the same file" in own.ended("TrainingJob", "job")["FailureReason"]
+
+
+def test_a_bucket_without_a_prefix_takes_outputs_and_checkpoints(own: Own) -> None:
+    changes = {**SPOT, "CheckpointConfig": {"S3Uri": "s3://bare"}, "OutputDataConfig": {"S3OutputPath": "s3://bare/"}}
+    own.call("CreateTrainingJob", make.training("job", Environment={"STEPS": "3"}, **changes))
+    job = own.ended("TrainingJob", "job")
+    assert job["ModelArtifacts"]["S3ModelArtifacts"] == "s3://bare/job/output/model.tar.gz"
+    assert own.read("s3://bare/steps.json")
+
+
+def test_a_finished_job_leaves_nothing_but_its_log_on_the_disk(own: Own) -> None:
+    own.call("CreateTrainingJob", make.training("job", **SPOT))
+    own.ended("TrainingJob", "job")
+    folder = own.settings.sagemaker_home / "training-jobs" / "job"
+    wait_for(lambda: not any(path.is_file() for path in folder.rglob("*") if path.name != "log.txt"))
+    assert (folder / "log.txt").read_text().startswith("started")
