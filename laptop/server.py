@@ -95,9 +95,10 @@ async def _serve(settings: LaptopSettings) -> None:
         """Once the server answers: what ran before goes on."""
         snapshots.start()
         sagemaker.start()
+        # An execution that goes on may update an endpoint, which is refused while its servers come back.
+        _await_endpoints(sagemaker)
         for arn in executions.redrive_interrupted():
             LOG.warning("execution goes on after the restart: %s", arn)
-        _await_endpoints(sagemaker)
         admin.ready = True
 
     async def end() -> None:
@@ -118,7 +119,7 @@ def _await_endpoints(sagemaker: SageMaker) -> None:
         wanted = {
             item["EndpointName"]
             for item in sagemaker.call("ListEndpoints", {"MaxResults": 100})["Endpoints"]
-            if item["EndpointStatus"] in ("InService", "Creating", "Updating")
+            if item["EndpointStatus"] in ("InService", "Creating", "Updating", "SystemUpdating")
         }
         if wanted <= set(sagemaker.hosting.runtime.fleets):
             return

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from laptop.sagemaker.errors import SageMakerError
-from laptop.sagemaker.hosting.runtime import Invocation
+from laptop.sagemaker.hosting.invocation import Invocation
 from laptop.sagemaker.hosting.service import HostingService
 from laptop.sagemaker.jobs.service import JobService
 from laptop.sagemaker.store import Store

@@ -47,8 +47,18 @@ def process() -> None:
     sys.exit(int(os.environ.get("EXIT", "0")))
 
 
+def files() -> dict[str, str]:
+    """What the container was given, by its path below /opt/ml."""
+    found = [path for path in BASE.rglob("*") if path.is_file()]
+    return {path.relative_to(BASE).as_posix(): path.read_text(errors="replace") for path in found}
+
+
 class Handler(BaseHTTPRequestHandler):
-    """Echoes, as NAME, after DELAY seconds; a body `crash` ends the process, `bad` is a client's fault."""
+    """Echoes, as NAME, after DELAY seconds and once the file HOLD is gone; `crash` ends the process, `bad` is refused.
+
+    A body `size:N` is answered with N bytes, `drip` with one byte after another without end, `files` with the files
+    that the container was given.
+    """
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -61,11 +71,26 @@ class Handler(BaseHTTPRequestHandler):
         if body == b"crash":
             os._exit(9)
         time.sleep(float(os.environ.get("DELAY", "0")))
+        while Path(os.environ.get("HOLD", "/nonexistent")).exists():
+            time.sleep(0.02)
+        if body == b"drip":
+            self.drip()
+        if body.startswith(b"size:"):
+            self.answer(200, b"x" * int(body[5:]))
+            return
         seen = {name.lower(): value for name, value in self.headers.items()}
         status = 400 if body == b"bad" else 200
-        self.answer(
-            status, json.dumps({"name": os.environ.get("NAME"), "body": body.decode(), "headers": seen}).encode()
-        )
+        seen_body = json.dumps(files()) if body == b"files" else body.decode("utf-8", "replace")
+        document = {"name": os.environ.get("NAME"), "body": seen_body, "headers": seen}
+        self.answer(status, json.dumps(document).encode())
+
+    def drip(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "1000000")
+        self.end_headers()
+        while True:
+            self.wfile.write(b"x")
+            time.sleep(0.05)
 
     def answer(self, status: int, body: bytes) -> None:
         self.send_response(status)

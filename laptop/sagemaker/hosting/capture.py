@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import random
 import threading
 import uuid
@@ -14,11 +15,12 @@ from datetime import datetime
 from typing import Any, Final
 
 from laptop.sagemaker.arns import now
+from laptop.sagemaker.hosting.backlog import MAX_BYTES, Backlog
 from laptop.surroundings import Surroundings
 from passerelle.contracts.zones import split_s3_uri
 
+LOG: Final = logging.getLogger(__name__)
 FLUSH_SECONDS: Final = 1.0
-MAX_RECORDS: Final = 10_000
 
 
 @dataclass(frozen=True)
@@ -36,53 +38,55 @@ class Exchange:
 
 
 class DataCapture:
-    """Collects exchanges and writes them every second. `add` never blocks; what overflows is counted."""
+    """Collects exchanges and writes them every second. `add` never waits; what overflows is counted."""
 
-    def __init__(self, surroundings: Surroundings, *, seed: int) -> None:
+    def __init__(self, surroundings: Surroundings, *, seed: int, max_bytes: int = MAX_BYTES) -> None:
         self._surroundings = surroundings
         self._random, self._lock = random.Random(seed), threading.Lock()
-        self._pending: list[tuple[str, str]] = []
-        self.dropped = 0
+        self._pending: Backlog[tuple[Mapping[str, Any], Exchange]] = Backlog(max_bytes=max_bytes)
+        self._lost = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="data-capture", daemon=True)
         self._thread.start()
 
+    @property
+    def dropped(self) -> int:
+        """How many exchanges were to be captured and were not."""
+        return self._lost + self._pending.refused
+
     def add(self, config: Mapping[str, Any] | None, exchange: Exchange) -> None:
-        """Keep an exchange, if the configuration captures it."""
-        if not config or not config.get("EnableCapture"):
+        """Keep an exchange, if the configuration captures it (EnableCapture "defaults to enabled")."""
+        if not config or not config.get("EnableCapture", True):
             return
         with self._lock:
             if self._random.random() * 100 >= config["InitialSamplingPercentage"]:
                 return
-            if len(self._pending) >= MAX_RECORDS:
-                self.dropped += 1
-                return
-            folder = f"{exchange.endpoint}/{exchange.variant}/{exchange.moment:%Y/%m/%d/%H}"
-            place = f"{config['DestinationS3Uri'].rstrip('/')}/{folder}"
-            self._pending.append((place, json.dumps(_record(config, exchange))))
+        self._pending.offer((config, exchange), len(exchange.body) + len(exchange.answer))
 
     def close(self) -> None:
         """Write what is left."""
         self._stop.set()
         self._thread.join(10)
         self.flush()
+        self._pending.close()
 
     def flush(self) -> None:
         """Write everything collected so far, one object per folder."""
-        with self._lock:
-            pending, self._pending = self._pending, []
         by_place: dict[str, list[str]] = defaultdict(list)
-        for place, line in pending:
-            by_place[place].append(line)
+        for config, exchange in self._pending.take_all():
+            folder = f"{exchange.endpoint}/{exchange.variant}/{exchange.moment:%Y/%m/%d/%H}"
+            place = f"{config['DestinationS3Uri'].rstrip('/')}/{folder}"
+            by_place[place].append(json.dumps(_record(config, exchange)))
         for place, lines in by_place.items():
-            bucket, prefix = split_s3_uri(place)
             moment = now()
-            key = f"{prefix}/{moment:%M-%S}-{moment.microsecond // 1000:03d}-{uuid.uuid4()}.jsonl"
+            name = f"{moment:%M-%S}-{moment.microsecond // 1000:03d}-{uuid.uuid4()}.jsonl"
             body = ("\n".join(lines) + "\n").encode()
             try:
-                self._surroundings.s3().put_object(Bucket=bucket, Key=key, Body=body)
-            except Exception:  # S3 may be going down with the platform; capture is best effort, as on AWS
-                self.dropped += len(lines)
+                bucket, prefix = split_s3_uri(place)
+                self._surroundings.s3().put_object(Bucket=bucket, Key=f"{prefix}/{name}", Body=body)
+            except Exception as error:  # S3 may be going down with the platform; capture is best effort, as on AWS
+                LOG.warning("%d captured requests are lost: %s: %s", len(lines), place, error)
+                self._lost += len(lines)
 
     def _run(self) -> None:
         while not self._stop.wait(FLUSH_SECONDS):
@@ -104,13 +108,22 @@ def _record(config: Mapping[str, Any], exchange: Exchange) -> dict[str, Any]:
 
 
 def _side(config: Mapping[str, Any], mode: str, content_type: str, body: bytes) -> dict[str, str]:
-    """CSV and JSON are captured as text when their content type is listed, everything else as BASE64."""
+    """Listed content types are captured as text, everything else as BASE64 (CaptureContentTypeHeader)."""
     header = config.get("CaptureContentTypeHeader", {})
     kind = content_type.partition(";")[0].strip().lower()
-    listed = {
-        "CSV": [item.lower() for item in header.get("CsvContentTypes", ["text/csv"])],
-        "JSON": [item.lower() for item in header.get("JsonContentTypes", ["application/json"])],
-    }
-    encoding = next((name for name, kinds in listed.items() if kind in kinds), "BASE64")
-    text = base64.b64encode(body).decode() if encoding == "BASE64" else body.decode("utf-8", "replace")
+    encoding, text = "BASE64", ""
+    for name, key in (("CSV", "CsvContentTypes"), ("JSON", "JsonContentTypes")):
+        if kind in (listed.lower() for listed in header.get(key, ())):
+            encoding, text = _text(name, body)
+            break
+    if encoding == "BASE64":
+        text = base64.b64encode(body).decode()
     return {"observedContentType": content_type, "mode": mode, "data": text, "encoding": encoding}
+
+
+def _text(encoding: str, body: bytes) -> tuple[str, str]:
+    """What is no text would not come back as it was."""
+    try:
+        return encoding, body.decode()
+    except UnicodeDecodeError:
+        return "BASE64", ""

@@ -20,19 +20,24 @@ class EndpointMetrics:
         self._thread = threading.Thread(target=self._run, name="endpoint-metrics", daemon=True)
         self._thread.start()
 
-    def record(self, endpoint: str, variant: str, *, status: int, model: int, overhead: int) -> None:
-        """Record one invocation: the container's HTTP status (0 when it did not answer) and its latencies."""
+    def record(
+        self, endpoint: str, variant: str, *, instances: int, status: int, model: int | None, overhead: int | None
+    ) -> None:
+        """Record one invocation: the container's HTTP status (0 when it did not answer) and its latencies.
+
+        InvocationsPerInstance: "1/numberOfInstances is sent as the value on each request" (Monitoring, CloudWatch).
+        """
         where = {"EndpointName": endpoint, "VariantName": variant}
-        client, server = 400 <= status < 500, status == 0 or status >= 500
-        values = (
+        values = [
             ("Invocations", 1.0, "None"),
-            ("InvocationsPerInstance", 1.0, "None"),
-            ("Invocation4XXErrors", float(client), "None"),
-            ("Invocation5XXErrors", float(server), "None"),
-            ("InvocationModelErrors", float(client or server), "None"),
-            ("ModelLatency", float(model), "Microseconds"),
-            ("OverheadLatency", float(overhead), "Microseconds"),
-        )
+            ("InvocationsPerInstance", 1.0 / max(1, instances), "None"),
+            ("Invocation4XXErrors", float(400 <= status < 500), "None"),
+            ("Invocation5XXErrors", float(status == 0 or status >= 500), "None"),
+            ("InvocationModelErrors", float(not 200 <= status < 300), "None"),
+        ]
+        for name, latency in (("ModelLatency", model), ("OverheadLatency", overhead)):
+            if latency is not None:
+                values.append((name, float(latency), "Microseconds"))
         data = [MetricDatum(name=name, value=value, unit=unit, dimensions=where) for name, value, unit in values]
         with self._lock:
             self._pending += data

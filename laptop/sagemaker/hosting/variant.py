@@ -14,28 +14,38 @@ from pathlib import Path
 from typing import Any, Final
 
 from laptop.sagemaker.containers import (
+    HOME_MARKER,
     Container,
     LogTarget,
     container_environment,
     image_command,
     local_command,
 )
+from laptop.sagemaker.hosting.model_data import fetch_model_data
+from laptop.sagemaker.hosting.ports import free_port, give_back
 from laptop.sagemaker.jobs.transfer import TransferError
 from laptop.settings import LaptopSettings
 from laptop.surroundings import Surroundings
-from passerelle.contracts.zones import split_s3_uri
 
 #: SageMaker gives a container four to eight minutes to answer its first ping.
 STARTUP_SECONDS: Final = 480.0
 PING_SECONDS: Final = 2.0
 #: SIGTERM, then SIGKILL 30 s later (SageMaker, "How containers serve").
 STOP_SECONDS: Final = 30.0
-INVOKE_SECONDS: Final = 60.0
+#: InvokeEndpoint: a container must have answered, to its last byte, within 60 seconds.
+INVOKE_SECONDS = 60.0
 MAX_CONNECTIONS: Final = 64
+_READ_BYTES: Final = 1 << 20
+#: How the laptop tells a server where it is; a model's Environment cannot move it elsewhere.
+_OURS: Final = ("SAGEMAKER_BASE_DIR", HOME_MARKER)
 
 
 class VariantError(Exception):
     """A variant did not come into service; the text becomes FailureReason."""
+
+
+class RetiredError(Exception):
+    """The variant takes no more requests: another fleet has taken over, or the endpoint is deleted."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +59,7 @@ class ContainerAnswer:
 
 
 class Variant:
-    """A model's server process. Thread-safe."""
+    """A model's server process. Thread-safe; once stopped it never starts again."""
 
     def __init__(
         self,
@@ -60,18 +70,25 @@ class Variant:
         stream: str,
         settings: LaptopSettings,
         surroundings: Surroundings,
+        startup_seconds: float = STARTUP_SECONDS,
     ) -> None:
         self._container_spec = model.get("PrimaryContainer") or model["Containers"][0]
         self._folder, self._settings, self._surroundings = folder, settings, surroundings
+        self._startup_seconds = startup_seconds
         self._log = LogTarget(group, stream, folder / "log.txt")
         self._idle: queue.LifoQueue[http.client.HTTPConnection] = queue.LifoQueue(MAX_CONNECTIONS)
-        self._busy, self._drained = 0, threading.Condition()
+        self._busy, self._retired, self._drained = 0, False, threading.Condition()
+        self._process_lock, self._fetched = threading.Lock(), False
         self.port = 0
         self._container: Container | None = None
 
     @property
     def alive(self) -> bool:
         return self._container is not None and self._container.returncode is None
+
+    @property
+    def retired(self) -> bool:
+        return self._retired
 
     @property
     def log_group(self) -> str:
@@ -81,61 +98,69 @@ class Variant:
     def pid(self) -> int | None:
         return self._container.pid if self._container else None
 
-    def start(self, cancelled: threading.Event, *, startup_seconds: float = STARTUP_SECONDS) -> None:
-        """Fetch the model, start the process, wait for its first good ping.
+    def start(self, cancelled: threading.Event) -> None:
+        """Fetch the model once, start the process (again), wait for its first good ping.
 
         Raises VariantError with the container's last words.
         """
         base = self._folder / "opt" / "ml"
-        shutil.rmtree(base, ignore_errors=True)
-        (base / "model").mkdir(parents=True)
-        self._fetch_model(base)
-        command = image_command(self._settings, self._container_spec.get("Image", ""))
-        if command is None:
-            raise VariantError(f"The image {self._container_spec.get('Image')} does not exist on the laptop.")
-        self.port = _free_port()
-        extra = {
-            "SAGEMAKER_BIND_TO_PORT": str(self.port),
-            "PASSERELLE_BIND_HOST": "127.0.0.1",
-            **self._container_spec.get("Environment", {}),
-        }
-        self._container = Container(
-            local_command([*command, "serve"]),
-            environment=container_environment(self._settings, base, extra),
-            surroundings=self._surroundings,
-            log=self._log,
-        )
-        self._await_ping(cancelled, startup_seconds)
-
-    def _fetch_model(self, base: Path) -> None:
-        uri = self._container_spec.get("ModelDataUrl")
-        if not uri:
-            return
-        bucket, key = split_s3_uri(uri)
-        archive = self._folder / "model.tar.gz"
         try:
-            self._surroundings.s3().download_file(bucket, key, str(archive))
-            unpack_model(archive, base / "model")
-        except TransferError as error:
+            self._fetch(base)
+            container = self._launch(base)
+        except (TransferError, OSError) as error:
             raise VariantError(str(error)) from error
-        except Exception as error:
-            raise VariantError(f"Failed to download model data {uri}: {error}") from error
-        finally:
-            archive.unlink(missing_ok=True)
+        try:
+            self._await_ping(container, cancelled)
+        except VariantError:
+            container.stop(PING_SECONDS)
+            raise
 
-    def _await_ping(self, cancelled: threading.Event, startup_seconds: float) -> None:
-        assert self._container is not None
-        deadline = time.monotonic() + startup_seconds
+    def _fetch(self, base: Path) -> None:
+        """A server that is started again finds the model where it was, even if S3 has it no more."""
+        if not self._fetched:
+            shutil.rmtree(base, ignore_errors=True)
+            (base / "model").mkdir(parents=True)
+            fetch_model_data(self._container_spec, base, self._surroundings.s3())
+            self._fetched = True
+
+    def _launch(self, base: Path) -> Container:
+        image = self._container_spec.get("Image", "")
+        command = image_command(self._settings, image)
+        if command is None:
+            raise VariantError(f"The image {image} does not exist on the laptop.")
+        given = self._container_spec.get("Environment", {})
+        with self._process_lock:
+            if self._retired:
+                raise VariantError("The endpoint was deleted or updated while its server was started.")
+            self._close_idle()
+            give_back(self.port)
+            self.port = free_port()
+            extra = {
+                **{name: value for name, value in given.items() if name not in _OURS},
+                "SAGEMAKER_BIND_TO_PORT": str(self.port),
+                "PASSERELLE_BIND_HOST": "127.0.0.1",
+            }
+            self._container = Container(
+                local_command([*command, "serve"]),
+                environment=container_environment(self._settings, base, extra),
+                surroundings=self._surroundings,
+                log=self._log,
+            )
+            return self._container
+
+    def _await_ping(self, container: Container, cancelled: threading.Event) -> None:
+        deadline = time.monotonic() + self._startup_seconds
         while time.monotonic() < deadline:
-            if self._container.wait(0.0) is not None:
-                words = " | ".join(self._container.tail[-3:])
+            if cancelled.is_set() or self._retired:
+                raise VariantError("The endpoint was deleted or updated while it was created.")
+            answered = self.ping()
+            if container.wait(0.0) is not None:
+                words = " | ".join(container.tail[-3:])
                 raise VariantError(
-                    f"The container exited with code {self._container.returncode} before it passed the ping health "
+                    f"The container exited with code {container.returncode} before it passed the ping health "
                     f"check: {words}. See the log group {self._log.group}."
                 )
-            if cancelled.is_set():
-                raise VariantError("The endpoint was deleted or updated while it was created.")
-            if self.ping():
+            if answered:
                 return
             time.sleep(0.05)
         raise VariantError(
@@ -159,9 +184,12 @@ class Variant:
     def invoke(self, headers: Mapping[str, str], body: bytes) -> ContainerAnswer:
         """Post to /invocations over a kept connection.
 
-        Raises OSError or HTTPException when the container does not answer.
+        Raises RetiredError when the variant was stopped before (the request was not sent), OSError or HTTPException
+        when the container does not answer.
         """
         with self._drained:
+            if self._retired:
+                raise RetiredError
             self._busy += 1
         try:
             return self._exchange(headers, body)
@@ -172,12 +200,15 @@ class Variant:
 
     def _exchange(self, headers: Mapping[str, str], body: bytes) -> ContainerAnswer:
         started = time.perf_counter()
+        deadline = time.monotonic() + INVOKE_SECONDS
         for fresh in (False, True):
             connection = self._connection(fresh)
             try:
+                assert connection.sock is not None
+                wire = connection.sock
                 connection.request("POST", "/invocations", body, dict(headers))
                 response = connection.getresponse()
-                content = response.read()
+                content = _read(response, wire, deadline)
             except TimeoutError:
                 connection.close()
                 raise
@@ -195,9 +226,13 @@ class Variant:
     def _connection(self, fresh: bool) -> http.client.HTTPConnection:
         if not fresh:
             try:
-                return self._idle.get_nowait()
+                kept = self._idle.get_nowait()
             except queue.Empty:
                 pass
+            else:
+                if kept.sock is not None:
+                    kept.sock.settimeout(INVOKE_SECONDS)
+                    return kept
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=INVOKE_SECONDS)
         connection.connect()
         assert connection.sock is not None
@@ -210,32 +245,42 @@ class Variant:
         except queue.Full:
             connection.close()
 
-    def stop(self, *, drain_seconds: float = INVOKE_SECONDS) -> None:
-        """Wait for the requests in flight, then SIGTERM, then SIGKILL."""
+    def _close_idle(self) -> None:
+        while True:
+            try:
+                self._idle.get_nowait().close()
+            except queue.Empty:
+                return
+
+    def stop(self, *, drain_seconds: float | None = None) -> None:
+        """Take no more requests, wait for those in flight, then SIGTERM, then SIGKILL."""
         with self._drained:
-            self._drained.wait_for(lambda: self._busy == 0, timeout=drain_seconds)
-        while not self._idle.empty():
-            self._idle.get_nowait().close()
-        if self._container is not None:
-            self._container.stop(STOP_SECONDS)
+            self._retired = True
+            timeout = INVOKE_SECONDS if drain_seconds is None else drain_seconds
+            self._drained.wait_for(lambda: self._busy == 0, timeout=timeout)
+        with self._process_lock:
+            container = self._container
+        if container is not None:
+            container.stop(STOP_SECONDS)
+        self._close_idle()
+        give_back(self.port)
         shutil.rmtree(self._folder / "opt", ignore_errors=True)
 
 
-def unpack_model(archive: Path, target: Path) -> None:
-    """Unpack model.tar.gz; nothing may land outside.
-
-    Raises TransferError for an archive that is not sound.
-    """
-    import tarfile
-
-    try:
-        with tarfile.open(archive, "r:gz") as tar:
-            tar.extractall(target, filter="data")
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise TransferError(f"Model data is not a sound tar.gz archive: {error}") from error
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _read(response: http.client.HTTPResponse, wire: socket.socket, deadline: float) -> bytes:
+    """Return the whole body. A container that sends byte by byte has no more time than another."""
+    parts: list[bytes] = []
+    while response.length != 0:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the container did not answer in time")
+        wire.settimeout(left)
+        part = response.read1(_READ_BYTES)
+        if not part:
+            break
+        parts.append(part)
+    body = b"".join(parts)
+    if response.length:
+        raise http.client.IncompleteRead(body, response.length)
+    response.close()
+    return body

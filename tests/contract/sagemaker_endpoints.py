@@ -1,0 +1,63 @@
+"""Short words for what tests of endpoints do again and again."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from laptop.sagemaker.hosting.variant import Variant
+from tests.contract import sagemaker_requests as make
+from tests.contract.sagemaker_service import Own, wait_for
+
+
+def model(own: Own, name: str, **environment: str) -> None:
+    """Create a model whose server answers with its name."""
+    own.call("CreateModel", make.model(name, PrimaryContainer__Environment={"NAME": name, **environment}))
+
+
+def config(own: Own, name: str, *variants: dict[str, Any], **changes: Any) -> None:
+    own.call("CreateEndpointConfig", make.endpoint_config(name, ProductionVariants=list(variants), **changes))
+
+
+def described(own: Own, name: str = "e") -> dict[str, Any]:
+    return dict(own.call("DescribeEndpoint", {"EndpointName": name}))
+
+
+def status(own: Own, name: str = "e") -> str:
+    return str(described(own, name)["EndpointStatus"])
+
+
+def create(own: Own, config_name: str, name: str = "e") -> None:
+    own.call("CreateEndpoint", {"EndpointName": name, "EndpointConfigName": config_name})
+
+
+def serve(own: Own, config_name: str, name: str = "e") -> None:
+    """Create an endpoint, and wait until it is in service."""
+    create(own, config_name, name)
+    wait_for(lambda: status(own, name) != "Creating")
+    assert status(own, name) == "InService", described(own, name)
+
+
+def update(own: Own, config_name: str, **rest: Any) -> None:
+    own.call("UpdateEndpoint", {"EndpointName": "e", "EndpointConfigName": config_name, **rest})
+
+
+def settled(own: Own, name: str = "e") -> dict[str, Any]:
+    """Wait until nothing changes the endpoint, and describe it."""
+    wait_for(lambda: status(own, name) in ("InService", "Failed"))
+    return described(own, name)
+
+
+def ask(own: Own, body: bytes = b"hi", name: str = "e", **headers: str) -> dict[str, Any]:
+    return dict(json.loads(own.sagemaker.invoke_endpoint(name, headers, body).body))
+
+
+def only_variant(own: Own, name: str = "e") -> Variant:
+    """Return the one variant that an endpoint serves with now."""
+    (variant,) = own.sagemaker.hosting.runtime.fleets[name].variants()
+    return variant
+
+
+def gone(own: Own, name: str = "e") -> bool:
+    """Return whether an endpoint does not exist any more."""
+    return name not in {item["EndpointName"] for item in own.call("ListEndpoints", {})["Endpoints"]}
