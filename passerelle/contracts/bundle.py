@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Any, Final, Literal
 
 from passerelle.contracts.base import Contract
+from passerelle.contracts.words import NULL_WORDS
 
 FORMAT: Final = 1
 MANIFEST_FILE: Final = "manifest.json"
@@ -37,12 +38,16 @@ class SignatureColumn(Contract):
 
 
 class BundleSignature(Contract):
-    """Inputs in order, task, and the classes in the order of the probability columns (empty for regression)."""
+    """Inputs in order, task, and the classes in the order of the probability columns (empty for regression).
+
+    `null_values` are the project's words for a missing value: a request means by them what the training data meant.
+    """
 
     task: TaskType
     inputs: tuple[SignatureColumn, ...]
     classes: tuple[str, ...] = ()
     positive_class: str | None = None
+    null_values: tuple[str, ...] = NULL_WORDS
 
 
 class BundleMetadata(Contract):

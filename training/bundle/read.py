@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 
@@ -23,6 +23,9 @@ from passerelle.contracts.bundle import (
 )
 from passerelle.errors import BundleError
 from training.bundle.trusted import TRUSTED_TYPES
+
+REQUIRED_FILES: Final = frozenset((MODEL_FILE, SIGNATURE_FILE, EXAMPLE_FILE, PROFILE_FILE, METADATA_FILE))
+_REMEDY: Final = "Train the model again, and deploy its model.tar.gz as it is."
 
 
 @dataclass(frozen=True)
@@ -48,34 +51,56 @@ def load_bundle(directory: Path) -> Bundle:
         metadata = BundleMetadata.model_validate_json((directory / METADATA_FILE).read_text(encoding="utf-8"))
         example = json.loads((directory / EXAMPLE_FILE).read_text(encoding="utf-8"))
         profile = json.loads((directory / PROFILE_FILE).read_text(encoding="utf-8"))
-    except (ValidationError, ValueError, OSError) as error:
-        raise BundleError(f"{directory}: the bundle's description cannot be read: {error}") from error
+    except ValidationError as error:
+        raise BundleError(
+            f"{directory}: the bundle's {error.title} is not valid: {_first(error)}. {_REMEDY}"
+        ) from error
+    except (ValueError, OSError, RecursionError) as error:
+        raise BundleError(f"{directory}: the bundle's description cannot be read: {error}. {_REMEDY}") from error
     return Bundle(_load_pipeline(directory / MODEL_FILE), signature, example, profile, metadata)
 
 
 def verify_manifest(directory: Path) -> dict[str, str]:
     """Return {file: sha256} of a bundle whose every file is as its manifest says.
 
-    Raises BundleError otherwise.
+    Raises BundleError otherwise, with the remedy.
     """
     path = directory / MANIFEST_FILE
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        files = {str(name): str(digest) for name, digest in manifest["files"].items()}
-        version = manifest["format"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BundleError(f"{path}: no readable manifest: {error}. Train the model again.") from error
-    if version != FORMAT:
-        raise BundleError(f"{path}: bundle format {version!r} is unknown; this version reads format {FORMAT}.")
+    files = _read_manifest(path)
     present = {item.relative_to(directory).as_posix() for item in directory.rglob("*") if item.is_file()}
     for name in sorted(present - files.keys() - {MANIFEST_FILE}):
-        raise BundleError(f"{directory / name}: not in the manifest; the bundle was added to after training.")
-    for name, digest in files.items():
-        if name not in present:
-            raise BundleError(f"{directory / name}: missing; the bundle is incomplete.")
-        if file_sha256(directory / name) != digest:
-            raise BundleError(f"{directory / name}: its SHA-256 is not the manifest's; it was altered or truncated.")
+        raise BundleError(f"{directory / name}: not in the manifest; the bundle was added to after training. {_REMEDY}")
+    for name in sorted(REQUIRED_FILES | files.keys()):
+        if name not in present or name not in files:
+            raise BundleError(f"{directory / name}: missing; the bundle is incomplete. {_REMEDY}")
+        if file_sha256(directory / name) != files[name]:
+            raise BundleError(
+                f"{directory / name}: its SHA-256 is not the manifest's; it was altered or truncated. {_REMEDY}"
+            )
     return files
+
+
+def _read_manifest(path: Path) -> dict[str, str]:
+    if not path.exists():
+        found = sorted(item.name for item in path.parent.iterdir())[:5] if path.parent.is_dir() else []
+        content = f"it holds {', '.join(found)}" if found else "it is empty"
+        raise BundleError(
+            f"{path.parent}: no model bundle: there is no {MANIFEST_FILE}; {content}. "
+            "ModelDataUrl must name the model.tar.gz of a training job of this platform."
+        )
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        version = manifest["format"]
+        if isinstance(version, int) and version > FORMAT:
+            raise BundleError(
+                f"{path}: bundle format {version} is newer than this image, which reads format {FORMAT}. "
+                "Deploy the image that trained the model, or a newer one."
+            )
+        if version != FORMAT:
+            raise BundleError(f"{path}: bundle format {version!r} is unknown; this version reads format {FORMAT}.")
+        return {str(name): str(digest) for name, digest in manifest["files"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise BundleError(f"{path}: no readable manifest: {type(error).__name__}: {error}. {_REMEDY}") from error
 
 
 def file_sha256(path: Path) -> str:
@@ -90,9 +115,19 @@ def _load_pipeline(path: Path) -> Any:
     try:
         unknown = sorted(set(skops.io.get_untrusted_types(file=path)) - set(TRUSTED_TYPES))
         if unknown:
-            raise BundleError(f"{path}: holds types that are not on the allow-list: {', '.join(unknown)}.")
+            raise BundleError(
+                f"{path}: holds types that are not on the allow-list: {', '.join(unknown)}. Nothing of it was loaded. "
+                "Where did this file come from? A model of this platform's training holds none of them."
+            )
         return skops.io.load(path, trusted=list(TRUSTED_TYPES))
     except BundleError:
         raise
     except Exception as error:  # skops raises many kinds for a file that is not its own
-        raise BundleError(f"{path}: not a readable skops file: {type(error).__name__}: {error}") from error
+        reason = f"{type(error).__name__}: {error}"
+        raise BundleError(f"{path}: not a readable skops file: {reason}. {_REMEDY}") from error
+
+
+def _first(error: ValidationError) -> str:
+    """Return pydantic's first finding on one line."""
+    details = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(map(str, details['loc']))}: {details['msg']}"

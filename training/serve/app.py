@@ -3,120 +3,144 @@
 from __future__ import annotations
 
 import asyncio
-import csv
-import functools
-import io
+import time
+import uuid
 from typing import Any, Final
 
 import orjson
+from granian.rsgi import ProtocolClosed
 
 from passerelle.contracts.bundle import BundleSignature
-from training.serve.errors import RequestError
+from training.serve.errors import RequestError, error_document
 from training.serve.inputs import check_inputs
-from training.serve.request import MAX_BYTES, read_body
+from training.serve.negotiate import choose_kind, render
+from training.serve.request import JSON, read_body
+from training.serve.request_log import Answer, log_defect, log_request
 from training.serve.scorer import Scorer
+from training.serve.settings import ServeSettings
 
-JSON: Final = "application/json"
 LARGE_BYTES: Final = 64 * 1024
-_ACCEPTED: Final = (JSON, "text/csv", "application/jsonlines")
+#: So much of a body that is too large is read and thrown away, so that the caller hears the answer.
+MAX_DISCARDED_BYTES: Final = 256 * 1024**2
+MAX_ID_CHARACTERS: Final = 64
+#: nginx's status for a caller that hung up; nobody receives it.
+CLIENT_GONE: Final = 499
 _PATHS: Final = {"/ping": ("GET",), "/invocations": ("POST",), "/version": ("GET",), "/openapi.json": ("GET",)}
 _INFERENCE_ID: Final = "x-amzn-sagemaker-inference-id"
-
-Answer = tuple[int, list[tuple[str, str]], bytes]
 
 
 class Application:
     """Answers requests with one scorer."""
 
-    def __init__(self, scorer: Scorer) -> None:
-        self._scorer = scorer
+    def __init__(self, scorer: Scorer, settings: ServeSettings) -> None:
+        self._scorer, self._settings = scorer, settings
+        self._null_words = frozenset(("", *scorer.bundle.signature.null_values))
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
-        """Answer one request (RSGI, the interface of Granian)."""
+        """Answer one request (RSGI, the interface of Granian), and log it."""
+        started = time.perf_counter()
+        inference_id = _inference_id(scope.headers.get(_INFERENCE_ID))
+        request_id = inference_id or uuid.uuid4().hex
+        try:
+            answer = await self._respond(scope, protocol, request_id, inference_id)
+            protocol.response_bytes(answer.status, answer.headers, answer.body)
+        except ProtocolClosed:
+            answer = Answer(CLIENT_GONE, [], b"", code="client_gone")
+        if scope.path != "/ping" or answer.status != 200:  # a good ping every few seconds would bury the requests
+            milliseconds = (time.perf_counter() - started) * 1_000
+            log_request(scope.path, answer, milliseconds, request_id)
+
+    async def _respond(self, scope: Any, protocol: Any, request_id: str, inference_id: str | None) -> Answer:
+        try:
+            body = await self._receive(scope, protocol) if scope.method == "POST" else b""
+        except RequestError as error:
+            return _refusal(error, request_id, [])
         headers = scope.headers
-        declared = headers.get("content-length") or "0"
-        if declared.isdigit() and int(declared) > MAX_BYTES:  # refused before it fills the memory
-            error = RequestError(413, "too_large", f"the body has {declared} bytes; the limit is {MAX_BYTES:,}")
-            protocol.response_bytes(413, [("content-type", JSON)], orjson.dumps(error.document()))
-            return
-        body = await protocol() if scope.method == "POST" else b""
-        call = functools.partial(
-            self.answer,
-            scope.method,
-            scope.path,
-            body,
-            content_type=headers.get("content-type") or JSON,
-            accept=headers.get("accept") or JSON,
-            inference_id=headers.get(_INFERENCE_ID),
-        )
+        kind, accept = headers.get("content-type") or JSON, headers.get("accept") or ""
+        arguments = (scope.method, scope.path, body, kind, accept, request_id, inference_id)
         # A large batch must not keep /ping waiting: SageMaker gives it two seconds.
         large = len(body) > LARGE_BYTES
-        status, answered, content = await asyncio.to_thread(call) if large else call()
-        protocol.response_bytes(status, answered, content)
+        answer = await asyncio.to_thread(self.answer, *arguments) if large else self.answer(*arguments)
+        if inference_id:
+            answer.headers.append((_INFERENCE_ID, inference_id))
+        return answer
+
+    async def _receive(self, scope: Any, protocol: Any) -> bytes:
+        """Return the body, never holding more of it than is allowed."""
+        limit = self._settings.max_bytes
+        declared = scope.headers.get("content-length") or ""
+        if declared.isdecimal() and int(declared) <= limit:
+            return bytes(await protocol())
+        parts, size = [], 0
+        async for part in protocol:
+            size += len(part)
+            if size <= limit:
+                parts.append(part)
+            elif size > MAX_DISCARDED_BYTES:
+                break
+            else:
+                parts.clear()
+        if size > limit:
+            message = f"the body is larger than {limit:,} bytes"
+            raise RequestError(413, "too_large", message, "Send fewer rows a request, or use a batch transform job.")
+        return b"".join(parts)
 
     def answer(
-        self, method: str, path: str, body: bytes, *, content_type: str, accept: str, inference_id: str | None
+        self,
+        method: str,
+        path: str,
+        body: bytes,
+        content_type: str,
+        accept: str,
+        request_id: str,
+        inference_id: str | None,
     ) -> Answer:
-        """Return (status, headers, body); never raises."""
+        """Return the answer to a request; never raises."""
         try:
             if path not in _PATHS:
-                raise RequestError(404, "not_found", f"no such path; there are {', '.join(_PATHS)}")
+                raise RequestError(404, "not_found", f"there is no {path[:100]!r}", f"Use {', '.join(_PATHS)}.")
             if method not in _PATHS[path]:
-                raise RequestError(405, "wrong_method", f"{path} takes {' or '.join(_PATHS[path])}")
+                message = f"{path} does not take {method[:20]}"
+                raise RequestError(405, "wrong_method", message, f"Use {' or '.join(_PATHS[path])}.")
             if path == "/invocations":
                 return self._invoke(body, content_type, accept, inference_id)
             if path == "/ping":
-                return 200, [], b""
-            document = self._about() if path == "/version" else openapi(self._scorer.bundle.signature)
-            return 200, [("content-type", JSON)], orjson.dumps(document)
+                return Answer(200, [], b"")
+            about = path == "/version"
+            document = self._scorer.bundle.metadata.model_dump(mode="json") if about else self._openapi()
+            return Answer(200, [("content-type", JSON)], orjson.dumps(document))
         except RequestError as error:
             allow = [("allow", ", ".join(_PATHS[path]))] if error.status == 405 else []
-            return error.status, [("content-type", JSON), *allow], orjson.dumps(error.document())
+            return _refusal(error, request_id, allow)
         except Exception as error:  # a defect must not take the process, nor the other callers, with it
-            print(orjson.dumps({"event": "defect", "error": f"{type(error).__name__}: {error}"}).decode(), flush=True)
-            details = {"code": "internal", "message": "the model could not answer; its log says why"}
-            return 500, [("content-type", JSON)], orjson.dumps({"error": details})
+            log_defect(error, request_id)
+            message = "the model could not answer"
+            remedy = "Give the request id to the model's owner: the log names the place."
+            return _refusal(RequestError(500, "internal", message, remedy), request_id, [])
 
     def _invoke(self, body: bytes, content_type: str, accept: str, inference_id: str | None) -> Answer:
-        kind = _choose_kind(accept)
-        columns, warnings = check_inputs(read_body(body, content_type, self._scorer.inputs), self._scorer.inputs)
-        answer = self._scorer.score(columns)
+        kind = choose_kind(accept, self._settings.default_accept)
+        table = read_body(body, content_type, self._scorer.inputs)
+        columns, warnings = check_inputs(table, self._scorer.inputs, self._null_words)
+        document = self._scorer.score(columns)
         if warnings:
-            answer["warnings"] = warnings
-        headers = [("content-type", kind)]
+            document["warnings"] = warnings
         if inference_id:
-            headers.append((_INFERENCE_ID, inference_id))
-            answer["inference_id"] = inference_id
-        return 200, headers, _render(answer, kind)
+            document["inference_id"] = inference_id
+        return Answer(200, [("content-type", kind)], render(document, kind), table.rows)
 
-    def _about(self) -> dict[str, Any]:
-        return self._scorer.bundle.metadata.model_dump(mode="json")
-
-
-def _choose_kind(accept: str) -> str:
-    wanted = [part.partition(";")[0].strip().lower() for part in accept.split(",")]
-    for kind in wanted:
-        if kind in ("*/*", "application/*", ""):
-            return JSON
-        if kind in _ACCEPTED:
-            return kind
-    raise RequestError(406, "not_acceptable", f"{accept!r} is not offered; use {', '.join(_ACCEPTED)}")
+    def _openapi(self) -> dict[str, Any]:
+        return openapi(self._scorer.bundle.signature)
 
 
-def _render(answer: dict[str, Any], kind: str) -> bytes:
-    if kind == JSON:
-        return orjson.dumps(answer)
-    rows = answer.get("probabilities") or [[] for _ in answer["predictions"]]
-    if kind == "application/jsonlines":
-        lines = [
-            orjson.dumps({"prediction": prediction, **({"probabilities": shares} if shares else {})})
-            for prediction, shares in zip(answer["predictions"], rows, strict=True)
-        ]
-        return b"\n".join(lines) + b"\n"
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([prediction, *shares] for prediction, shares in zip(answer["predictions"], rows, strict=True))
-    return text.getvalue().encode()
+def _inference_id(given: str | None) -> str | None:
+    """Return the caller's id when it is one that InvokeEndpoint would pass on."""
+    return given if given and len(given) <= MAX_ID_CHARACTERS and given.isascii() and given.isprintable() else None
+
+
+def _refusal(error: RequestError, request_id: str, headers: list[tuple[str, str]]) -> Answer:
+    body = orjson.dumps(error_document(error, request_id))
+    return Answer(error.status, [("content-type", JSON), *headers], body, code=error.code)
 
 
 def openapi(signature: BundleSignature) -> dict[str, Any]:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from passerelle.errors import InputError
 
 
 class RequestError(InputError):
-    """A request is wrong: its HTTP status, a code for machines, and the field and row where it is wrong."""
+    """A request is wrong: HTTP status, a code for machines, the field and row where, and what to do about it."""
 
     def __init__(
-        self, status: int, code: str, message: str, *, field: str | None = None, row: int | None = None
+        self, status: int, code: str, message: str, remedy: str, *, field: str | None = None, row: int | None = None
     ) -> None:
         super().__init__(message)
-        self.status, self.code, self.field, self.row = status, code, field, row
+        self.status, self.code, self.remedy, self.field, self.row = status, code, remedy, field, row
 
-    def document(self) -> dict[str, object]:
-        """Return the JSON body of the answer."""
-        details = {"code": self.code, "message": str(self), "field": self.field, "row": self.row}
-        return {"error": {key: value for key, value in details.items() if value is not None}}
+
+def error_document(error: RequestError, request_id: str) -> dict[str, Any]:
+    """Return the JSON body of the answer: `error` with code, message, remedy, request id, and field and row if any."""
+    details: dict[str, Any] = {"code": error.code, "message": str(error), "remedy": error.remedy}
+    if error.field is not None:
+        details["field"] = error.field
+    if error.row is not None:
+        details["row"] = error.row
+    return {"error": details | {"request_id": request_id}}

@@ -1,7 +1,11 @@
-"""Hold a request's values to the model's signature: what the pipeline gets has its types, or the caller a reason."""
+"""Hold a request's values to the model's signature: what the pipeline gets has its types, or the caller a reason.
+
+Texts mean here what they meant in training: the same null words, trimming, true and false, and moments.
+"""
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -9,6 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from passerelle.contracts.bundle import SignatureColumn
+from passerelle.contracts.words import FALSE_WORDS, ISO_MOMENT, TRUE_WORDS, WHITE_SPACE
 from training.serve.errors import RequestError
 from training.serve.request import Table
 
@@ -16,11 +21,14 @@ from training.serve.request import Table
 _FIRST, _LAST = 1678, 2261
 #: The greatest single-precision number.
 MAX_NUMBER: Final = 3.4028234663852886e38
-_ISO: Final = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?)?", re.ASCII)
-_TRUE, _FALSE = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")
+#: So many names are listed in a message.
+MAX_NAMED: Final = 20
+_ISO: Final = re.compile(ISO_MOMENT, re.ASCII)
 
 
-def check_inputs(table: Table, inputs: Sequence[SignatureColumn]) -> tuple[dict[str, list[Any]], list[str]]:
+def check_inputs(
+    table: Table, inputs: Sequence[SignatureColumn], null_words: frozenset[str]
+) -> tuple[dict[str, list[Any]], list[str]]:
     """Return (checked columns by name, warnings).
 
     Columns that the model does not know are ignored with a warning; a category never seen in training is accepted.
@@ -28,31 +36,62 @@ def check_inputs(table: Table, inputs: Sequence[SignatureColumn]) -> tuple[dict[
     Raises RequestError naming field and row for a missing column, an empty cell where none is allowed, or a wrong type.
     """
     if table.rows == 0:
-        raise RequestError(400, "no_rows", "the request has no row")
-    checked = {column.name: _check_column(table, column) for column in inputs}
-    extra = sorted(set(table.columns) - checked.keys())
-    return checked, [f"ignored, as the model does not use them: {', '.join(extra[:20])}"] if extra else []
+        raise RequestError(400, "no_rows", "the request has no row", "Send at least one row of values.")
+    checked = {column.name: _check_column(table, column, inputs, null_words) for column in inputs}
+    if len(table.columns) == len(checked) == len(table.columns.keys() & checked.keys()):
+        return checked, []
+    extra = sorted(table.columns.keys() - checked.keys())
+    return checked, [f"ignored, as the model does not use them: {', '.join(extra[:MAX_NAMED])}"] if extra else []
 
 
-def _check_column(table: Table, column: SignatureColumn) -> list[Any]:
+def _check_column(
+    table: Table, column: SignatureColumn, inputs: Sequence[SignatureColumn], null_words: frozenset[str]
+) -> list[Any]:
     if column.name not in table.columns:
         if column.nullable:
             return [None] * table.rows
-        raise RequestError(400, "missing_column", f"column {column.name!r} is missing", field=column.name)
-    read = _READERS[column.type]
+        raise _missing_column(table, column, inputs)
+    read, lenient = _READERS[column.type], table.lenient
     values: list[Any] = []
     for row, value in enumerate(table.columns[column.name]):
-        if value is None or (table.lenient and value.strip() in ("", "NA", "NaN", "nan", "null", "NULL")):
+        if isinstance(value, str):
+            value = value.strip(WHITE_SPACE)
+            if value in null_words:
+                value = None
+        if value is None:
             if not column.nullable:
-                raise RequestError(400, "null", f"column {column.name!r} must not be empty", field=column.name, row=row)
+                raise _null(column, row)
             values.append(None)
             continue
         try:
-            values.append(read(value.strip() if table.lenient else value, table.lenient))
+            values.append(read(value, lenient))
         except (ValueError, TypeError, OverflowError) as error:
-            message = f"column {column.name!r} must be {_WORDS[column.type]}, not {_shown(value)}"
-            raise RequestError(400, "wrong_type", message, field=column.name, row=row) from error
+            words, remedy = _EXPECTED[column.type]
+            message = f"column {column.name!r} must be {words}, not {_shown(value)}"
+            raise RequestError(400, "wrong_type", message, remedy, field=column.name, row=row) from error
     return values
+
+
+def _null(column: SignatureColumn, row: int) -> RequestError:
+    message = f"column {column.name!r} must not be empty"
+    return RequestError(
+        400, "null", message, "Give every row a value: this column had no gaps in training.", field=column.name, row=row
+    )
+
+
+def _missing_column(table: Table, column: SignatureColumn, inputs: Sequence[SignatureColumn]) -> RequestError:
+    needed = [other.name for other in inputs if not other.nullable and other.name not in table.columns]
+    message = f"column {column.name!r} is missing"
+    if len(needed) > 1:
+        message += f"; so are {', '.join(map(repr, needed[1 : MAX_NAMED + 1]))}"
+    known = {other.name for other in inputs}
+    similar = difflib.get_close_matches(column.name, [name for name in table.columns if name not in known], n=1)
+    remedy = (
+        f"Rename {similar[0]!r} to {column.name!r}."
+        if similar
+        else "Send every column of the model's signature; GET /openapi.json lists them."
+    )
+    return RequestError(400, "missing_column", message, remedy, field=column.name)
 
 
 def _shown(value: Any) -> str:
@@ -63,6 +102,10 @@ def _shown(value: Any) -> str:
 def _number(value: Any, lenient: bool) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | (str if lenient else int)):
         raise TypeError(type(value).__name__)
+    if isinstance(value, str) and (
+        "_" in value or not value.isascii()
+    ):  # float() reads 1_000, and every script's digits
+        raise ValueError("not digits")
     number = float(value)
     # Forests compute in single precision: what does not fit it would be an infinity to them.
     if not math.isfinite(number) or abs(number) > MAX_NUMBER:
@@ -72,16 +115,21 @@ def _number(value: Any, lenient: bool) -> float:
 
 def _integer(value: Any, lenient: bool) -> float:
     number = _number(value, lenient)
-    if number != math.floor(number):
+    if number != math.floor(number) or abs(number) >= 2**63:
         raise ValueError("not whole")
+    # A greater float may stand for another number than was meant; digits do not.
+    if abs(number) >= 2**53 and not (
+        isinstance(value, int) or (isinstance(value, str) and value.lstrip("+-").isdigit())
+    ):
+        raise ValueError("not exact")
     return number
 
 
 def _boolean(value: Any, lenient: bool) -> float:
     if lenient and isinstance(value, str):
         word = value.lower()
-        if word in _TRUE + _FALSE:
-            return float(word in _TRUE)
+        if word in TRUE_WORDS or word in FALSE_WORDS:
+            return float(word in TRUE_WORDS)
     if not isinstance(value, bool):
         raise TypeError(type(value).__name__)
     return float(value)
@@ -111,11 +159,15 @@ _READERS: Final[dict[str, Callable[[Any, bool], Any]]] = {
     "text": _text,
     "datetime": _moment,
 }
-_WORDS: Final = {
-    "integer": "a whole number",
-    "number": "a finite number",
-    "boolean": "true or false",
-    "category": "a text",
-    "text": "a text",
-    "datetime": "an ISO 8601 date and time",
+#: What a cell must be, in words, and what to do when it is not.
+_EXPECTED: Final = {
+    "integer": ("a whole number", "Send a JSON number without decimals, no text; null where it is unknown."),
+    "number": ("a finite number", "Send a JSON number, no text; null where it is unknown."),
+    "boolean": ("true or false", "Send true or false (JSON), or true/false, yes/no, 1/0 (CSV)."),
+    "category": ("a text", "Send it in quotes, as it was written in the training data."),
+    "text": ("a text", "Send it in quotes."),
+    "datetime": (
+        "an ISO 8601 date and time",
+        "Write it as 2013-01-31T10:00:00Z (pandas: to_json(date_format='iso')), years 1678 to 2261.",
+    ),
 }

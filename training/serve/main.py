@@ -2,49 +2,82 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import sys
-from typing import Any, Final
+import time
+import traceback
+from types import FrameType
+from typing import Final, NoReturn
 
-from passerelle.errors import BundleError
-from training.bundle import load_bundle
+from passerelle.errors import BundleError, SettingsError
 from training.paths import base_dir
-from training.serve.app import Application
-from training.serve.scorer import Scorer
+from training.serve.settings import ServeSettings, read_settings
+from training.serve.workers import REFUSED, run_workers
 
-PORT_VARIABLE: Final = "SAGEMAKER_BIND_TO_PORT"
-HOST_VARIABLE: Final = "PASSERELLE_BIND_HOST"
-STOP_SECONDS: Final = 25
+# One row has nothing to share between threads, and waking them costs more than its trees. Cores are used by requests
+# side by side: by SAGEMAKER_MODEL_SERVER_WORKERS processes.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+SETTINGS_EXIT: Final = 2
 
 
 def main() -> int:
-    """Serve until SIGTERM. A bundle that is not sound is refused before anything listens."""
+    """Serve until SIGTERM; then finish what is under way, and exit 0.
+
+    A bundle that is not sound is refused before anything listens: exit code 1, its reason on stderr.
+    """
+    # As process 1 of a container, a process without a handler does not even notice SIGTERM.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave_before_start)
+    try:
+        settings = read_settings(os.environ)
+    except SettingsError as error:
+        print(f"The server cannot start: {error}", file=sys.stderr, flush=True)
+        return SETTINGS_EXIT
+    if settings.workers == 1:
+        _serve_one(settings, None)
+    return run_workers(settings.workers, lambda alive: _serve_one(settings, alive))
+
+
+def _leave_before_start(number: int, frame: FrameType | None) -> None:
+    os._exit(0)
+
+
+def _serve_one(settings: ServeSettings, alive: int | None) -> NoReturn:
+    """Serve in this process, and end it.
+
+    It ends without Python's finalisation: Granian's threads outlive its embedded server for a moment, and one that asks
+    for the interpreter while that is taken down aborts the process (exit code -6; emmett-framework/granian#693).
+    """
+    code = 1
+    try:
+        code = _load_and_listen(settings, alive)
+    except Exception:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _load_and_listen(settings: ServeSettings, alive: int | None) -> int:
+    started = time.perf_counter()
+    # Imported here: a signal that comes during their seconds of import finds its handler.
+    from training.bundle import load_bundle
+    from training.serve.app import Application
+    from training.serve.listen import listen
+    from training.serve.request_log import write_event
+    from training.serve.scorer import Scorer
+
     try:
         scorer = Scorer(load_bundle(base_dir() / "model"))
         scorer.prove()
     except BundleError as error:
         print(f"The model is refused: {error}", file=sys.stderr, flush=True)
-        return 1
-    asyncio.run(_serve(Application(scorer)))
+        return REFUSED
+    about = scorer.bundle.metadata
+    seconds = round(time.perf_counter() - started, 3)
+    write_event({"event": "serving", "host": settings.host, "port": settings.port, "load_seconds": seconds,
+                 "project": about.project, "run_id": about.run_id, "candidate": about.candidate})  # fmt: skip
+    listen(Application(scorer, settings), settings, alive)
     return 0
-
-
-def _stop(server: Any) -> None:
-    """Finish what is under way; end hard before SageMaker's SIGKILL, which comes 30 s after its SIGTERM."""
-    server.stop()
-    asyncio.get_running_loop().call_later(STOP_SECONDS, os._exit, 0)
-
-
-async def _serve(application: Application) -> None:
-    from granian.constants import Interfaces
-    from granian.server.embed import Server
-
-    host, port = os.environ.get(HOST_VARIABLE, "0.0.0.0"), int(os.environ.get(PORT_VARIABLE, "8080"))
-    server = Server(application, address=host, port=port, interface=Interfaces.RSGI)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _stop, server)
-    print(f"Serving on {host}:{port}", flush=True)
-    await server.serve()

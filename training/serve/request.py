@@ -1,13 +1,17 @@
 """Read a request's body into columns of plain values; everything that is wrong is named with field and row.
 
 Forms: application/json with one of dataframe_split, dataframe_records, instances, inputs (MLflow's, TensorFlow
-Serving's); application/jsonlines with an object a line; text/csv with or without a header.
+Serving's); application/jsonlines with an object or a list a line; text/csv with or without a header.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
+import json
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,13 +19,19 @@ from typing import Any, Final
 import msgspec
 
 from passerelle.contracts.bundle import SignatureColumn
+from passerelle.contracts.words import WHITE_SPACE
 from training.serve.errors import RequestError
 
 FORMS: Final = ("dataframe_split", "dataframe_records", "instances", "inputs")
-#: SageMaker's limit for a real-time endpoint (InvokeEndpoint: Body, 6,291,456 bytes).
-MAX_BYTES: Final = 6_291_456
 #: So many unknown columns are named in the warning.
 MAX_EXTRA: Final = 20
+JSON: Final = "application/json"
+CSV: Final = "text/csv"
+JSON_LINES: Final = ("application/jsonlines", "application/x-jsonlines", "application/x-ndjson")
+_KINDS: Final = frozenset((JSON, CSV, *JSON_LINES))
+_FORM_REMEDY: Final = 'Send {"dataframe_records": [{"column": value, …}, …]}; GET /openapi.json describes it.'
+_NOT_FINITE: Final = re.compile(rb"[\[:,\s]-?(NaN|Infinity|inf|nan)\b")
+_NAME_END: Final = re.compile(rb'"\s*:')
 
 
 @dataclass(frozen=True)
@@ -36,52 +46,115 @@ class Table:
 def read_body(body: bytes, content_type: str, inputs: Sequence[SignatureColumn]) -> Table:
     """Return the request's columns.
 
-    Raises RequestError with status 413, 415 or 400.
+    Raises RequestError with status 415 or 400.
     """
-    if len(body) > MAX_BYTES:
-        raise RequestError(413, "too_large", f"the body has {len(body):,} bytes; the limit is {MAX_BYTES:,}")
-    kind = content_type.partition(";")[0].strip().lower()
+    kind, parameters = _parse_content_type(content_type)
+    charset = parameters.get("charset", "utf-8").lower()
+    if charset not in ("utf-8", "utf8", "us-ascii"):
+        message = f"the charset {charset!r} is not read"
+        raise RequestError(415, "unsupported_charset", message, "Send the body in UTF-8.")
+    if kind not in _KINDS:
+        message = f"the content type {kind!r} is not read"
+        raise RequestError(415, "unsupported_content_type", message, f"Use {', '.join(sorted(_KINDS))}.")
+    body = body.removeprefix(codecs.BOM_UTF8)
+    if not body.strip():
+        raise RequestError(400, "empty_body", "the request has no body", _FORM_REMEDY)
     names = [column.name for column in inputs]
-    if kind in ("application/json", ""):
+    if kind == CSV:
+        return read_csv(body, names, header=parameters.get("header"))
+    if kind == JSON:
         return _read_json(_decode_json(body), names)
-    if kind in ("application/jsonlines", "application/x-ndjson"):
-        lines = [line for line in body.splitlines() if line.strip()]
-        return _from_records([_decode_json(line, row=row) for row, line in enumerate(lines)], names, "rows")
-    if kind == "text/csv":
-        return _read_csv(body, names)
-    raise RequestError(
-        415,
-        "unsupported_content_type",
-        f"{kind!r} is not read; use application/json, application/jsonlines or text/csv",
-    )
+    lines = [line for line in body.split(b"\n") if line.strip()]
+    records = [_decode_json(line, row=row) for row, line in enumerate(lines)]
+    return _from_records_or_rows(records, names, "rows")
+
+
+def _parse_content_type(content_type: str) -> tuple[str, dict[str, str]]:
+    kind, *parameters = content_type.split(";")
+    pairs = (parameter.partition("=") for parameter in parameters)
+    return kind.strip().lower() or JSON, {name.strip().lower(): value.strip().strip('"') for name, _, value in pairs}
 
 
 def _decode_json(body: bytes, row: int | None = None) -> Any:
     try:
-        return msgspec.json.decode(body)
+        document = msgspec.json.decode(body)
     except RecursionError as error:
-        raise RequestError(400, "too_deep", "the JSON is nested too deep", row=row) from error
+        raise RequestError(
+            400, "too_deep", "the JSON is nested too deep", "Send a flat table: one value per cell.", row=row
+        ) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise RequestError(400, "not_json", f"the body is not JSON: {error}", row=row) from error
+        if _NOT_FINITE.search(body):
+            message = "the body holds NaN or Infinity, which JSON does not have"
+            raise RequestError(400, "not_json", message, "Send null where a number is unknown.", row=row) from error
+        message = f"the body is not JSON: {error}"
+        remedy = "Send one JSON document in UTF-8, or say in Content-Type what else it is."
+        raise RequestError(400, "not_json", message, remedy, row=row) from error
+    _refuse_repeated_names(body, document, row)
+    return document
+
+
+def _refuse_repeated_names(body: bytes, document: Any, row: int | None) -> None:
+    """Refuse an object that names a column twice: the parser would keep the last silently.
+
+    Every name is followed by a colon, so as many of them as there are names proves that none was lost.
+    """
+    if len(_NAME_END.findall(body)) == _count_names(document):
+        return
+    try:
+        json.loads(body, object_pairs_hook=_unrepeated)
+    except _RepeatedNameError as error:
+        name = str(error)
+        message = f"an object names {name!r} twice"
+        raise RequestError(400, "duplicate_column", message, "Send each column once.", field=name, row=row) from None
+    except (ValueError, RecursionError):
+        return  # what the two parsers do not agree about is no question of names
+
+
+def _count_names(document: Any) -> int:
+    """Count the names of a document's objects, three levels down: no form of a request is deeper."""
+    count, level = 0, [document]
+    for _ in range(4):
+        objects = [item for item in level if isinstance(item, dict)]
+        count += sum(map(len, objects))
+        level = [value for item in objects for value in item.values() if isinstance(value, dict | list)]
+        level += [part for item in level if isinstance(item, list) for part in item if isinstance(part, dict)]
+    return count
+
+
+class _RepeatedNameError(Exception):
+    """An object holds a name twice."""
+
+
+def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    read = dict(pairs)
+    if len(read) != len(pairs):
+        raise _RepeatedNameError(Counter(name for name, _ in pairs).most_common(1)[0][0])
+    return read
+
+
+def _wrong_form(message: str, *, field: str | None = None, row: int | None = None) -> RequestError:
+    return RequestError(400, "wrong_form", message, _FORM_REMEDY, field=field, row=row)
 
 
 def _read_json(document: Any, names: list[str]) -> Table:
     if not isinstance(document, dict):
-        raise RequestError(400, "wrong_form", f"the body must be an object with one of {', '.join(FORMS)}")
+        raise _wrong_form(f"the body must be an object with one of {', '.join(FORMS)}")
     given = [form for form in FORMS if form in document]
     if len(given) != 1:
         found = ", ".join(given) or "none"
-        raise RequestError(400, "wrong_form", f"give exactly one of {', '.join(FORMS)}; found {found}")
+        raise _wrong_form(f"give exactly one of {', '.join(FORMS)}; found {found}")
     value = document[given[0]]
     if given[0] == "dataframe_split":
         return _from_split(value)
     if given[0] == "inputs" and isinstance(value, dict):
         return _from_columns(value)
     if not isinstance(value, list):
-        raise RequestError(400, "wrong_form", f"{given[0]} must be a list of rows")
-    if value and isinstance(value[0], list):
-        return _from_rows(value, names, given[0])
-    return _from_records(value, names, given[0])
+        raise _wrong_form(f"{given[0]} must be a list of rows")
+    return _from_records_or_rows(value, names, given[0])
+
+
+def _from_records_or_rows(rows: list[Any], names: list[str], form: str) -> Table:
+    return _from_rows(rows, names, form) if rows and isinstance(rows[0], list) else _from_records(rows, names, form)
 
 
 def _from_split(value: Any) -> Table:
@@ -90,28 +163,40 @@ def _from_split(value: Any) -> Table:
         or not isinstance(value.get("columns"), list)
         or not isinstance(value.get("data"), list)
     ):
-        raise RequestError(400, "wrong_form", "dataframe_split must have the lists `columns` and `data`")
+        raise _wrong_form("dataframe_split must have the lists `columns` and `data`")
     names = value["columns"]
     if not all(isinstance(name, str) for name in names):
-        raise RequestError(400, "wrong_form", "the names in dataframe_split.columns must be texts")
-    if len(set(names)) != len(names):
-        raise RequestError(400, "duplicate_column", "dataframe_split.columns names a column twice")
+        raise _wrong_form("the names in dataframe_split.columns must be texts")
+    _refuse_repeated(names, "dataframe_split.columns")
     return _from_rows(value["data"], names, "dataframe_split.data")
+
+
+def _refuse_repeated(names: list[str], where: str) -> None:
+    if len(set(names)) != len(names):
+        name = next(name for name, count in Counter(names).items() if count > 1)
+        message = f"{where} names the column {name!r} twice"
+        raise RequestError(400, "duplicate_column", message, "Send each column once.", field=name)
 
 
 def _from_rows(rows: list[Any], names: list[str], form: str) -> Table:
     for index, row in enumerate(rows):
         if not isinstance(row, list):
-            raise RequestError(400, "wrong_form", f"{form} must be a list of lists", row=index)
+            raise _wrong_form(f"{form} must be a list of lists", row=index)
         if len(row) != len(names):
-            raise RequestError(400, "ragged_row", f"the row has {len(row)} values; {len(names)} are needed", row=index)
+            raise _ragged(row, names, index)
     return Table(dict(zip(names, zip(*rows, strict=True), strict=True)) if rows else {}, len(rows))
+
+
+def _ragged(row: Sequence[Any], names: list[str], index: int) -> RequestError:
+    message = f"the row has {len(row)} values; {len(names)} are needed"
+    shown = ", ".join(names[:MAX_EXTRA]) + (" …" if len(names) > MAX_EXTRA else "")
+    return RequestError(400, "ragged_row", message, f"Send one value for each of {shown}.", row=index)
 
 
 def _from_records(records: list[Any], names: list[str], form: str) -> Table:
     for index, record in enumerate(records):
         if not isinstance(record, dict):
-            raise RequestError(400, "wrong_form", f"{form} must hold objects of column: value", row=index)
+            raise _wrong_form(f"{form} must hold objects of column: value", row=index)
     # Only the model's columns are collected: a body of many different keys must not cost rows times keys.
     present = {name for record in records for name in record}
     columns: dict[str, Any] = {name: [record.get(name) for record in records] for name in names if name in present}
@@ -123,30 +208,41 @@ def _from_columns(columns: dict[str, Any]) -> Table:
     lengths = set()
     for name, values in columns.items():
         if not isinstance(values, list):
-            raise RequestError(400, "wrong_form", "inputs must hold a list of values per column", field=name)
+            raise _wrong_form("inputs must hold a list of values per column", field=name)
         lengths.add(len(values))
     if len(lengths) > 1:
-        raise RequestError(400, "ragged_row", f"the columns of inputs have different lengths: {sorted(lengths)}")
+        message = f"the columns of inputs have different lengths: {sorted(lengths)[:5]}"
+        raise RequestError(400, "ragged_row", message, "Send as many values in each column.")
     return Table(columns, lengths.pop() if lengths else 0)
 
 
-def _read_csv(body: bytes, names: list[str]) -> Table:
+def read_csv(body: bytes, names: list[str], *, header: str | None) -> Table:
+    """Return the columns of a CSV.
+
+    `header` is RFC 4180's parameter of text/csv: "present", "absent", or None to find out.
+
+    Raises RequestError with status 400.
+    """
     try:
-        text = body.decode("utf-8-sig")
+        text = body.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise RequestError(400, "not_utf8", f"the CSV is not UTF-8: {error.reason} at byte {error.start}") from error
+        message = f"the CSV is not UTF-8: {error.reason} at byte {error.start}"
+        raise RequestError(400, "not_utf8", message, "Save it as UTF-8.") from error
     try:
         rows = [row for row in csv.reader(io.StringIO(text), strict=True) if row]
     except csv.Error as error:
-        raise RequestError(400, "not_csv", f"the CSV cannot be read: {error}") from error
-    # A header names several columns (or the only one): one cell that happens to be a name is no header.
-    named = set(names) & {name.strip() for name in rows[0]} if rows else set()
-    if len(named) >= min(2, len(names)):
-        names, rows = [name.strip() for name in rows[0]], rows[1:]
-        if len(set(names)) != len(names):
-            raise RequestError(400, "duplicate_column", "the CSV's header names a column twice")
+        remedy = "Separate fields by commas, close every quote, and double quotes inside quoted fields."
+        raise RequestError(400, "not_csv", f"the CSV cannot be read: {error}", remedy) from error
+    if rows and (header == "present" or (header != "absent" and _is_header(rows[0], names))):
+        names, rows = [name.strip(WHITE_SPACE) for name in rows[0]], rows[1:]
+        _refuse_repeated(names, "the CSV's header")
     for index, row in enumerate(rows):
         if len(row) != len(names):
-            raise RequestError(400, "ragged_row", f"the row has {len(row)} values; {len(names)} are needed", row=index)
+            raise _ragged(row, names, index)
     columns = dict(zip(names, zip(*rows, strict=True), strict=True)) if rows else {}
     return Table(columns, len(rows), lenient=True)
+
+
+def _is_header(row: list[str], names: list[str]) -> bool:
+    """Tell a header: it names several columns (or the only one); one cell that happens to be a name is none."""
+    return len(set(names) & {name.strip(WHITE_SPACE) for name in row}) >= min(2, len(names))

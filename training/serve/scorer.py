@@ -53,15 +53,21 @@ class Scorer:
 
         Raises BundleError when they differ: the model does not do here what it did in training.
         """
-        try:
-            split, expected = self.bundle.example["dataframe_split"], self.bundle.example
-            columns = dict(zip(split["columns"], zip(*split["data"], strict=True), strict=True))
-            answer = self.score(columns)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise BundleError(f"The model cannot answer its own example: {type(error).__name__}: {error}") from error
         key = "predictions" if self._task == "regression" else "probabilities"
-        if not np.allclose(answer[key], expected[key], rtol=TOLERANCE, atol=TOLERANCE):
+        try:
+            split, expected = self.bundle.example["dataframe_split"], self.bundle.example[key]
+            columns = dict(zip(split["columns"], zip(*split["data"], strict=True), strict=True))
+            given = self.score(columns)[key]
+            same = np.shape(given) == np.shape(expected) and np.allclose(
+                given, expected, rtol=TOLERANCE, atol=TOLERANCE
+            )
+        except Exception as error:  # whatever a library raises for a model that is not what it should be
             raise BundleError(
-                f"The model answers its own example with {answer[key]}, training with {expected[key]}: "
-                "the libraries here differ from those of the training image."
+                f"The model cannot answer its own example: {type(error).__name__}: {error}. "
+                "Train it again with this image."
+            ) from error
+        if not same:
+            raise BundleError(
+                f"The model answers its own example with {given}, training with {expected}: "
+                "the libraries here differ from those of the training image. Deploy the image that trained it."
             )

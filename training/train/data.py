@@ -60,7 +60,7 @@ def inputs_of(project: Project, present: list[str]) -> tuple[SignatureColumn, ..
 def make_signature(project: Project, inputs: tuple[SignatureColumn, ...], labels: npt.NDArray[Any]) -> BundleSignature:
     """Return the bundle's signature; classes in the order of the probability columns."""
     if project.task.type == "regression":
-        return BundleSignature(task="regression", inputs=inputs)
+        return BundleSignature(task="regression", inputs=inputs, null_values=project.data.null_values)
     classes = tuple(str(name) for name in np.unique(labels))
     if len(classes) < 2:
         raise InputError(
@@ -68,4 +68,10 @@ def make_signature(project: Project, inputs: tuple[SignatureColumn, ...], labels
             "Drop data of a longer period, or split by entity or at random (training.split.by)."
         )
     positive = "1" if project.task.type == "binary" else None
-    return BundleSignature(task=project.task.type, inputs=inputs, classes=classes, positive_class=positive)
+    return BundleSignature(
+        task=project.task.type,
+        inputs=inputs,
+        classes=classes,
+        positive_class=positive,
+        null_values=project.data.null_values,
+    )

@@ -1,0 +1,53 @@
+"""What the container's environment says about serving: SageMaker's variables, and our own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from passerelle.errors import SettingsError
+
+PORT_VARIABLE: Final = "SAGEMAKER_BIND_TO_PORT"
+HOST_VARIABLE: Final = "PASSERELLE_BIND_HOST"
+WORKERS_VARIABLE: Final = "SAGEMAKER_MODEL_SERVER_WORKERS"
+PAYLOAD_VARIABLE: Final = "SAGEMAKER_MAX_PAYLOAD_IN_MB"
+ACCEPT_VARIABLE: Final = "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT"
+#: InvokeEndpoint's limit: 6 MiB.
+DEFAULT_PAYLOAD_MB: Final = 6
+MAX_PAYLOAD_MB: Final = 1_024
+MAX_WORKERS: Final = 128
+
+
+@dataclass(frozen=True)
+class ServeSettings:
+    """Where to listen, with how many processes, and what to take."""
+
+    host: str = "0.0.0.0"
+    port: int = 8080
+    workers: int = 1
+    max_bytes: int = DEFAULT_PAYLOAD_MB * 1024**2
+    default_accept: str = "application/json"
+
+
+def read_settings(environment: Mapping[str, str]) -> ServeSettings:
+    """Return the settings; the names are those of SageMaker's inference toolkit (sagemaker-inference, parameters.py).
+
+    One worker unless told otherwise: a second one is a second copy of the model in memory.
+
+    Raises SettingsError naming the variable, its value and what would be valid.
+    """
+    return ServeSettings(
+        host=environment.get(HOST_VARIABLE) or "0.0.0.0",
+        port=_whole(environment, PORT_VARIABLE, 8080, 1, 65_535),
+        workers=_whole(environment, WORKERS_VARIABLE, 1, 1, MAX_WORKERS),
+        max_bytes=_whole(environment, PAYLOAD_VARIABLE, DEFAULT_PAYLOAD_MB, 1, MAX_PAYLOAD_MB) * 1024**2,
+        default_accept=environment.get(ACCEPT_VARIABLE) or "application/json",
+    )
+
+
+def _whole(environment: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
+    text = environment.get(name) or str(default)
+    if not text.isdecimal() or not least <= int(text) <= most:
+        raise SettingsError(f"{name} is {text!r}; it must be a whole number from {least} to {most:,}.")
+    return int(text)
