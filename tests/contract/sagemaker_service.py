@@ -26,11 +26,12 @@ class Own:
         self.settings = LaptopSettings(home=home, images=images, **{"stop_grace_seconds": 1.0, **settings})
         self.open()
 
-    def open(self) -> None:
+    def open(self, *, start: bool = True) -> None:
         self.around = QuietSurroundings(self.settings.home / "s3")
         self.sagemaker = SageMaker(self.settings, self.around)
         self.call = self.sagemaker.call
-        self.sagemaker.start()
+        if start:
+            self.sagemaker.start()
 
     def reopen(self) -> None:
         self.sagemaker.close()

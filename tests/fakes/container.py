@@ -64,7 +64,11 @@ class Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
-        self.answer(503 if os.environ.get("NEVER_READY") else 200, b"")
+        gate = os.environ.get("READY_WHEN")
+        ready = not os.environ.get("NEVER_READY") and (gate is None or Path(gate).exists())
+        if Path(os.environ.get("EXIT_WHEN", "/nonexistent")).exists():
+            os._exit(9)
+        self.answer(200 if ready else 503, b"")
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
