@@ -13,10 +13,15 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from passerelle.contracts.bundle import ColumnType, TaskType
 from passerelle.contracts.naming import PROJECT_PATTERN
+from passerelle.contracts.words import NULL_WORDS
 from passerelle.domain.project.metric_names import CANDIDATES, METRICS
+from passerelle.domain.project.patterns import pattern_error
 
 Role = Literal["feature", "ignored", "leakage"]
 Share = Annotated[float, Field(ge=0, le=1)]
+
+#: Counts changes in how a text is read, so that earlier files are read again (2: offsets of times, 64-bit integers).
+RULES_VERSION: Final = 2
 
 _COMPARISONS: Final[dict[str, Callable[[Any, Any], Any]]] = {
     ">=": operator.ge,
@@ -92,11 +97,9 @@ class Column(_Part):
     @field_validator("pattern")
     @classmethod
     def _pattern_compiles(cls, pattern: str | None) -> str | None:
-        if pattern is not None:
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                raise ValueError(f"is not a regular expression: {error}") from error
+        why = None if pattern is None else pattern_error(pattern)
+        if why:
+            raise ValueError(f"is no regular expression of RE2 (no look-around, no back-references): {why}")
         return pattern
 
     @model_validator(mode="after")
@@ -140,7 +143,7 @@ class Data(_Part):
     columns: tuple[Column, ...] = Field(min_length=1)
     extra_columns: Literal["ignore", "reject"] = "ignore"
     thresholds: Thresholds = Thresholds()
-    null_values: tuple[str, ...] = ("", "NA", "N/A", "NULL", "null", "NaN", "nan")
+    null_values: tuple[str, ...] = NULL_WORDS
 
     @field_validator("entity_id", mode="before")
     @classmethod
@@ -270,6 +273,7 @@ class Project(_Part):
     def contract_hash(self) -> str:
         """Return 12 hex digits over everything that changes what the prepared data means."""
         meaning = {
+            "rules": RULES_VERSION,
             "data": self.data.model_dump(mode="json"),
             "task": self.task.type,
             "split": self.training.split.model_dump(mode="json"),
