@@ -15,8 +15,7 @@ from passerelle.contracts.container import RESULT_FILE, TrainResult
 from passerelle.contracts.runs import RunRecord
 from passerelle.settings import RegisterModelSettings
 from passerelle.steps.archives import unpack_output
-from passerelle.steps.record_dataset import read_prepare_result
-from passerelle.steps.record_evaluation import read_evaluate_result
+from passerelle.steps.job_results import read_evaluate_result, read_prepare_result
 from passerelle.steps.run_stages import begin_stage, end_stage
 
 
@@ -59,7 +58,7 @@ def register_model(request: dict[str, Any], settings: RegisterModelSettings) -> 
         return record.model_copy(update={"mlflow_url": registered.run_url, "model_version": registered.version})
 
     with translated("recording a registration"):
-        RunsTable(client("dynamodb"), settings.runs_table).change(project, run_id, update)
+        RunsTable(client("dynamodb"), settings.runs_table).change(project, run_id, update, attempt=attempt)
     return {**base, "status": request["status"], "model_version": registered.version}
 
 
