@@ -6,7 +6,7 @@ import hashlib
 import json
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -104,18 +104,25 @@ class Column(_Part):
 
     @model_validator(mode="after")
     def _rules_fit_the_type(self) -> Column:
+        problems = list(self._misfits())
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _misfits(self) -> Iterator[str]:
         numeric = self.type in ("integer", "number")
         if not numeric and (self.min is not None or self.max is not None):
-            raise ValueError(f"min and max are for integer and number columns, not for {self.type}")
+            yield f"min and max are for integer and number columns, not for {self.type}"
         if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError(f"min {self.min:g} is greater than max {self.max:g}")
+            yield f"min {self.min:g} is greater than max {self.max:g}"
         kinds: tuple[type, ...] = {"integer": (int,), "number": (int, float), "boolean": (bool,)}.get(self.type, (str,))
         wrong = [item for item in self.allowed or () if not isinstance(item, kinds)]
+        if numeric:  # to Python, True is a number
+            wrong += [item for item in self.allowed or () if isinstance(item, bool)]
         if wrong:
-            raise ValueError(f"allowed holds {wrong[0]!r}, which is no {self.type}")
+            yield f"allowed holds {wrong[0]!r}, which is no {self.type}"
         if self.type not in ("category", "text") and (self.max_length is not None or self.pattern is not None):
-            raise ValueError(f"max_length and pattern are for category and text columns, not for {self.type}")
-        return self
+            yield f"max_length and pattern are for category and text columns, not for {self.type}"
 
 
 class Csv(_Part):
@@ -123,6 +130,13 @@ class Csv(_Part):
 
     delimiter: str = Field(default=",", min_length=1, max_length=1)
     encoding: Literal["utf-8", "latin-1", "utf-16"] = "utf-8"
+
+    @field_validator("delimiter")
+    @classmethod
+    def _can_delimit(cls, delimiter: str) -> str:
+        if delimiter in '"\r\n\0':
+            raise ValueError("a quote, line end or NUL cannot separate fields; use , ; | or a tab")
+        return delimiter
 
 
 class Thresholds(_Part):
