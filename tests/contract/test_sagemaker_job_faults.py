@@ -227,6 +227,13 @@ def test_a_job_goes_on_after_a_death_in_every_status(own: Own, status: str) -> N
     assert own.ended("TrainingJob", "job")["TrainingJobStatus"] == "Completed"
 
 
+def test_a_job_that_is_created_while_the_platform_closes_starts_with_it_again(own: Own) -> None:
+    own.sagemaker.jobs.close()
+    own.call("CreateTrainingJob", make.training("job"))
+    own.reopen()
+    assert own.ended("TrainingJob", "job")["TrainingJobStatus"] == "Completed"
+
+
 # Spot, limits and the bill
 
 
