@@ -22,7 +22,7 @@ from passerelle.contracts.container import (
     DropManifest,
     PrepareResult,
 )
-from passerelle.domain.contract.compiled import CompiledContract
+from passerelle.domain.contract.compiled import compile_contract
 from passerelle.domain.dataset.identity import dataset_id, merge_files
 from passerelle.domain.project import Project
 from training.paths import base_dir, processing
@@ -66,7 +66,7 @@ def prepare(manifest: DropManifest, project: Project, objects: Objects, folders:
     """Validate the new files, merge them with the earlier ones, and build the dataset. The result is written too."""
     started = time.monotonic()
     contract = project.contract_hash()
-    validation = Validation(project, CompiledContract(project), objects, folders.work)
+    validation = Validation(project, compile_contract(project), objects, folders.work)
     validated = [validation.file(file) for file in manifest.new_files]
     drop = drop_problem(validated, project)
     kept = [] if drop else [item for item in validated if item.outcome.status == "accepted"]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Final
 
 import ibis
 
 from passerelle.domain.contract.faults import FAULTS_OF_ROWS
 from passerelle.domain.contract.rules import CellRule, cell_rules, cleaned, typed
-from passerelle.domain.project import Project
+from passerelle.domain.project import Column, Project
 
 #: Columns of the table of texts, beside the declared ones. The names are reserved in contracts.
 LINE: Final = "_line"
@@ -30,12 +30,11 @@ class CompiledContract:
     cells' rules by reason (`code:column`). Times are read as UTC: run with TimeZone UTC.
     """
 
-    def __init__(self, project: Project) -> None:
-        columns = list(enumerate(project.data.columns))
-        self._names = [column.name for column in project.data.columns]
+    def __init__(self, declared: tuple[Column, ...], nulls: tuple[str, ...]) -> None:
+        columns = list(enumerate(declared))
+        self._names = [column.name for column in declared]
         schema = {LINE: "int64", FAULTS: "array<string>", RAW: "string", **dict.fromkeys(self._names, "string")}
         table = ibis.table(schema, name=TEXTS)
-        nulls = project.data.null_values
         # Layer by layer, so that a rule names its cell and does not repeat how the cell came about.
         table = table.mutate(**{f"__c{i}": cleaned(table[column.name], nulls) for i, column in columns})
         table = table.mutate(**{f"__v{i}": typed(column, table[f"__c{i}"]) for i, column in columns})
@@ -55,6 +54,14 @@ class CompiledContract:
         """The other rows as they came, with all their reasons."""
         reasons = _reasons(self._table, list(self.rules.values()))
         return _sql(self._table.filter(self._bad_row).select(LINE, reasons.name(REASONS), RAW, *self._names))
+
+
+def compile_contract(project: Project) -> CompiledContract:
+    """Return the compiled contract of a project, the same one for the same columns."""
+    return _compiled(project.data.columns, project.data.null_values)
+
+
+_compiled = lru_cache(maxsize=16)(CompiledContract)
 
 
 def _sql(table: ibis.Table) -> str:
