@@ -11,7 +11,16 @@ import pytest
 
 from laptop.sagemaker.errors import SageMakerError
 from tests.contract import sagemaker_requests as make
-from tests.contract.sagemaker_endpoints import ask, config, create, described, model, serve, settled
+from tests.contract.sagemaker_endpoints import (
+    ask,
+    config,
+    create,
+    described,
+    model,
+    only_variant,
+    serve,
+    settled,
+)
 from tests.contract.sagemaker_service import Own, own
 
 __all__ = ["own"]
@@ -28,6 +37,12 @@ def files(own: Own, **container: Any) -> dict[str, str]:
     config(own, "c", make.variant("main", ModelName="m"))
     serve(own, "c")
     return dict(json.loads(ask(own, b"files")["body"]))
+
+
+def variables(own: Own) -> dict[str, str]:
+    """Return the environment that the endpoint's server was started with."""
+    entries = Path(f"/proc/{only_variant(own).pid}/environ").read_bytes().decode().split("\0")
+    return dict(entry.split("=", 1) for entry in entries if entry)
 
 
 @pytest.fixture
@@ -116,6 +131,19 @@ def test_a_model_that_breaks_a_documented_rule_is_refused(own: Own, container: d
     assert caught.value.code == "ValidationException"
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("AsyncInferenceConfig", {"OutputConfig": {"S3OutputPath": "s3://contract/async"}}),
+        ("ExplainerConfig", {"ClarifyExplainerConfig": {"ShapConfig": {"ShapBaselineConfig": {"ShapBaseline": "1"}}}}),
+    ],
+)
+def test_a_configuration_of_what_the_laptop_does_not_offer_is_refused(own: Own, key: str, value: Any) -> None:
+    model(own, "m")
+    with pytest.raises(SageMakerError, match=key):
+        config(own, "c", make.variant("main", ModelName="m"), **{key: value})
+
+
 def test_a_serverless_variant_takes_no_model_data_source(own: Own, archive: str) -> None:
     wanted = source(archive, "S3Object", "Gzip")
     own.call("CreateModel", make.model("m", PrimaryContainer__ModelDataSource=wanted))
@@ -134,15 +162,25 @@ def test_a_models_environment_cannot_move_its_server_or_its_folder(own: Own, tmp
     model(own, "m", **elsewhere)
     config(own, "c", make.variant("main", ModelName="m"))
     serve(own, "c")
-    variant = own.sagemaker.hosting.runtime.fleets["e"].variants()[0]
-    entries = Path(f"/proc/{variant.pid}/environ").read_bytes().decode().split("\0")
-    environment = dict(entry.split("=", 1) for entry in entries if entry)
-    assert environment["SAGEMAKER_BIND_TO_PORT"] == str(variant.port)
+    environment = variables(own)
+    assert environment["SAGEMAKER_BIND_TO_PORT"] == str(only_variant(own).port)
     assert environment["PASSERELLE_BIND_HOST"] == "127.0.0.1"
     assert environment["SAGEMAKER_BASE_DIR"].startswith(str(own.settings.sagemaker_home))
     assert environment["PASSERELLE_HOME"] == str(own.settings.home)
     assert environment["MINE"] == "kept"
     assert described(own)["EndpointStatus"] == "InService"
+
+
+@pytest.mark.parametrize("isolated", [True, False])
+def test_a_model_in_network_isolation_has_no_credentials_and_no_way_to_aws(own: Own, isolated: bool) -> None:
+    own.call("CreateModel", make.model("m", EnableNetworkIsolation=isolated))
+    config(own, "c", make.variant("main", ModelName="m"))
+    serve(own, "c")
+    found = {"AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} & variables(own).keys()
+    assert bool(found) != isolated
+    own.reopen()
+    settled(own)
+    assert bool({"AWS_ACCESS_KEY_ID"} & variables(own).keys()) != isolated
 
 
 def test_no_two_servers_are_given_the_same_port(own: Own) -> None:

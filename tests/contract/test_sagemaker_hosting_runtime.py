@@ -6,7 +6,6 @@ import asyncio
 import base64
 import json
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,25 +18,16 @@ from laptop.sagemaker.hosting.backlog import Backlog
 from laptop.sagemaker.hosting.capture import DataCapture, Exchange
 from laptop.sagemaker.http import SageMakerHttp
 from tests.contract import sagemaker_requests as make
-from tests.contract.sagemaker_endpoints import ask, config, described, model, only_variant, serve
+from tests.contract.sagemaker_endpoints import ask, config, described, hold, model, only_variant, serve
 from tests.contract.sagemaker_service import Own, own, wait_for
 
-__all__ = ["own"]
+__all__ = ["hold", "own"]
 CAPTURE: dict[str, Any] = {
     "EnableCapture": True,
     "InitialSamplingPercentage": 100,
     "DestinationS3Uri": "s3://contract/captured",
     "CaptureOptions": [{"CaptureMode": "InputAndOutput"}],
 }
-
-
-@pytest.fixture
-def hold(tmp_path: Path) -> Iterator[Path]:
-    """A file that keeps servers of models with HOLD from answering while it exists."""
-    path = tmp_path / "hold"
-    path.touch()
-    yield path
-    path.unlink(missing_ok=True)
 
 
 @pytest.fixture
