@@ -200,7 +200,7 @@ def _plain(scalar: pa.Scalar) -> Any:
     try:
         return scalar.as_py()
     except (ValueError, OverflowError):  # a time that Python's calendar does not have
-        return str(scalar)
+        return scalar.cast(pa.string()).as_py()
 
 
 def _as_json(value: Any) -> str:
