@@ -50,23 +50,32 @@ def image_command(settings: LaptopSettings, image: str) -> tuple[str, ...] | Non
     return tuple(command) if command else None
 
 
-def container_environment(settings: LaptopSettings, base: Path, extra: Mapping[str, str]) -> dict[str, str]:
-    """Return the whole environment of a container: nothing of the host's but PATH."""
+def container_environment(
+    settings: LaptopSettings, base: Path, extra: Mapping[str, str], *, isolated: bool = False
+) -> dict[str, str]:
+    """Return the whole environment of a container: nothing of the host's but PATH.
+
+    An isolated one (EnableNetworkIsolation) has neither AWS credentials nor an address to use them with.
+    """
+    aws = {
+        "AWS_ENDPOINT_URL": settings.endpoint_url,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+    }
     return {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '/usr/bin:/bin')}",
         "HOME": str(base),
         "LANG": "C.UTF-8",
         "PYTHONPATH": str(REPOSITORY),
         "PYTHONUNBUFFERED": "1",
-        "SAGEMAKER_BASE_DIR": str(base),
-        "AWS_ENDPOINT_URL": settings.endpoint_url,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_REGION": settings.region,
         "AWS_DEFAULT_REGION": settings.region,
         "AWS_EC2_METADATA_DISABLED": "true",
-        HOME_MARKER: str(settings.home),
+        **({} if isolated else aws),
         **extra,
+        # Where it is, and whose: a request cannot move it elsewhere.
+        "SAGEMAKER_BASE_DIR": str(base),
+        HOME_MARKER: str(settings.home),
     }
 
 

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 from laptop.sagemaker.jobs import control
+from laptop.sagemaker.jobs.processing import ProcessingRun
+from laptop.sagemaker.jobs.training import TrainingRun
 from laptop.sagemaker.store import Store
 from tests.contract import sagemaker_requests as make
 from tests.contract.sagemaker_service import Own, own, scripted, wait_for
@@ -90,6 +92,47 @@ def test_a_log_file_on_a_full_disk_holds_no_job_up(own: Own) -> None:
     own.call("CreateTrainingJob", make.training("job"))
     assert own.ended("TrainingJob", "job")["TrainingJobStatus"] == "Completed"
     assert "started" in [text for _, _, text in own.around.lines]
+
+
+def test_a_request_cannot_move_a_container_out_of_its_job(own: Own, tmp_path: Path) -> None:
+    environment = {"SAGEMAKER_BASE_DIR": str(tmp_path / "elsewhere"), "PASSERELLE_HOME": "another"}
+    own.call("CreateTrainingJob", make.training("job", Environment=environment))
+    assert own.ended("TrainingJob", "job")["TrainingJobStatus"] == "Completed"
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize(("isolated", "left"), [(True, []), (False, ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])])
+def test_an_isolated_container_has_no_credentials(own: Own, tmp_path: Path, isolated: bool, left: list[str]) -> None:
+    code = "import os; print('keys', sorted(name for name in os.environ if '_KEY' in name))"
+    own.call("CreateTrainingJob", make.training("job", **scripted(tmp_path, code), EnableNetworkIsolation=isolated))
+    own.ended("TrainingJob", "job")
+    assert [text for _, _, text in own.around.lines] == [f"keys {left}"]
+
+
+@pytest.mark.parametrize("kind", ["TrainingJob", "ProcessingJob"])
+def test_a_defect_of_the_service_ends_the_job_and_its_container(
+    own: Own, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    pidfile = tmp_path / "pid"
+    code = f"import os, pathlib, time\npathlib.Path({str(pidfile)!r}).write_text(str(os.getpid()))\ntime.sleep(60)"
+    specification = scripted(tmp_path, code)
+
+    def broken(run: Any, container: Any) -> str:
+        wait_for(lambda: pidfile.exists() and pidfile.read_text())
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(TrainingRun, "_watch", broken)
+    monkeypatch.setattr(ProcessingRun, "_watch", broken)
+    entrypoint = specification["AlgorithmSpecification"]["ContainerEntrypoint"]
+    app = {"ImageUri": make.IMAGE, "ContainerEntrypoint": entrypoint}
+    requests = {
+        "TrainingJob": make.training("job", **specification),
+        "ProcessingJob": make.processing("job", AppSpecification=app),
+    }
+    own.call(f"Create{kind}", requests[kind])
+    job = own.ended(kind, "job")
+    assert job["FailureReason"] == "InternalServerError: RuntimeError: a defect"
+    wait_for(lambda: not alive(int(pidfile.read_text())), seconds=10)
 
 
 # Stop and close

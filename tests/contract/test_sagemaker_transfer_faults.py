@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from tests.contract import sagemaker_requests as make
 from tests.contract.sagemaker_service import Own, own, wait_for
-from tests.contract.test_sagemaker_jobs import SPOT, channel, model_of
+from tests.contract.test_sagemaker_jobs import SPOT, channel, in_training, model_of
 
 __all__ = ["own"]
 
@@ -76,6 +76,21 @@ def test_a_job_whose_end_cannot_be_written_ends_when_it_can(own: Own, monkeypatc
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Failed", "Failed")
     assert "disk is full" in job["FailureReason"]
     assert "TrainingEndTime" in job
+
+
+def test_a_full_disk_of_the_state_does_not_end_what_runs(own: Own, monkeypatch: pytest.MonkeyPatch) -> None:
+    refusals = []
+
+    def note(*_: Any, **__: Any) -> None:
+        refusals.append(1)
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr("laptop.sagemaker.jobs.control.SAVE_SECONDS", 0.0)
+    own.call("CreateTrainingJob", make.training("job", Environment={"STEPS": "10"}, **SPOT))
+    in_training(own, "job")
+    monkeypatch.setattr(own.sagemaker.jobs._lifecycles["training-job"], "note", note)
+    assert own.ended("TrainingJob", "job")["TrainingJobStatus"] == "Completed"
+    assert refusals
 
 
 def test_a_checkpoint_that_s3_refuses_is_told_in_the_log_and_copied_later(own: Own) -> None:

@@ -232,7 +232,9 @@ def _check_offered(request: Mapping[str, Any]) -> Mapping[str, Any]:
     if definition is None or "TrainingJobDefinitions" in request:
         raise limit_exceeded("The laptop's SageMaker tunes one TrainingJobDefinition; give exactly that")
     config = request["HyperParameterTuningJobConfig"]
+    criteria = config.get("TuningJobCompletionCriteria", {})
     refused = {
+        "ConvergenceDetected": criteria.get("ConvergenceDetected", {}).get("CompleteOnConvergence") == "Enabled",
         "WarmStartConfig": request.get("WarmStartConfig"),
         "Autotune": request.get("Autotune"),
         "AutoParameters": config.get("ParameterRanges", {}).get("AutoParameters"),

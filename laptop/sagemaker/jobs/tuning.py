@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from laptop.sagemaker.jobs.service import JobService
 
 POLL_SECONDS: Final = 0.2
+IMPROVEMENT: Final = 0.01
 #: The quota of a tuning job's run time: 30 days.
 MAX_SECONDS: Final = 2_592_000
 OBJECTIVE_HYPERPARAMETER: Final = "_tuning_objective_metric"
@@ -111,6 +113,7 @@ class TuningRun:
             | {OBJECTIVE_HYPERPARAMETER: self._objective["MetricName"]},
             "TuningJobArn": self._job[TUNING.arn_key],
             "TunedHyperParameters": tuned,
+            "Tags": self._jobs.tags(self._job[TUNING.arn_key]),
             **{key: definition[key] for key in _TAKEN_OVER if key in definition},
         }
         if "CheckpointConfig" in request:  # trials must not resume from each other
@@ -165,10 +168,15 @@ class TuningRun:
         if target is not None and any(self._sign * score >= self._sign * target for score in self._scores.values()):
             return True
         patience = criteria.get("BestObjectiveNotImproving", {}).get("MaxNumberOfTrainingJobsNotImproving")
-        if patience is None or not self._scores:
-            return False
-        scores = [self._sign * score for score in self._scores.values()]
-        return len(scores) - 1 - scores.index(max(scores)) >= int(patience)
+        return patience is not None and self._without_progress() >= int(patience)
+
+    def _without_progress(self) -> int:
+        """Return how many training jobs, up to the last, "have failed to improve by 1% or greater over prior" ones."""
+        best, since = -math.inf, 0
+        for score in (self._sign * score for score in self._scores.values()):
+            improved = score > best and (best == -math.inf or score - best >= IMPROVEMENT * abs(best))
+            best, since = max(best, score), 0 if improved else since + 1
+        return since
 
     def _count(self) -> None:
         fields = counters(self._done, pending=len(self._trials), scored=len(self._scores))
