@@ -176,15 +176,12 @@ class Search:
         """Whether training jobs without prospects are stopped: they must then be watched epoch by epoch."""
         return not isinstance(self._study.pruner, self._optuna.pruners.NopPruner)
 
-    def report(self, trial: Any, epoch: int, value: float) -> None:
-        """Take note of a running trial's objective after an epoch, from 1."""
-        trial.report(value, epoch)
-
-    def gives_up(self, trial: Any, epoch: int) -> bool:
-        """Return whether a trial that has come to this epoch is to be stopped.
+    def gives_up(self, trial: Any, epoch: int, value: float) -> bool:
+        """Take note of a running trial's objective after an epoch, from 1; returns whether it is to be stopped.
 
         One that goes beyond Hyperband's MaxResource is; one that just reaches it may still write its model.
         """
+        trial.report(value, epoch)
         return bool(trial.should_prune()) or (self._epochs is not None and epoch > self._epochs[1])
 
     def _pruner(self) -> Any:

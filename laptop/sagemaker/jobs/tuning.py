@@ -142,19 +142,22 @@ class TuningRun:
 
     def _stop_hopeless(self) -> None:
         """Early stopping and Hyperband: a training job that is behind the others at the same epoch is stopped."""
-        for child, trial in self._trials.items():
+        for child in self._trials:
             job = self._jobs.training_job(child) or {}
-            epoch = self._report(job) if job.get("TrainingJobStatus") == "InProgress" else 0
-            if epoch and self._search.gives_up(trial, epoch):
+            if job.get("TrainingJobStatus") == "InProgress" and self._report(job):
                 self._jobs.stop_training_job(child)
 
-    def _report(self, job: Mapping[str, Any], *, ended: bool = False) -> int:
-        """Tell the search what a training job has printed since the last time; returns its last new epoch, or 0."""
-        epoch = 0
+    def _report(self, job: Mapping[str, Any], *, ended: bool = False) -> bool:
+        """Tell the search what a training job has printed since the last time; returns whether it is without prospects.
+
+        Each epoch is judged by itself, so that it makes no difference how often the logs are read.
+        """
+        hopeless = False
         if self._search.stops_early:
+            trial = self._trials[job["TrainingJobName"]]
             for epoch, value in self._progress.new_values(job, ended=ended):
-                self._search.report(self._trials[job["TrainingJobName"]], epoch, self._sign * value)
-        return epoch
+                hopeless |= self._search.gives_up(trial, epoch, self._sign * value)
+        return hopeless
 
     def _score(self, job: Mapping[str, Any]) -> float | None:
         found = [
