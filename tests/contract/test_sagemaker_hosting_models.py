@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from laptop.sagemaker.errors import SageMakerError
+from laptop.sagemaker.hosting import ports
 from tests.contract import sagemaker_requests as make
 from tests.contract.sagemaker_endpoints import (
     ask,
@@ -183,13 +185,16 @@ def test_a_model_in_network_isolation_has_no_credentials_and_no_way_to_aws(own: 
     assert bool({"AWS_ACCESS_KEY_ID"} & variables(own).keys()) != isolated
 
 
-def test_no_two_servers_are_given_the_same_port(own: Own) -> None:
-    model(own, "m")
-    for number in range(4):
-        config(own, f"c{number}", *(make.variant(name, ModelName="m") for name in "ab"))
-        create(own, f"c{number}", f"e{number}")
-    for number in range(4):
-        assert settled(own, f"e{number}")["EndpointStatus"] == "InService"
-    fleets = own.sagemaker.hosting.runtime.fleets.values()
-    ports = [variant.port for fleet in fleets for variant in fleet.variants()]
-    assert len(set(ports)) == len(ports) == 8
+def test_a_port_that_one_server_was_given_is_given_to_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    port = ports.free_port()
+    monkeypatch.setattr(ports, "_PORTS", range(port, port + 1))
+    with pytest.raises(OSError, match="no free port"):
+        ports.free_port()
+    ports.give_back(port)
+    assert ports.free_port() == port
+    ports.give_back(port)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        with pytest.raises(OSError, match="no free port"):
+            ports.free_port()

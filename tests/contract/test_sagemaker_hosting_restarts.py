@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import threading
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from tests.contract.sagemaker_endpoints import (
     gone,
     hold,
     in_background,
+    listens,
     model,
     only_variant,
     refusal,
@@ -44,14 +44,15 @@ def test_a_deleted_endpoints_server_is_never_started_again(own: Own) -> None:
         start(cancelled)
 
     variant.start = held  # type: ignore[method-assign]
-    assert variant.pid is not None
-    os.kill(variant.pid, signal.SIGKILL)
+    first = variant.pid
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
     assert entered.wait(30), "the watch tries to start it again"
     own.call("DeleteEndpoint", {"EndpointName": "e"})
     wait_for(lambda: gone(own))
     go.set()
     own.sagemaker.hosting.endpoints._deployments._watcher.close()
-    assert not variant.alive
+    assert variant.pid == first
 
 
 def test_a_slow_restart_of_one_endpoint_does_not_keep_another_from_its_own(own: Own) -> None:
@@ -240,11 +241,6 @@ def test_a_server_that_starts_again_gets_no_call_before_it_is_ready(own: Own, tm
     gate.touch()
     wait_for(lambda: variant.ready)
     assert ask(own)["name"] == "one"
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as client:
-        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_what_a_killed_platform_left_of_its_servers_files_is_cleared_away(own: Own) -> None:

@@ -111,7 +111,9 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def serve() -> None:
-    """Serve until SIGTERM."""
+    """Serve until SIGTERM, and LINGER seconds more."""
+    if "LINGER" in os.environ:
+        signal.signal(signal.SIGTERM, lambda *_: (time.sleep(float(os.environ["LINGER"])), os._exit(0)))
     if os.environ.get("EXIT_AT_START"):
         sys.exit("cannot load the model")
     ThreadingHTTPServer.request_queue_size = 256
