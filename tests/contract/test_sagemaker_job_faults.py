@@ -45,10 +45,11 @@ def edit(own: Own, kind: str, name: str, **fields: Any) -> None:
 # Containers
 
 
-def test_nothing_that_a_container_started_outlives_it(own: Own, tmp_path: Path) -> None:
+@pytest.mark.parametrize("own_session", [False, True])
+def test_nothing_that_a_container_started_outlives_it(own: Own, tmp_path: Path, own_session: bool) -> None:
     code = (
         "import os, pathlib, subprocess\n"
-        "child = subprocess.Popen(['sleep', '60'])\n"
+        f"child = subprocess.Popen(['sleep', '60'], start_new_session={own_session})\n"
         "pathlib.Path(os.environ['PIDFILE']).write_text(str(child.pid))\n"
     )
     pidfile = tmp_path / "pid"
