@@ -209,7 +209,19 @@ class PipelineStack(Stack):
                 memory_mib=2048,
             ),
             "CloseRun": self._function(
-                "CloseRun", "close_run", function_settings.CloseRunSettings(**self._shared), [self._table]
+                "CloseRun",
+                "close_run",
+                function_settings.CloseRunSettings(**self._shared),
+                [
+                    self._table,
+                    may.allow(
+                        ["states:GetExecutionHistory", "states:DescribeStateMachineForExecution"],
+                        self._arn("states", "execution:*"),
+                    ),
+                    may.allow(
+                        ["lambda:GetFunctionConfiguration"], self._arn("lambda", f"function:passerelle-{config.name}-*")
+                    ),
+                ],
             ),
         }
 

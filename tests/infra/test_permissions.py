@@ -30,7 +30,9 @@ CALLS = {
     "RecordTraining": {*TABLE, *PROJECTS, *ARCHIVE},
     "RecordEvaluation": {*TABLE, "s3:ListBucket", "s3:GetObject", "s3:PutObject"},
     "RegisterModel": {*TABLE, "s3:ListBucket", "s3:GetObject"},
-    "CloseRun": TABLE,
+    "CloseRun": {
+        *TABLE, "states:GetExecutionHistory", "states:DescribeStateMachineForExecution", "lambda:GetFunctionConfiguration",
+    },
     "FailRun": {*TABLE, "states:DescribeExecution"},
     "PlanDeployment": {*PROJECTS, *ARCHIVE, "sagemaker:DescribeEndpoint", "sagemaker:DeleteEndpoint"},
     "SmokeTest": {"s3:GetObject", "sagemaker:InvokeEndpoint"},
