@@ -171,6 +171,26 @@ def test_a_bucket_that_refuses_fails_the_transform_job_with_its_words(own: Own) 
     assert "TransformEndTime" in job
 
 
+def test_an_object_that_fails_does_not_hinder_the_others(own: Own) -> None:
+    for name, text in {"a": "bad", "b": "1\n", "c": "bad", "d": "2\n"}.items():
+        own.put(f"s3://contract/batch/{name}.csv", text)
+    job = scored(own)
+    assert job["TransformJobStatus"] == "Failed"
+    assert job["FailureReason"].startswith("ClientError: batch/a.csv, lines 1 to 1: HTTP 400")
+    assert job["FailureReason"].endswith("(and 1 more objects failed)")
+    written = {path.name for path in own.around.bucket.path("contract", "scored").iterdir()}
+    assert written == {"b.csv.out", "d.csv.out"}
+
+
+def test_a_server_that_dies_fails_the_transform_job_at_once(own: Own) -> None:
+    for name, text in {"a": "crash", "b": "1\n"}.items():
+        own.put(f"s3://contract/batch/{name}.csv", text)
+    job = scored(own)
+    assert job["TransformJobStatus"] == "Failed"
+    assert job["FailureReason"].startswith("AlgorithmError: batch/a.csv")
+    assert not own.around.bucket.path("contract", "scored").exists()
+
+
 def test_a_line_above_the_payload_fails_the_job_and_no_limit_takes_it(own: Own) -> None:
     own.put("s3://contract/batch/a.csv", "1\n" + "2" * 1_200_000 + "\n3\n")
     job = scored(own, MaxPayloadInMB=1)

@@ -225,7 +225,8 @@ def test_lists_are_paged_and_filtered(own: Own) -> None:
     )
     names = [item["TrainingJobName"] for part in (page, rest) for item in part["TrainingJobSummaries"]]
     assert names == ["job-0", "job-1", "job-2"]
-    assert own.call("ListTrainingJobs", {"StatusEquals": "Failed"})["TrainingJobSummaries"] == []
+    for never in ({"StatusEquals": "Failed"}, {"WarmPoolStatusEquals": "Available"}, {"NameContains": "other"}):
+        assert own.call("ListTrainingJobs", never)["TrainingJobSummaries"] == []
 
 
 def test_a_job_that_is_created_between_two_pages_neither_repeats_nor_hides_another(own: Own) -> None:

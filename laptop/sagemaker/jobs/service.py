@@ -210,6 +210,8 @@ class JobService:
         if kind in (TRAINING, TUNING):
             keys.remove("FailureReason")
         jobs = self._store.all(kind.kind)
+        if any(request.get(filter_) for filter_ in ("WarmPoolStatusEquals", "TrainingPlanArnEquals")):
+            jobs = []  # the laptop has neither warm pools nor training plans
         if kind is TUNING:
             config = "HyperParameterTuningJobConfig"
             jobs = [job | {key: job[config][key] for key in ("Strategy", "ResourceLimits")} for job in jobs]

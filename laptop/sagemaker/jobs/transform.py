@@ -43,6 +43,7 @@ class TransformRun:
         self.name, self._job, self._lifecycle, self._control = name, job, lifecycle, control
         self._model, self._settings, self._surroundings = model, settings, surroundings
         self._folder = settings.sagemaker_home / TRANSFORM.path / name
+        self._failures: list[str] = list(job.get("_failures", ()))
 
     def run(self) -> None:
         """Run until the job has its final status, or the platform closes (then it goes on later)."""
@@ -100,15 +101,24 @@ class TransformRun:
         keys = list_keys(s3, bucket, prefix)
         if not keys:
             raise _TransformError(f'ClientError: No S3 objects found under S3 URL "{source}"')
-        # What this job has written before a restart; another job's output of that name is written anew.
+        # What this job has done before a restart; another job's output of that name is written anew.
         last = self._job.get("_last_key")
         for key in keys[keys.index(last) + 1 :] if last in keys else keys:
             body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-            answer = self._answer(variant, key, body)
-            target = join_uri(self._job["TransformOutput"]["S3OutputPath"], f"{relative_path(key, prefix)}.out")
-            out_bucket, out_key = split_s3_uri(target)
-            s3.put_object(Bucket=out_bucket, Key=out_key, Body=answer)
-            self._lifecycle.note(self.name, _last_key=key)
+            try:
+                answer = self._answer(variant, key, body)
+            except _TransformError as error:
+                self._failures.append(str(error))  # "uploads only the output for successfully processed objects"
+                if not variant.alive:
+                    break
+            else:
+                target = join_uri(self._job["TransformOutput"]["S3OutputPath"], f"{relative_path(key, prefix)}.out")
+                out_bucket, out_key = split_s3_uri(target)
+                s3.put_object(Bucket=out_bucket, Key=out_key, Body=answer)
+            self._lifecycle.note(self.name, _last_key=key, _failures=self._failures)
+        if self._failures:
+            more = len(self._failures) - 1
+            raise _TransformError(self._failures[0] + (f" (and {more} more objects failed)" if more else ""))
 
     def _answer(self, variant: Variant, key: str, body: bytes) -> bytes:
         """Send an object in batches and assemble the answers."""
