@@ -8,11 +8,15 @@ import signal
 import threading
 from pathlib import Path
 
+import pytest
+
+from laptop.sagemaker.hosting import watcher
 from tests.contract import sagemaker_requests as make
 from tests.contract.sagemaker_endpoints import (
     ask,
     busy,
     config,
+    create,
     described,
     gone,
     hold,
@@ -253,3 +257,42 @@ def test_what_a_killed_platform_left_of_its_servers_files_is_cleared_away(own: O
     settled(own)
     assert not left.exists()
     assert ask(own)["name"] == "one"
+
+
+def test_a_server_that_hangs_is_ended_and_started_again(own: Own, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watcher, "HEALTH_SECONDS", 0.2)
+    monkeypatch.setattr(watcher, "UNHEALTHY_SECONDS", 1.0)
+    model(own, "one")
+    config(own, "c", make.variant("main", ModelName="one"))
+    serve(own, "c")
+    variant = only_variant(own)
+    first = variant.pid
+    assert first is not None
+    os.kill(first, signal.SIGSTOP)
+    wait_for(lambda: variant.pid != first and variant.ready)
+    assert ask(own)["name"] == "one"
+
+
+def test_who_calls_while_the_platform_ends_is_told_to_try_again(own: Own, hold: Path) -> None:
+    model(own, "held", HOLD=str(hold))
+    config(own, "c", make.variant("main", ModelName="held"))
+    serve(own, "c")
+    caller, answers = in_background(lambda: ask(own)["name"])
+    wait_for(lambda: busy(own))
+    closing, _ = in_background(own.sagemaker.close)
+    wait_for(lambda: not own.sagemaker.hosting.runtime.fleets)
+    assert refusal(lambda: ask(own)).code == "ServiceUnavailable"
+    hold.unlink()
+    for thread in (caller, closing):
+        thread.join()
+    assert answers == ["held"], "the request in flight has its answer"
+    own.open()
+
+
+def test_an_endpoint_that_was_never_in_service_is_not_said_to_come_back(own: Own) -> None:
+    model(own, "never", NEVER_READY="1")
+    config(own, "c", make.variant("main", ModelName="never"))
+    create(own, "c")
+    own.reopen()
+    assert status(own) == "Creating"
+    assert refusal(lambda: ask(own)).code == "ValidationError"

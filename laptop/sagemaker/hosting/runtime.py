@@ -54,7 +54,7 @@ class Runtime:
     settings: LaptopSettings
     surroundings: Surroundings
     fleets: dict[str, Fleet] = field(default_factory=dict)
-    #: Endpoints that were in service before a restart of the platform and are not yet again.
+    #: Endpoints that are in service but for a restart of the platform.
     returning: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -64,6 +64,11 @@ class Runtime:
         self._shadows: Backlog[_Call] = Backlog(max_items=MAX_SHADOWED)
         for number in range(_MIRRORS):
             threading.Thread(target=self._mirror, name=f"shadow-{number}", daemon=True).start()
+
+    def leave(self) -> None:
+        """Take no more requests: the platform ends, and clients do well to try again."""
+        self.returning |= self.fleets.keys()
+        self.fleets.clear()
 
     def close(self) -> None:
         self._shadows.close()
@@ -92,7 +97,7 @@ class Runtime:
     def _fleet(self, name: str) -> Fleet:
         fleet = self.fleets.get(name)
         if fleet is None and name in self.returning:
-            raise SageMakerError("ServiceUnavailable", f"Endpoint {name} comes back after a restart", status=503)
+            raise SageMakerError("ServiceUnavailable", f"Endpoint {name} comes back with the platform", status=503)
         if fleet is None:
             raise invalid_call(f"Endpoint {name} of account {self.settings.account_id} not found.")
         return fleet

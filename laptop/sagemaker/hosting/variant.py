@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import queue
 import shutil
+import signal
 import socket
 import threading
 import time
@@ -195,6 +196,12 @@ class Variant:
             return False
         finally:
             connection.close()
+
+    def kill(self) -> None:
+        """End a server that hangs; `start` may start it again."""
+        with self._process_lock:
+            if self._container is not None and self._container.returncode is None:
+                self._container.signal_group(signal.SIGKILL)
 
     def invoke(self, headers: Mapping[str, str], body: bytes) -> ContainerAnswer:
         """Post to /invocations over a kept connection.
