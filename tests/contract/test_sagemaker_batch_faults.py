@@ -121,14 +121,17 @@ def test_a_transform_job_stops_while_its_server_is_not_ready(own: Own) -> None:
     assert (job["TransformJobStatus"], "FailureReason" in job) == ("Stopped", False)
 
 
-def test_a_service_closes_while_a_transform_server_is_not_ready_and_goes_on_later(own: Own) -> None:
+@pytest.mark.parametrize("server", [{"NEVER_READY": "1"}, {"DELAY": "50"}])
+def test_a_service_closes_at_once_while_a_transform_server_is_slow(own: Own, server: dict[str, str]) -> None:
     own.put("s3://contract/batch/a.csv", "1\n")
     own.call("CreateModel", make.model("contract-model"))
-    own.call("CreateTransformJob", make.transform("job", Environment={"NEVER_READY": "1"}))
+    own.call("CreateTransformJob", make.transform("job", Environment=server))
     wait_for(lambda: "TransformStartTime" in own.call("DescribeTransformJob", {"TransformJobName": "job"}))
+    if "DELAY" in server:
+        wait_for(lambda: (own.settings.sagemaker_home / "transform-jobs/job/log.txt").exists())
     closing = threading.Thread(target=own.sagemaker.close)
     closing.start()
-    closing.join(60)
+    closing.join(30)
     assert not closing.is_alive()
     own.open()
     assert own.call("DescribeTransformJob", {"TransformJobName": "job"})["TransformJobStatus"] == "InProgress"

@@ -8,6 +8,7 @@ import io
 import math
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -53,6 +54,8 @@ class TransformRun:
         if self._model is None:
             return self._fail(f"ClientError: Could not find model {self._job['ModelName']}")
         variant = self._variant(self._model)
+        done = threading.Event()
+        threading.Thread(target=self._obey, args=(variant, done), name=f"orders-{self.name}", daemon=True).start()
         try:
             variant.start(self._control.ended)
             self._transform(variant)
@@ -62,10 +65,17 @@ class TransformRun:
         except (VariantError, TransferError, _TransformError, ClientError, BotoCoreError) as error:
             self._leave() if self._control.ended.is_set() else self._fail(str(error))
         finally:
-            if self._control.closing.is_set() and variant.alive and variant.pid is not None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(variant.pid, signal.SIGKILL)
+            done.set()
             variant.stop(drain_seconds=0)
+
+    def _obey(self, variant: Variant, done: threading.Event) -> None:
+        """Kill the server when the job is to end: neither a stop nor the platform's end waits for a slow answer."""
+        while not done.is_set():
+            if self._control.ended.wait(0.1):
+                if variant.alive and variant.pid is not None:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.killpg(variant.pid, signal.SIGKILL)
+                return
 
     def _variant(self, model: Mapping[str, Any]) -> Variant:
         """Return the model's server, with the job's environment and what SageMaker tells a batch container."""
@@ -108,6 +118,8 @@ class TransformRun:
             try:
                 answer = self._answer(variant, key, body)
             except _TransformError as error:
+                if self._control.ended.is_set():  # its server was killed, the object is sound
+                    raise Cancelled from error
                 self._failures.append(str(error))  # "uploads only the output for successfully processed objects"
                 if not variant.alive:
                     break
