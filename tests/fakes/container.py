@@ -78,7 +78,9 @@ class Handler(BaseHTTPRequestHandler):
         if body == b"crash":
             os._exit(9)
         time.sleep(float(os.environ.get("DELAY", "0")))
-        while Path(os.environ.get("HOLD", "/nonexistent")).exists():
+        hold = Path(os.environ.get("HOLD", "/nonexistent"))
+        while hold.exists():
+            hold.with_name(f"{hold.name}.seen").touch()
             time.sleep(0.02)
         if body == b"drip":
             self.drip()
@@ -101,6 +103,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self, status: int, body: bytes) -> None:
         self.send_response(status)
+        custom = self.headers.get("X-Amzn-SageMaker-Custom-Attributes")
+        if custom:
+            self.send_header("X-Amzn-SageMaker-Custom-Attributes", f"seen {custom}")
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
