@@ -8,7 +8,7 @@ import uuid
 from typing import Any, Final
 
 import orjson
-from granian.rsgi import ProtocolClosed
+from granian._granian import RSGIProtocolClosed
 
 from passerelle.contracts.bundle import BundleSignature
 from training.serve.errors import RequestError, error_document
@@ -44,7 +44,7 @@ class Application:
         try:
             answer = await self._respond(scope, protocol, request_id, inference_id)
             protocol.response_bytes(answer.status, answer.headers, answer.body)
-        except ProtocolClosed:
+        except RSGIProtocolClosed:
             answer = Answer(CLIENT_GONE, [], b"", code="client_gone")
         if scope.path != "/ping" or answer.status != 200:  # a good ping every few seconds would bury the requests
             milliseconds = (time.perf_counter() - started) * 1_000
