@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import time
 import zipfile
 from dataclasses import dataclass
+from typing import Final
 
 from passerelle.aws.clients import client, translated
 from passerelle.aws.objects import Objects
@@ -15,6 +17,9 @@ from passerelle.domain.project import Project, load_project
 from passerelle.errors import NotFoundError
 
 _CACHE: dict[str, Project] = {}
+_BELIEVED_SECONDS: Final = 60.0
+#: (environment, project) -> until when it is believed to be deployed.
+_SEEN: dict[tuple[str, str], float] = {}
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,21 @@ def deployed_projects(environment: str) -> list[str]:
     with translated(f"the projects of {environment}"):
         pages = client("ssm").get_paginator("get_parameters_by_path").paginate(Path=path)
         return sorted(item["Name"].rsplit("/", 1)[1] for page in pages for item in page["Parameters"])
+
+
+def is_deployed(environment: str, name: str) -> bool:
+    """Return whether a project is deployed; what was found is believed for a minute.
+
+    A thousand files dropped at once ask a thousand times, more often than SSM answers; a project that was removed
+    meanwhile is found out by the run.
+    """
+    moment = time.monotonic()
+    if _SEEN.get((environment, name), 0.0) > moment:
+        return True
+    if name not in deployed_projects(environment):
+        return False
+    _SEEN[(environment, name)] = moment + _BELIEVED_SECONDS
+    return True
 
 
 def read_project(environment: str, name: str) -> DeployedProject:

@@ -11,6 +11,7 @@ from passerelle.aws.clients import client
 from passerelle.aws.runs_table import RunsTable
 from passerelle.contracts import zones
 from passerelle.errors import InputError, TransientError
+from passerelle.steps import project_source
 from passerelle.steps.claim_drop import claim_drop
 from passerelle.steps.gather_drop import gather_drop
 
@@ -62,6 +63,24 @@ def test_a_file_of_no_known_project_is_reported_with_the_known_ones(aws: Aws, ke
     report = aws.s3.get_object(Bucket=aws.buckets["reports"], Key=f"stray/{key}.json")["Body"].read()
     assert "deployed: flights" in json.loads(report)["message"]
     assert aws.executions() == []
+
+
+def test_a_stray_file_with_the_longest_possible_name_is_reported_too(aws: Aws) -> None:
+    answer = claim_drop(aws.drop("trains/" + "x" * 1017, b"x"), aws.claim_settings)
+    bucket, _, key = answer["report"].removeprefix("s3://").partition("/")
+    assert "xxx" in json.loads(aws.s3.get_object(Bucket=bucket, Key=key)["Body"].read())["key"]
+
+
+def test_many_files_of_a_project_ask_once_whether_it_is_deployed(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    real = project_source.deployed_projects
+    monkeypatch.setattr(project_source, "deployed_projects", lambda name: asked.append(name) or real(name))
+    monkeypatch.setattr(project_source, "_SEEN", {})
+    for number in range(3):
+        claim_drop(aws.drop(f"flights/{number}.csv", b"x"), aws.claim_settings)
+    assert len(asked) == 1
+    claim_drop(aws.drop("trains/a.csv", b"x"), aws.claim_settings)
+    assert len(asked) == 2, "what is not deployed is asked for each time: it may be by now"
 
 
 def test_a_folder_marker_is_ignored(aws: Aws) -> None:

@@ -96,6 +96,15 @@ def test_on_the_laptop_there_is_no_console_to_point_to(aws: Aws, monkeypatch: py
     assert (_error(aws).log_stream, _error(aws).log_url) == ("job-1/algo-1-100", None)
 
 
+def test_a_retry_that_ended_before_its_first_step_is_told_as_the_runs_last_attempt(aws: Aws) -> None:
+    """Otherwise it would seem to wait for ever, and its name would block the next retry."""
+    event = _event(aws, 3)
+    aws.table.change("flights", "r1", lambda run: run.model_copy(update={"status": "failed"}))
+    assert fail_run(event, SETTINGS)["outcome"] == "failed"
+    record = aws.table.need("flights", "r1")
+    assert (record.attempt, record.status, _error(aws).stage) == (3, "failed", "collect")
+
+
 @pytest.mark.parametrize("attempt", [1, 3])
 def test_another_attempts_execution_changes_nothing(aws: Aws, attempt: int) -> None:
     assert fail_run(_event(aws, attempt), SETTINGS)["outcome"] == "ignored"
