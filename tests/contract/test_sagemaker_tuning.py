@@ -229,6 +229,13 @@ def test_a_grid_of_another_size_than_its_combinations_is_refused(own: Own) -> No
         own.call(CREATE, tuning("tune", Strategy="Grid", ParameterRanges=GRID, ResourceLimits=limits))
 
 
+def test_a_search_may_have_more_combinations_than_memory_holds() -> None:
+    items = [{"Name": f"p{number}", "Values": [str(value) for value in range(30)]} for number in range(30)]
+    for strategy in ("Random", "Bayesian"):
+        search = Search({"Strategy": strategy, "ParameterRanges": {"CategoricalParameterRanges": items}})
+        assert len(search.propose(1)[1]) == 30
+
+
 def test_reverse_logarithmic_scaling_searches_the_distance_to_one_evenly() -> None:
     item = {"Name": "x", "MinValue": "0.9", "MaxValue": "0.99999", "ScalingType": "ReverseLogarithmic"}
     search = Search({"Strategy": "Random", "ParameterRanges": {CONTINUOUS: [item]}})

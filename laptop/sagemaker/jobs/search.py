@@ -144,12 +144,13 @@ class Search:
         self._epochs = _epochs(config, static)
         # The name, too, has a part in Hyperband's brackets: it must be the same after a restart.
         self._study = optuna.create_study(direction="maximize", study_name="search", pruner=self._pruner())
-        self._grid = list(itertools.product(*(item.values for item in self._ranges)))
+        is_grid = config["Strategy"] == "Grid"  # other searches may have more combinations than memory holds
+        self._grid = list(itertools.product(*(item.values for item in self._ranges))) if is_grid else []
 
     def propose(self, number: int) -> tuple[Any, dict[str, str]]:
         """Return a trial and its values for the training job of this number, from 1."""
         self._study.sampler = self._sampler(number)
-        if self._config["Strategy"] == "Grid":
+        if self._grid:
             names = [item.name for item in self._ranges]
             self._study.enqueue_trial(dict(zip(names, self._grid[number - 1], strict=True)))
         trial = self._study.ask()
@@ -209,10 +210,8 @@ def check_tuning(request: Mapping[str, Any]) -> None:
     searched = ranges(config)
     _check_names([item.name for item in searched], static=set(definition.get("StaticHyperParameters", {})))
     _check_jobs(config, searched)
-    if (
-        _epochs(config, definition.get("StaticHyperParameters"))
-        and config.get("TrainingJobEarlyStoppingType") == "Auto"
-    ):
+    epochs = _epochs(config, definition.get("StaticHyperParameters"))
+    if epochs and config.get("TrainingJobEarlyStoppingType") == "Auto":
         raise invalid("Hyperband stops training jobs by itself; TrainingJobEarlyStoppingType must be Off")
     objective = config.get("HyperParameterTuningJobObjective")
     if objective is None:
