@@ -127,6 +127,13 @@ def test_a_container_that_drips_its_answer_has_no_more_time_than_another(
     assert ask(served)["name"] == "one", "the next call has a connection of its own"
 
 
+def test_an_answer_in_chunks_comes_whole_and_the_connection_is_used_again(served: Own) -> None:
+    for _ in range(3):
+        assert served.sagemaker.invoke_endpoint("e", {}, b"chunks").body == b"one two three"
+        assert ask(served)["name"] == "one"
+    assert only_variant(served)._idle.qsize() == 1
+
+
 def test_only_answers_count_in_the_latencies(served: Own, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SageMakerError):
         ask(served, b"crash")
@@ -217,6 +224,16 @@ def test_a_destination_that_is_not_s3_is_refused(own: Own) -> None:
     elsewhere = {**CAPTURE, "DestinationS3Uri": "https://h/x"}
     with pytest.raises(SageMakerError, match="DestinationS3Uri"):
         config(own, "c", make.variant("main", ModelName="one"), DataCaptureConfig=elsewhere)
+
+
+def test_captured_data_is_encrypted_with_the_key_that_is_named(own: Own) -> None:
+    given: list[dict[str, Any]] = []
+    own.around.bucket.put_object = lambda **request: given.append(request)  # type: ignore[method-assign]
+    key = "arn:aws:kms:us-east-1:000000000000:key/1"
+    capturing(own, KmsKeyId=key)
+    ask(own)
+    (request,) = wait_for(lambda: given)
+    assert (request["ServerSideEncryption"], request["SSEKMSKeyId"]) == ("aws:kms", key)
 
 
 def exchange(body: bytes) -> Exchange:

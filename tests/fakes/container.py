@@ -59,8 +59,8 @@ def files() -> dict[str, str]:
 class Handler(BaseHTTPRequestHandler):
     """Echoes, as NAME, after DELAY seconds and once the file HOLD is gone; `crash` ends the process, `bad` is refused.
 
-    A body `size:N` is answered with N bytes, `drip` with one byte after another without end, `files` with the files
-    that the container was given.
+    A body `size:N` is answered with N bytes, `chunks` in chunks, `drip` with one byte after another without end,
+    `files` with the files that the container was given.
     """
 
     protocol_version = "HTTP/1.1"
@@ -84,6 +84,9 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(0.02)
         if body == b"drip":
             self.drip()
+        if body == b"chunks":
+            self.chunks()
+            return
         if body.startswith(b"size:"):
             self.answer(200, b"x" * int(body[5:]))
             return
@@ -92,6 +95,14 @@ class Handler(BaseHTTPRequestHandler):
         seen_body = json.dumps(files()) if body == b"files" else body.decode("utf-8", "replace")
         document = {"name": os.environ.get("NAME"), "body": seen_body, "headers": seen}
         self.answer(status, json.dumps(document).encode())
+
+    def chunks(self) -> None:
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for part in (b"one ", b"two ", b"three"):
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
+        self.wfile.write(b"0\r\n\r\n")
 
     def drip(self) -> None:
         self.send_response(200)
