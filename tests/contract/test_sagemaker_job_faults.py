@@ -193,15 +193,20 @@ def test_a_job_that_waits_for_its_turn_stops_without_it(tmp_path: Path) -> None:
     service.sagemaker.close()
 
 
-def test_an_ended_job_stays_ended_whatever_comes_late(own: Own) -> None:
-    own.call("CreateTrainingJob", make.training("job"))
-    before = own.ended("TrainingJob", "job")
-    late = own.sagemaker.jobs._lifecycles["training-job"]
-    late.change("job", TrainingJobStatus="Stopping")
-    late.secondary("job", "Training", "again", TrainingJobStatus="InProgress")
-    after = own.call("DescribeTrainingJob", {"TrainingJobName": "job"})
-    assert after["TrainingJobStatus"] == before["TrainingJobStatus"] == "Completed"
-    assert after["SecondaryStatusTransitions"] == before["SecondaryStatusTransitions"]
+@pytest.mark.parametrize(
+    ("kind", "request_"), [("TrainingJob", make.training("job")), ("ProcessingJob", make.processing("job"))]
+)
+def test_an_ended_job_stays_as_it_is_whatever_comes_late(own: Own, kind: str, request_: dict[str, Any]) -> None:
+    own.call(f"Create{kind}", request_)
+    before = own.ended(kind, "job")
+    late = own.sagemaker.jobs._lifecycles[before[f"{kind}Arn"].split(":")[5].partition("/")[0]]
+    late.change("job", **{f"{kind}Status": "Stopping"})
+    late.end("job", "Failed", message="too late", FailureReason="too late")
+    if kind == "TrainingJob":
+        late.secondary("job", "Training", "again", TrainingJobStatus="InProgress")
+    after = own.call(f"Describe{kind}", {f"{kind}Name": "job"})
+    assert before[f"{kind}Status"] == "Completed"
+    assert after | {"LastModifiedTime": None} == before | {"LastModifiedTime": None}
 
 
 # Restarts
