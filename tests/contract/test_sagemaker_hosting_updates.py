@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.validate import ParamValidator
 
 from laptop.sagemaker.errors import SageMakerError
+from laptop.sagemaker.validation import service_model
 from tests.contract import sagemaker_requests as make
 from tests.contract.sagemaker_endpoints import ask, config, create, described, model, serve, settled, status, update
 from tests.contract.sagemaker_service import Own, own
@@ -191,3 +194,52 @@ def test_a_model_that_was_deleted_cannot_be_deployed(own: Own) -> None:
     own.call("DeleteModel", {"ModelName": "one"})
     with pytest.raises(SageMakerError, match="Could not find model"):
         create(own, "c")
+
+
+def fits(operation: str, answer: dict[str, Any]) -> None:
+    """Hold an answer to SageMaker's own model of it: required members, types, and no member that it has not."""
+    shape = service_model().operation_model(operation).output_shape
+    assert not ParamValidator().validate(answer, shape).has_errors(), answer
+
+    def known(shape: Any, value: Any) -> None:
+        if shape.type_name == "structure":
+            assert value.keys() <= shape.members.keys()
+            for key, item in value.items():
+                known(shape.members[key], item)
+        elif shape.type_name == "list":
+            for item in value:
+                known(shape.member, item)
+
+    known(shape, answer)
+
+
+def test_whatever_is_described_and_listed_fits_sagemakers_own_model(own: Own, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    model(own, "one")
+    model(own, "late", READY_WHEN=str(gate))
+    capture = {
+        "InitialSamplingPercentage": 1,
+        "DestinationS3Uri": "s3://contract/c",
+        "CaptureOptions": [{"CaptureMode": "Input"}],
+    }
+    shadow = [make.variant("shadow", ModelName="one")]
+    config(own, "c", make.variant("main", ModelName="one"), ShadowProductionVariants=shadow, DataCaptureConfig=capture)
+    config(own, "c2", make.variant("main", ModelName="late"))
+    config(own, "s", make.serverless("main", ModelName="one"))
+    create(own, "c")
+    fits("DescribeEndpoint", described(own))
+    settled(own)
+    fits("DescribeEndpoint", described(own))
+    update(own, "c2", DeploymentConfig=blue_green())
+    assert described(own)["PendingDeploymentSummary"]["EndpointConfigName"] == "c2"
+    fits("DescribeEndpoint", described(own))
+    gate.touch()
+    settled(own)
+    fits("DescribeEndpoint", described(own))
+    serve(own, "s", "serverless")
+    fits("DescribeEndpoint", described(own, "serverless"))
+    fits("ListEndpoints", own.call("ListEndpoints", {}))
+    fits("DescribeModel", own.call("DescribeModel", {"ModelName": "one"}))
+    fits("ListModels", own.call("ListModels", {}))
+    fits("DescribeEndpointConfig", own.call("DescribeEndpointConfig", {"EndpointConfigName": "c"}))
+    fits("ListEndpointConfigs", own.call("ListEndpointConfigs", {}))
