@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -179,10 +179,18 @@ class RunsTable:
         items = self.items(project, "FILE#")
         return tuple(DatasetFile.model_validate(json.loads(item["file"])) for item in items)
 
-    def accept_files(self, project: str, files: Iterator[DatasetFile] | tuple[DatasetFile, ...]) -> None:
-        """Remember accepted files; a newer version of a key replaces the older."""
+    def accept_files(self, project: str, files: Iterable[DatasetFile], *, new: Collection[str]) -> None:
+        """Remember a dataset's files. Those whose keys are in `new` replace what was known under their key.
+
+        Of an earlier file, only where its curated rows lie may have changed: a run that was interrupted must not bring
+        back a version that another run has replaced since.
+        """
+        known = {file.key: file for file in self.accepted_files(project)}
         for file in files:
-            self.put(project, f"FILE#{file.key}", file=file.model_dump_json())
+            before = known.get(file.key)
+            same = before is not None and (before.version_id, before.sha256) == (file.version_id, file.sha256)
+            if file != before and (file.key in new or same):
+                self.put(project, f"FILE#{file.key}", file=file.model_dump_json())
 
 
 def need_attempt(record: RunRecord, attempt: int) -> None:

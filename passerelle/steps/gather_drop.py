@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -100,15 +101,13 @@ def _take_files(table: RunsTable, project: str, run_id: str, attempt: int) -> li
     """
     table.delete(project, "OPEN", run_id=run_id)
     everything = table.items(project, "DROP#")
-    newest = {claim["sk"] for claim in newest_per_key(everything)[0]}
+    newest = {str(claim["key"]): claim for claim in newest_per_key(everything)[0]}
     mine = [claim for claim in everything if claim.get("run_id") == run_id]
     claims = mine if mine and attempt > 1 else mine + [claim for claim in everything if "run_id" not in claim]
-    # Events come in any order: a version that an earlier run's is newer than must not replace it. What this run has
-    # taken already stays taken, so that a retry keeps its files.
     chosen = [
         claim
         for claim in newest_per_key(claims)[0]
-        if claim["sk"] in newest or ("run_id" in claim and not claim.get("superseded"))
+        if claim["sk"] == newest[claim["key"]]["sk"] or _stays(table, project, run_id, claim, newest[claim["key"]])
     ]
     taken = []
     for claim in claims:
@@ -127,6 +126,20 @@ def _forget(table: RunsTable, project: str, run_id: str) -> None:
     """A run that found nothing to do (its files went into the run before it) leaves no trace."""
     table.delete(project, f"RUN#{run_id}")
     table.delete(project, "LOCK", run_id=run_id)
+
+
+def _stays(table: RunsTable, project: str, run_id: str, claim: Mapping[str, Any], newest: Mapping[str, Any]) -> bool:
+    """Return whether a version that is not its key's newest is processed all the same.
+
+    Events come in any order: a version that an earlier run's is newer than must not replace it. What this run has taken
+    already stays taken, so that a retry keeps its files, unless another run has processed the newer one.
+    """
+    if "run_id" not in claim or claim.get("superseded"):
+        return False
+    if newest.get("run_id") in (None, run_id):
+        return True
+    record = table.get(project, str(newest["run_id"]))
+    return record is None or record.status in ("failed", "rejected")
 
 
 def _end_without_files(table: RunsTable, project: str, run_id: str) -> None:

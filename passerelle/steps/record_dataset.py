@@ -48,7 +48,8 @@ def record_dataset(request: dict[str, Any], settings: RecordDatasetSettings) -> 
     with translated("recording a dataset"):
         need_attempt(table.need(project, run_id), attempt)
         if result.status == "accepted":
-            table.accept_files(project, result.dataset_files)
+            accepted = {outcome.key for outcome in result.files if outcome.status == "accepted"}
+            table.accept_files(project, result.dataset_files, new=accepted)
         table.change(project, run_id, update, attempt=attempt)
     return {**base, "status": result.status, **({"training_job": job} if job else {})}
 

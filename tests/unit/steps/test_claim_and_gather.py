@@ -206,6 +206,25 @@ def test_a_retry_keeps_the_files_of_the_attempt_before(aws: Aws) -> None:
     assert _files(aws, run_id, attempt=2) == ["flights/a.csv"]
 
 
+@pytest.mark.parametrize(
+    ("status", "kept"), [("succeeded", []), ("failed", ["flights/a.csv"]), ("rejected", ["flights/a.csv"])]
+)
+def test_a_retry_does_not_bring_back_a_version_that_another_run_has_replaced(
+    aws: Aws, status: str, kept: list[str]
+) -> None:
+    first = claim_drop(aws.drop("flights/a.csv", b"old", sequencer="0A"), aws.claim_settings)["run_id"]
+    _gather(aws, first)
+    aws.table.change("flights", first, lambda run: run.model_copy(update={"status": "failed"}))
+    aws.table.delete("flights", "LOCK")
+    second = claim_drop(aws.drop("flights/a.csv", b"new", sequencer="0B"), aws.claim_settings)["run_id"]
+    _gather(aws, second)
+    aws.table.change("flights", second, lambda run: run.model_copy(update={"status": status}))
+    aws.table.delete("flights", "LOCK")
+    answer = _gather(aws, first, attempt=2)
+    assert answer["status"] == ("ready" if kept else "nothing")
+    assert not kept or _files(aws, first, attempt=2) == kept
+
+
 def test_a_function_killed_while_it_takes_files_takes_the_others_when_it_is_called_again(
     aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from passerelle.contracts import zones
-from passerelle.contracts.container import Problem
+from passerelle.contracts.container import DatasetFile, Problem
 from passerelle.contracts.runs import RunFile, RunRecord, StageRecord
 from passerelle.errors import BundleError, InputError, JobFailedError, NotFoundError
 from passerelle.settings import (
@@ -123,6 +123,21 @@ def test_an_accepted_dataset_is_remembered_and_handed_to_training(aws: Aws) -> N
     assert record.files[0].outcome == "accepted"
     assert (record.dataset_id, record.problems) == ("d1", (results.LATE_ROW,))
     assert [file.key for file in aws.table.accepted_files("flights")] == ["flights/a.csv"]
+
+
+def test_an_interrupted_run_does_not_bring_back_what_another_run_replaced_meanwhile(aws: Aws) -> None:
+    record = _ready(aws, "prepare")
+    earlier = {"key": "flights/old.csv", "rows": 5}
+    moved = DatasetFile(**earlier, version_id="v1", sha256="11", curated_key="flights/files/11-new-contract")
+    replaced = DatasetFile(key="flights/b.csv", rows=5, version_id="v1", sha256="22", curated_key="flights/files/22")
+    dataset = (*results.prepared().dataset_files, moved, replaced)
+    results.put_result(aws, "prepare", results.prepared(dataset_files=dataset).model_dump_json())
+    before = moved.model_copy(update={"curated_key": "flights/files/11"})
+    newer = replaced.model_copy(update={"version_id": "v2", "sha256": "33"})
+    aws.table.accept_files("flights", (before, newer), new={before.key, newer.key})
+    record(aws)
+    known = {file.key: file for file in aws.table.accepted_files("flights")}
+    assert known == {"flights/a.csv": dataset[0], "flights/old.csv": moved, "flights/b.csv": newer}
 
 
 def test_problems_found_while_gathering_stay_beside_those_of_the_data(aws: Aws) -> None:
