@@ -26,7 +26,7 @@ PLAN_FILE: Final = "plan.npz"
 MISSING_LEVEL: Final = "(missing)"
 UNKNOWN: Final = -1.0
 #: So many nodes are looked at side by side; more would leave the processor's cache.
-BLOCK: Final = 200_000
+BLOCK: Final = 50_000
 _PARTS: Final[Mapping[str, Callable[[datetime], int]]] = {
     "weekday": datetime.weekday,
     "hour": lambda moment: moment.hour,
@@ -133,8 +133,7 @@ class _Trees:
     def __init__(self, description: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         self._roots, self._feature = arrays["roots"], arrays["feature"]
         self._threshold, self._children = arrays["threshold"], arrays["children"]
-        self._value, self._missing_right = arrays["value"], arrays["missing_right"]
-        self._base = arrays["base"]
+        self._value, self._missing_right = arrays["value"].copy(), arrays["missing_right"]
         self._depth, self._groups = int(description["depth"]), int(description["groups"])
         self._is_right = np.greater_equal if description["equal_goes_right"] else np.greater
         self._mean, self._link = bool(description["mean"]), _LINKS[description["link"]]
@@ -147,6 +146,9 @@ class _Trees:
         for index, limit in ((self._roots, nodes), (self._children, nodes), (self._feature, description["width"])):
             if index.min() < 0 or index.max() >= limit:
                 raise ValueError("a node points outside its tree")
+        # The base goes into the leaves of each group's first tree: the library adds it first, in its own precision.
+        for group, base in enumerate(arrays["base"].astype(self._value.dtype)):
+            self._value[self._roots[group] : [*self._roots[1:], nodes][group]] += base
 
     def __call__(self, matrix: Floats) -> Floats:
         step = max(1, BLOCK // len(self._roots))
@@ -157,21 +159,20 @@ class _Trees:
         rows, width = matrix.shape
         values = np.ascontiguousarray(matrix, dtype=self._type).ravel()
         gaps = bool(np.isnan(values).any())
-        start = np.arange(rows)[:, None] * width
-        node = np.broadcast_to(self._roots, (rows, len(self._roots)))
+        start = (np.arange(rows) * width)[:, None]
+        node = self._roots[None, :]
         for _ in range(self._depth):
-            cell = values.take(self._feature.take(node) + start)
+            feature = self._feature.take(node)
+            cell = values.take(feature + start if rows > 1 else feature)
             right = self._is_right(cell, self._threshold.take(node))
             if gaps:
                 right |= np.isnan(cell) & self._missing_right.take(node)
             node = self._children.take(2 * node + right)
-        leaves = self._value.take(node, axis=0)
+        leaves = np.broadcast_to(self._value.take(node, axis=0), (rows, len(self._roots), *self._value.shape[1:]))
         if self._mean:
             return self._link(leaves.sum(axis=1) / len(self._roots))
-        grouped = leaves.reshape(rows, -1, self._groups)
-        # One after the other in the model's own precision, as the library adds them.
-        base = np.broadcast_to(self._base, (rows, 1, self._groups)).astype(leaves.dtype)
-        return self._link(np.add.accumulate(np.concatenate([base, grouped], axis=1), axis=1)[:, -1])
+        # One after the other, as the library adds them.
+        return self._link(np.add.accumulate(leaves.reshape(rows, -1, self._groups), axis=1)[:, -1])
 
 
 class _Linear:
@@ -213,9 +214,12 @@ class _Constant:
 
 def _sigmoid(margin: Floats) -> Floats:
     """Return the shares of two classes; no overflow on either side."""
-    smaller = np.exp(-np.abs(margin[:, 0]))
-    share = np.where(margin[:, 0] >= 0, 1, smaller) / (1 + smaller)
-    return np.stack([1 - share, share], axis=1)
+    score = margin[:, 0]
+    power = np.exp(-np.abs(score))
+    shares = np.empty((len(score), 2), dtype=score.dtype)
+    shares[:, 1] = np.where(score >= 0, 1, power) / (1 + power)
+    np.subtract(1, shares[:, 1], out=shares[:, 0])
+    return shares
 
 
 def _softmax(margin: Floats) -> Floats:
