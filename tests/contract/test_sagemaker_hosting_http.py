@@ -6,6 +6,7 @@ import json
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,28 @@ def test_a_serverless_endpoint_throttles_beyond_its_concurrency(aws: LaptopPlatf
     hold.unlink()
     caller.join()
     assert len(answers) == 1
+
+
+def test_cloudwatch_has_every_call_of_every_variant(aws: LaptopPlatform) -> None:
+    endpoint = served(aws, configured(aws))
+    for _ in range(20):
+        ask(aws, endpoint)
+    refused(aws, endpoint, b"bad")
+
+    def statistic(metric: str, name: str) -> float:
+        today = datetime.now(UTC)
+        answer = aws.client("cloudwatch").get_metric_statistics(
+            Namespace="AWS/SageMaker", MetricName=metric, Period=3600, Statistics=[name],
+            StartTime=today - timedelta(hours=1), EndTime=today + timedelta(hours=1),
+            Dimensions=[{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": "main"}],
+        )  # fmt: skip
+        return float(sum(point[name] for point in answer["Datapoints"]))
+
+    wait_for(lambda: statistic("Invocations", "Sum") == 21)
+    assert statistic("Invocation4XXErrors", "Sum") == 1
+    assert statistic("Invocation4XXErrors", "SampleCount") == 21
+    assert statistic("ModelLatency", "SampleCount") == 21
+    assert statistic("ModelLatency", "Minimum") > 0
 
 
 def test_after_a_restart_of_the_platform_endpoints_answer_with_their_changed_weights(aws: LaptopPlatform) -> None:

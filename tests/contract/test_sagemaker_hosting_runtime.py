@@ -144,6 +144,22 @@ def test_only_answers_count_in_the_latencies(served: Own, monkeypatch: pytest.Mo
     assert "OverheadLatency" not in values
 
 
+def test_every_call_is_counted_though_equal_values_are_sent_as_one(served: Own) -> None:
+    for _ in range(30):
+        ask(served)
+    with pytest.raises(SageMakerError):
+        ask(served, b"bad")
+    served.sagemaker.hosting.runtime.metrics.close()
+    data = served.around.metrics
+    sums = {name: sum(datum.value * datum.count for datum in data if datum.name == name) for name in NAMES}
+    assert (sums["Invocations"], sums["Invocation4XXErrors"], sums["Invocation5XXErrors"]) == (31, 1, 0)
+    assert sum(datum.count for datum in data if datum.name == "ModelLatency") == 31
+    assert sum(datum.name == "Invocations" for datum in data) < 31
+
+
+NAMES = ("Invocations", "Invocation4XXErrors", "Invocation5XXErrors")
+
+
 def test_describing_is_not_kept_waiting_by_calls_that_are(own: Own, hold: Path) -> None:
     model(own, "one", HOLD=str(hold))
     config(own, "c", make.variant("main", ModelName="one"))

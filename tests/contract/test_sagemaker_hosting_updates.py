@@ -76,7 +76,7 @@ def test_a_configuration_whose_weights_are_all_zero_is_refused(pair: Own) -> Non
         config(pair, "zero", *variants)
 
 
-@pytest.mark.parametrize("weight", [float("inf"), 1e39])
+@pytest.mark.parametrize("weight", [3.5e38, 1e300])
 def test_a_weight_beyond_the_apis_floats_is_refused(pair: Own, weight: float) -> None:
     assert "at most" in refused(pair, {"VariantName": "a", "DesiredWeight": weight})
 
