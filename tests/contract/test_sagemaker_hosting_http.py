@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -10,10 +12,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from botocore.exceptions import ClientError
 
-from laptop.platform import down, up
+from laptop.platform import AWS, down, up
+from laptop.processes import Processes
 from tests.contract import sagemaker_requests as make
 from tests.contract.sagemaker_service import CONTAINER
 from tests.laptop_platform import LaptopPlatform, running_platform, unique, wait_for
@@ -165,3 +169,25 @@ def test_after_a_restart_of_the_platform_endpoints_answer_with_their_changed_wei
     up(aws.settings, tracking_server=False)
     assert {ask(aws, endpoint)["InvokedProductionVariant"] for _ in range(20)} == {"b"}
     wait_for(lambda: sagemaker.describe_endpoint(EndpointName=endpoint)["EndpointStatus"] == "InService")
+
+
+def test_a_platform_killed_in_mid_update_serves_the_old_model_and_ends_the_update(
+    aws: LaptopPlatform, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    old, new = configured(aws), configured(aws, READY_WHEN=str(gate))
+    endpoint, sagemaker = served(aws, old), aws.client("sagemaker")
+    sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=new)
+    platform = Processes(aws.settings).find(AWS)
+    assert platform is not None
+    servers = psutil.Process(platform.pid).children(recursive=True)
+    os.kill(platform.pid, signal.SIGKILL)
+    _, alive = psutil.wait_procs(servers, timeout=30)
+    assert alive == [], "no server outlives the platform"
+    up(aws.settings, tracking_server=False)
+    assert json.loads(ask(aws, endpoint)["Body"].read())["name"] == old
+    described = sagemaker.describe_endpoint(EndpointName=endpoint)
+    assert (described["EndpointStatus"], described["EndpointConfigName"]) == ("Updating", old)
+    gate.touch()
+    sagemaker.get_waiter("endpoint_in_service").wait(EndpointName=endpoint, WaiterConfig={"Delay": 1})
+    assert json.loads(ask(aws, endpoint)["Body"].read())["name"] == new

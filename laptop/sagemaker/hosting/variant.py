@@ -34,7 +34,7 @@ PING_SECONDS: Final = 2.0
 #: SIGTERM, then SIGKILL 30 s later (SageMaker, "How containers serve").
 STOP_SECONDS: Final = 30.0
 #: InvokeEndpoint: a container must have answered, to its last byte, within 60 seconds.
-INVOKE_SECONDS = 60.0
+INVOKE_SECONDS: Final = 60.0
 MAX_CONNECTIONS: Final = 64
 _READ_BYTES: Final = 1 << 20
 #: How the laptop tells a server where it is; a model's Environment cannot move it elsewhere.
