@@ -10,26 +10,20 @@ from typing import Any
 
 import pytest
 
-from passerelle.aws import clients
 from passerelle.contracts import zones
 from passerelle.contracts.runs import RunRecord
 from passerelle.steps.claim_drop import claim_drop
 from passerelle.steps.gather_drop import gather_drop
 from tests.laptop_platform import LaptopPlatform, unique
-from tests.unit.steps.world import Aws
+from tests.unit.steps.world import Aws, embedded
 
 AT_ONCE = 20
 
 
 @pytest.fixture
 def aws(embedded_aws: LaptopPlatform, monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", embedded_aws.settings.region)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", embedded_aws.settings.endpoint_url)
-    clients.client.cache_clear()
-    yield Aws(unique("steps"), unique("claims"))
-    clients.client.cache_clear()
+    with embedded(embedded_aws.settings, monkeypatch):
+        yield Aws(unique("steps"), unique("claims"))
 
 
 def _together(calls: list[Callable[[], Any]]) -> list[Any]:

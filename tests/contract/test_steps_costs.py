@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from passerelle.aws import clients
 from passerelle.aws.execution_usage import usage_of
 from tests.laptop_platform import LaptopPlatform, unique
+from tests.unit.steps.world import embedded
 
 SLOW = "import time\ndef handler(event, context):\n    time.sleep(0.4)\n    return event\n"
 FLAKY = """
@@ -27,13 +27,8 @@ def handler(event, context):
 
 @pytest.fixture(autouse=True)
 def aws(embedded_aws: LaptopPlatform, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", embedded_aws.settings.region)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", embedded_aws.settings.endpoint_url)
-    clients.client.cache_clear()
-    yield
-    clients.client.cache_clear()
+    with embedded(embedded_aws.settings, monkeypatch):
+        yield
 
 
 def _call(function: str, **fields: Any) -> dict[str, Any]:

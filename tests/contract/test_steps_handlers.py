@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 
 from passerelle import settings as function_settings
-from passerelle.aws import clients
 from passerelle.contracts import naming, zones
 from passerelle.errors import JobFailedError, SettingsError
 from tests.laptop_platform import LaptopPlatform, wait_for
 from tests.unit.steps import results
 from tests.unit.steps.machine import CONTEXT, Machine, load_handler
 from tests.unit.steps.registry import World
-from tests.unit.steps.world import IMAGE, ROLE, ROOT
+from tests.unit.steps.world import IMAGE, ROLE, ROOT, embedded
 
 FUNCTIONS = sorted(path.parent.name for path in ROOT.glob("lambdas/*/handler.py"))
 ENDPOINT_EXAMPLE = {"dataframe_split": {"columns": ["a"], "data": [[1.5]]}, "predictions": [1]}
@@ -103,17 +102,12 @@ class Whole(World):
 
 @pytest.fixture
 def whole(platform: LaptopPlatform, monkeypatch: pytest.MonkeyPatch) -> Iterator[Whole]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", platform.settings.region)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", platform.settings.endpoint_url)
-    clients.client.cache_clear()
-    world = Whole(platform)
-    for name, value in world.environment_of_functions().items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr("passerelle.steps.smoke_test.ask", lambda *_: b'{"predictions": [1]}')
-    yield world
-    clients.client.cache_clear()
+    with embedded(platform.settings, monkeypatch):
+        world = Whole(platform)
+        for name, value in world.environment_of_functions().items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr("passerelle.steps.smoke_test.ask", lambda *_: b'{"predictions": [1]}')
+        yield world
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -19,7 +19,6 @@ from mlflow.exceptions import MlflowException
 
 from laptop.platform import MLFLOW, up
 from laptop.processes import Processes
-from passerelle.aws import clients
 from passerelle.aws.experiment_log import ExperimentLog
 from passerelle.errors import InputError, NotFoundError, TransientError
 from passerelle.settings import PromoteModelSettings, RegisterModelSettings
@@ -28,7 +27,7 @@ from passerelle.steps.register_model import register_model
 from tests.laptop_platform import LaptopPlatform
 from tests.unit.steps import results
 from tests.unit.steps.registry import FILES, World
-from tests.unit.steps.world import ROOT
+from tests.unit.steps.world import ROOT, embedded
 
 #: Dies by SIGKILL at the n-th call of a method of MLflow's client, having done what `half` says.
 KILLER = """
@@ -56,14 +55,9 @@ register_model(request, RegisterModelSettings(**settings))
 
 @pytest.fixture
 def world(platform: LaptopPlatform, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", platform.settings.region)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", platform.settings.endpoint_url)
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    clients.client.cache_clear()
-    yield World(platform)
-    clients.client.cache_clear()
+    with embedded(platform.settings, monkeypatch):
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        yield World(platform)
 
 
 def _promotion(version: str, run_id: str = "r1") -> dict[str, Any]:
