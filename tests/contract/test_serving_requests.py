@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.serving import CSV_LINE, GOOD_ROW, GOOD_VALUES, NAMES, RunningServer, make_bundle, running_server
 
@@ -228,3 +230,25 @@ def test_a_caller_that_hangs_up_or_speaks_no_http_leaves_the_server_as_it_was(
         connection.sendall(raw)
     assert server.post({"dataframe_records": [GOOD_ROW]}).status_code == 200
     assert not [line for line in server.lines if "Traceback" in line or '"defect"' in line]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=st.sampled_from(["content-type", "accept", "x-amzn-sagemaker-inference-id"]),
+       value=st.text(st.characters(min_codepoint=32, max_codepoint=255, exclude_characters="\x7f"), max_size=80))  # fmt: skip
+def test_no_header_makes_a_server_error(server: RunningServer, name: str, value: str) -> None:
+    body = json.dumps({"dataframe_records": [GOOD_ROW]}).encode()
+    headers = {"content-type": b"application/json", name: value.strip().encode("latin-1")}
+    answer = server.client.post("/invocations", content=body, headers=headers)
+    assert answer.status_code in (200, 400, 406, 415), answer.text
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.integers(0, len(CSV_LINE)), wild=st.text(max_size=6), cut=st.integers(0, 4), header=st.booleans())
+def test_a_csv_with_anything_in_it_is_answered_or_refused_with_a_remedy(
+    server: RunningServer, place: int, wild: str, cut: int, header: bool
+) -> None:
+    line = CSV_LINE[:place] + wild + CSV_LINE[place + cut :]
+    body = f"{','.join(NAMES)}\n{line}" if header else line
+    answer = server.post(body.encode(), content_type="text/csv")
+    assert answer.status_code in (200, 400), answer.text
+    assert answer.status_code == 200 or answer.json()["error"]["remedy"]
