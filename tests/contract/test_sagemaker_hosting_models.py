@@ -146,6 +146,32 @@ def test_a_configuration_of_what_the_laptop_does_not_offer_is_refused(own: Own, 
         config(own, "c", make.variant("main", ModelName="m"), **{key: value})
 
 
+def test_a_pipeline_of_several_containers_is_refused_and_a_list_of_one_is_served(own: Own) -> None:
+    container = {"Image": make.IMAGE, "Environment": {"NAME": "listed"}}
+    with pytest.raises(SageMakerError, match="pipelines"):
+        own.call("CreateModel", make.model("m", PrimaryContainer=None, Containers=[container] * 2))
+    own.call("CreateModel", make.model("m", PrimaryContainer=None, Containers=[container]))
+    config(own, "c", make.variant("main", ModelName="m"))
+    serve(own, "c")
+    assert ask(own)["name"] == "listed"
+
+
+@pytest.mark.parametrize(
+    ("variants", "says"),
+    [
+        ([make.serverless("a"), make.serverless("b")], "exactly one variant"),
+        ([make.serverless("a", InstanceType="ml.m5.large")], "exclude ServerlessConfig"),
+        ([make.serverless("a"), make.variant("b")], "exactly one variant"),
+    ],
+)
+def test_a_serverless_endpoint_has_one_variant_and_no_instances(
+    own: Own, variants: list[dict[str, Any]], says: str
+) -> None:
+    model(own, "m")
+    with pytest.raises(SageMakerError, match=says):
+        config(own, "c", *(variant | {"ModelName": "m"} for variant in variants))
+
+
 def test_a_serverless_variant_takes_no_model_data_source(own: Own, archive: str) -> None:
     wanted = source(archive, "S3Object", "Gzip")
     own.call("CreateModel", make.model("m", PrimaryContainer__ModelDataSource=wanted))

@@ -7,6 +7,7 @@ import shutil
 import signal
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -296,3 +297,24 @@ def test_an_endpoint_that_was_never_in_service_is_not_said_to_come_back(own: Own
     own.reopen()
     assert status(own) == "Creating"
     assert refusal(lambda: ask(own)).code == "ValidationError"
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_an_endpoint_of_an_earlier_version_comes_back_by_its_configuration(own: Own, there: bool) -> None:
+    model(own, "one")
+    config(own, "c", make.variant("main", ModelName="one"))
+    serve(own, "c")
+
+    def as_it_was(document: dict[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in document.items() if not key.startswith("_")}
+
+    own.sagemaker._store.update("endpoint", "e", as_it_was)
+    if not there:
+        own.sagemaker._store.delete("endpoint-config", "c")
+    own.reopen()
+    answer = settled(own)
+    if there:
+        assert (answer["EndpointStatus"], ask(own)["name"]) == ("InService", "one")
+    else:
+        assert answer["EndpointStatus"] == "Failed"
+        assert "Could not find endpoint configuration c" in answer["FailureReason"]

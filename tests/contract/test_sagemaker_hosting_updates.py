@@ -135,6 +135,33 @@ def test_retained_weights_that_leave_only_zeros_still_serve(pair: Own) -> None:
     assert {ask(pair)["name"] for _ in range(60)} == {"one", "two"}
 
 
+def test_an_update_to_the_configuration_in_use_or_from_real_time_to_serverless_is_refused(pair: Own) -> None:
+    with pytest.raises(SageMakerError, match="already uses the endpoint configuration c"):
+        update(pair, "c")
+    config(pair, "s", make.serverless("a", ModelName="one"))
+    with pytest.raises(SageMakerError, match="real-time endpoint cannot be updated to a serverless one"):
+        update(pair, "s")
+    assert status(pair) == "InService"
+
+
+def test_a_serverless_endpoint_can_become_a_real_time_one(own: Own) -> None:
+    model(own, "one")
+    config(own, "s", make.serverless("main", ModelName="one"))
+    config(own, "c", make.variant("main", ModelName="one"))
+    serve(own, "s")
+    update(own, "c", RetainAllVariantProperties=True)
+    assert settled(own)["ProductionVariants"][0]["CurrentInstanceCount"] == 1
+    assert own.sagemaker.hosting.runtime.fleets["e"].limit is None
+
+
+def test_a_serverless_endpoint_takes_no_deployment_configuration(own: Own) -> None:
+    model(own, "one")
+    config(own, "s", make.serverless("main", ModelName="one"))
+    request = {"EndpointName": "e", "EndpointConfigName": "s", "DeploymentConfig": blue_green()}
+    with pytest.raises(SageMakerError, match="DeploymentConfig is not supported for serverless"):
+        own.call("CreateEndpoint", request)
+
+
 def blue_green(routing: str = "ALL_AT_ONCE", **rest: Any) -> dict[str, Any]:
     traffic = {"Type": routing, "WaitIntervalInSeconds": 0, **rest}
     return {"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": traffic},
