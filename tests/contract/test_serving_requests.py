@@ -123,6 +123,13 @@ def test_a_wrong_type_names_row_column_and_remedy(server: RunningServer, name: s
     assert (error["status"], error["code"], error["field"], error["row"]) == (400, "wrong_type", name, 2)
 
 
+@pytest.mark.parametrize("value", ["12", True, 1e300, -(10**400), 0.5, [1]])
+def test_one_wrong_number_in_a_long_column_is_found(server: RunningServer, value: Any) -> None:
+    rows = [GOOD_ROW] * 60 + [GOOD_ROW | {"hour": value}] + [GOOD_ROW] * 60
+    error = refused(server, {"dataframe_records": rows})
+    assert (error["status"], error["code"], error["field"], error["row"]) == (400, "wrong_type", "hour", 60)
+
+
 @pytest.mark.parametrize(
     ("content_type", "body"),
     [
