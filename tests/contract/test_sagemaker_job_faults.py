@@ -141,12 +141,19 @@ def test_a_defect_of_the_service_ends_the_job_and_its_container(
 
 def test_a_service_closes_at_once_though_a_job_ignores_its_stop(tmp_path: Path) -> None:
     service = Own(tmp_path, stop_grace_seconds=600.0)
-    service.call("CreateTrainingJob", make.training("job", Environment={"STEPS": "6000", "ON_TERM": "ignore"}))
+    code = (
+        "import signal, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: print('not now', flush=True))\n"
+        "print('started', flush=True)\n"
+        "while True: time.sleep(1)\n"
+    )
+    service.call("CreateTrainingJob", make.training("job", **scripted(tmp_path, code)))
     in_training(service, "job")
     service.call("StopTrainingJob", {"TrainingJobName": "job"})
-    closing = threading.Thread(target=service.sagemaker.close)
+    wait_for(lambda: "not now" in [text for _, _, text in service.around.lines])
+    closing = threading.Thread(target=service.sagemaker.close, daemon=True)
     closing.start()
-    closing.join(60)
+    closing.join(30)
     assert not closing.is_alive()
 
 
@@ -174,6 +181,8 @@ def test_a_stop_while_data_is_downloaded_never_starts_the_container(own: Own, ki
     own.call(f"Create{kind}", requests[kind])
     assert started.wait(30)
     own.call(f"Stop{kind}", {f"{kind}Name": "job"})
+    lifecycle = own.sagemaker.jobs._lifecycles[{"TrainingJob": "training-job", "ProcessingJob": "processing-job"}[kind]]
+    lifecycle.change("job", **{f"{kind}Status": "InProgress"})  # what a thread that has not heard of the stop may say
     go_on.set()
     assert own.ended(kind, "job")[f"{kind}Status"] == "Stopped"
     told = [detail[f"{kind}Status"] for _, detail in own.around.events]

@@ -56,6 +56,7 @@ def test_a_tuning_job_goes_on_after_a_restart_as_if_there_had_been_none(own: Own
     assert job["HyperParameterTuningJobStatus"] == "Completed", job
     assert job["TrainingJobStatusCounters"]["Completed"] == 4
     assert tried(own, "broken") == tried(own, "whole")
+    assert len({values["x"] for values in tried(own, "broken")}) == 4
     assert job["BestTrainingJob"]["ObjectiveStatus"] == "Succeeded"
 
 
