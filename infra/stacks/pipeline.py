@@ -147,6 +147,7 @@ class PipelineStack(Stack):
         config, zones, jobs = self._config, self._zones, self._job_settings()
         buckets = jobs["zones"]
         projects = [may.read_projects(self, config.name), self._archives]
+        # Whose execution is gone does not hold the project's lock.
         executions = may.allow(["states:DescribeExecution"], self._arn("states", "execution:*"))
         return {
             "GatherDrop": self._function(
@@ -170,13 +171,13 @@ class PipelineStack(Stack):
                 "RecordDataset",
                 "record_dataset",
                 function_settings.RecordDatasetSettings(**jobs),
-                [self._table, *projects, may.read_objects(zones["curated"])],
+                [self._table, *projects, executions, may.read_objects(zones["curated"])],
             ),
             "RecordTraining": self._function(
                 "RecordTraining",
                 "record_training",
                 function_settings.RecordTrainingSettings(**jobs),
-                [self._table, *projects, may.read_objects(zones["curated"], zones["models"])],
+                [self._table, *projects, executions, may.read_objects(zones["curated"], zones["models"])],
                 memory_mib=1024,
             ),
             "RecordEvaluation": self._function(
@@ -185,6 +186,7 @@ class PipelineStack(Stack):
                 function_settings.RecordEvaluationSettings(**self._shared, zones=buckets, region=config.region),
                 [
                     self._table,
+                    executions,
                     may.list_objects(zones["curated"]),
                     may.read_objects(zones["curated"]),
                     may.write_objects(zones["reports"]),
@@ -202,6 +204,7 @@ class PipelineStack(Stack):
                 ),
                 [
                     self._table,
+                    executions,
                     may.list_objects(zones["curated"]),
                     may.read_objects(zones["curated"], zones["models"]),
                 ],

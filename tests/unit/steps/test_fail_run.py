@@ -125,6 +125,35 @@ def test_the_same_event_twice_says_the_same(aws: Aws) -> None:
     assert _error(aws) == first
 
 
+def test_the_event_of_a_deployment_is_left_to_its_pipelines_own(aws: Aws) -> None:
+    event = _event(aws, 2, execution_arn=aws.execution_arn("r1"))
+    assert fail_run(event, SETTINGS) == {"outcome": "ignored", "why": "not the run's pipeline"}
+
+
+def test_an_execution_that_was_redriven_meanwhile_is_left_alone(aws: Aws) -> None:
+    request = json.dumps({"project": "flights", "run_id": "r1", "attempt": 1})
+    arn = aws.sfn.start_execution(stateMachineArn=aws.pipeline, name="again", input=request)["executionArn"]
+    aws.begin_run(execution_arn=arn)
+    answer = fail_run({"detail": {"executionArn": arn, "input": request}}, SETTINGS)
+    assert answer["why"] == "the execution was redriven"
+    assert aws.table.need("flights", "r1").status == "running"
+
+
+def test_a_retry_that_begins_while_the_failure_is_explained_keeps_its_lock(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = _event(aws, 2)
+
+    def explain_slowly(*arguments: Any) -> RunError:
+        aws.begin_run(attempt=3, status="collecting")
+        return explain(*arguments)
+
+    monkeypatch.setattr("passerelle.steps.fail_run.explain", explain_slowly)
+    assert fail_run(event, SETTINGS)["why"] == "the next attempt has begun"
+    assert (aws.table.need("flights", "r1").attempt, aws.table.need("flights", "r1").status) == (3, "collecting")
+    assert aws.table.item("flights", "LOCK") is not None
+
+
 def test_an_event_that_is_about_no_run_is_ignored(aws: Aws) -> None:
     assert fail_run({"detail": {"executionArn": "arn:x"}}, SETTINGS)["outcome"] == "ignored"
 
@@ -167,6 +196,10 @@ def _explain(aws: Aws, cause: str, stage: str = "train", **execution: Any) -> Ru
 )
 def test_a_cause_is_told_in_its_own_words(aws: Aws, cause: str, message: str) -> None:
     assert _explain(aws, cause).message == message
+
+
+def test_an_execution_that_took_too_long_says_so(aws: Aws) -> None:
+    assert "exceeded its time limit" in _explain(aws, "", status="TIMED_OUT").message
 
 
 def test_f17_a_quota_is_named_with_what_to_do_about_it(aws: Aws) -> None:

@@ -11,7 +11,7 @@ import pytest
 from passerelle.contracts import zones
 from passerelle.contracts.container import DatasetFile, Problem
 from passerelle.contracts.runs import RunFile, RunRecord, StageRecord
-from passerelle.errors import BundleError, InputError, JobFailedError, NotFoundError
+from passerelle.errors import BundleError, InputError, JobFailedError, NotFoundError, TransientError
 from passerelle.settings import (
     CloseRunSettings,
     RecordDatasetSettings,
@@ -80,12 +80,25 @@ def test_a_redriven_execution_of_an_earlier_attempt_records_nothing(aws: Aws, st
     assert aws.table.accepted_files("flights") == ()
 
 
-@pytest.mark.parametrize("stage", ["prepare", "train"])
+@pytest.mark.parametrize("stage", ["prepare", "train", "evaluate"])
 def test_a_run_that_had_failed_is_at_work_again_when_its_execution_is_redriven(aws: Aws, stage: str) -> None:
     record = _ready(aws, stage)
     aws.table.change("flights", "r1", lambda run: run.model_copy(update={"status": "failed"}))
     record(aws)
     assert aws.table.need("flights", "r1").status == "running"
+    assert (aws.table.item("flights", "LOCK") or {})["run_id"] == "r1"
+
+
+@pytest.mark.parametrize("stage", ["prepare", "train", "evaluate"])
+def test_a_redriven_run_does_not_go_on_beside_another_one(aws: Aws, stage: str) -> None:
+    record = _ready(aws, stage)
+    failed = aws.table.change("flights", "r1", lambda run: run.model_copy(update={"status": "failed"}))
+    aws.begin_run("r2")
+    aws.table.create("flights", "LOCK", run_id="r2")
+    with pytest.raises(TransientError, match="cannot go on while r2 of project flights is at work"):
+        record(aws)
+    assert aws.table.need("flights", "r1") == failed
+    assert aws.table.accepted_files("flights") == ()
 
 
 @pytest.mark.parametrize("stage", ["prepare", "train", "evaluate"])
