@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -146,3 +147,20 @@ def test_a_finished_job_leaves_nothing_but_its_log_on_the_disk(own: Own) -> None
     folder = own.settings.sagemaker_home / "training-jobs" / "job"
     wait_for(lambda: not any(path.is_file() for path in folder.rglob("*") if path.name != "log.txt"))
     assert (folder / "log.txt").read_text().startswith("started")
+
+
+def test_an_unfinished_file_beside_its_finished_one_spoils_neither(own: Own) -> None:
+    own.put("s3://contract/d/a.json", "finished")
+    own.put("s3://contract/d/a.json.partial", "unfinished")
+    real = own.around.bucket.download_file
+
+    def download(bucket: str, key: str, target: str) -> None:
+        real(bucket, key, target)
+        if key == "d/a.json":  # be the last: what the other one leaves in this place would be taken for it
+            other = Path(target).with_name("a.json.partial")
+            wait_for(lambda: other.exists() and other.read_text() == "unfinished")
+
+    own.around.bucket.download_file = download  # type: ignore[method-assign]
+    own.call("CreateTrainingJob", make.training("job", InputDataConfig=[channel("c", "s3://contract/d")]))
+    model = model_of(own, own.ended("TrainingJob", "job"))
+    assert model["data"] == {"c/a.json": "finished", "c/a.json.partial": "unfinished"}
