@@ -48,7 +48,7 @@ def _gathered(aws: Aws, run_id: str) -> list[str]:
     return [file["key"] for file in json.loads(body)["new_files"]]
 
 
-def test_twenty_files_claimed_at_once_make_one_run_with_all_of_them(aws: Aws) -> None:
+def test_f18_twenty_files_claimed_at_once_make_one_run_with_all_of_them(aws: Aws) -> None:
     keys = [f"flights/{number:02}.csv" for number in range(AT_ONCE)]
     events = [aws.drop(key, key.encode()) for key in keys]
     # Every event twice, as EventBridge may deliver it.
@@ -60,7 +60,7 @@ def test_twenty_files_claimed_at_once_make_one_run_with_all_of_them(aws: Aws) ->
     assert _gathered(aws, run_id) == keys
 
 
-def test_files_that_come_while_a_batch_is_gathered_are_each_in_exactly_one_run(aws: Aws) -> None:
+def test_f18_files_that_come_while_a_batch_is_gathered_are_each_in_exactly_one_run(aws: Aws) -> None:
     keys = [f"flights/{number:02}.csv" for number in range(AT_ONCE)]
     events = [aws.drop(key, key.encode()) for key in keys]
     first = claim_drop(events[0], aws.claim_settings)["run_id"]

@@ -130,7 +130,7 @@ def test_the_next_run_gets_the_next_version(world: World) -> None:
     ["create_run", "log_batch", "create_logged_model", "log_model_artifacts", "finalize_logged_model", "log_artifacts",
      "create_registered_model", "create_model_version", "set_registered_model_alias"],
 )  # fmt: skip
-def test_a_registration_killed_on_its_way_is_completed_by_the_next_try(
+def test_f25_a_registration_killed_on_its_way_is_completed_by_the_next_try(
     world: World, method: str, tmp_path: Path
 ) -> None:
     request = world.finish_training()
@@ -210,7 +210,7 @@ def test_an_earlier_attempt_registers_nothing_any_more(world: World) -> None:
 # MLflow down, slow, or refusing
 
 
-def test_with_mlflow_down_both_steps_ask_to_be_tried_again_and_then_succeed(world: World) -> None:
+def test_f22_with_mlflow_down_both_steps_ask_to_be_tried_again_and_then_succeed(world: World) -> None:
     request, settings = world.finish_training(), world.platform.settings
     Processes(settings).stop(MLFLOW)
     try:
@@ -316,7 +316,7 @@ def test_the_champion_before_is_archived_and_promoting_twice_changes_nothing(wor
     assert (record.endpoint_name, record.stages[-1].status) == ("e", "done")
 
 
-def test_a_promotion_killed_between_the_aliases_is_completed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_f25_a_promotion_killed_between_the_aliases_is_completed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     for number, run_id in (("1", "r1"), ("2", "r2")):
         register_model(world.finish_training(run_id), world.settings)
         if number == "1":

@@ -33,7 +33,7 @@ def _files(aws: Aws, run_id: str, attempt: int = 1) -> list[str]:
     return [file["key"] for file in json.loads(body)["new_files"]]
 
 
-def test_the_same_event_twenty_times_makes_one_run(aws: Aws) -> None:
+def test_f15_the_same_event_twenty_times_makes_one_run(aws: Aws) -> None:
     event = aws.drop("flights/a.csv", b"a")
     runs = {claim_drop(event, aws.claim_settings)["run_id"] for _ in range(20)}
     assert len(runs) == 1
@@ -138,7 +138,7 @@ def test_the_lock_of_an_execution_that_is_gone_is_taken_over(aws: Aws) -> None:
     assert _gather(aws, run_id)["status"] == "ready"
 
 
-def test_the_same_bytes_again_are_a_duplicate_of_the_first_run(aws: Aws) -> None:
+def test_f15_the_same_bytes_again_are_a_duplicate_of_the_first_run(aws: Aws) -> None:
     first = claim_drop(aws.drop("flights/a.csv", b"a"), aws.claim_settings)["run_id"]
     _gather(aws, first)
     _table().delete("flights", "LOCK")
@@ -225,7 +225,7 @@ def test_a_retry_does_not_bring_back_a_version_that_another_run_has_replaced(
     assert not kept or _files(aws, first, attempt=2) == kept
 
 
-def test_a_function_killed_while_it_takes_files_takes_the_others_when_it_is_called_again(
+def test_f25_a_function_killed_while_it_takes_files_takes_the_others_when_it_is_called_again(
     aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = [f"flights/{number}.csv" for number in range(4)]

@@ -202,7 +202,7 @@ def test_an_execution_that_took_too_long_says_so(aws: Aws) -> None:
     assert "exceeded its time limit" in _explain(aws, "", status="TIMED_OUT").message
 
 
-def test_f17_a_quota_is_named_with_what_to_do_about_it(aws: Aws) -> None:
+def test_a_quota_is_named_with_what_to_do_about_it(aws: Aws) -> None:
     error = _explain(aws, LIMIT)
     assert error.message == LIMIT
     assert "quota 'ml.g5.xlarge for spot training job usage' is 0" in error.remedy

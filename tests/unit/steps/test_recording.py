@@ -81,7 +81,7 @@ def test_a_redriven_execution_of_an_earlier_attempt_records_nothing(aws: Aws, st
 
 
 @pytest.mark.parametrize("stage", ["prepare", "train", "evaluate"])
-def test_a_run_that_had_failed_is_at_work_again_when_its_execution_is_redriven(aws: Aws, stage: str) -> None:
+def test_f24_a_run_that_had_failed_is_at_work_again_when_its_execution_is_redriven(aws: Aws, stage: str) -> None:
     record = _ready(aws, stage)
     aws.table.change("flights", "r1", lambda run: run.model_copy(update={"status": "failed"}))
     record(aws)
@@ -189,7 +189,7 @@ def test_a_trained_model_is_handed_to_evaluation_with_the_champion(aws: Aws) -> 
         ({"TrainingJobStatus": "Stopped", "SecondaryStatus": "Stopped"}, r"it ended Stopped \(Stopped\)"),
     ],
 )
-def test_f08_a_training_job_that_did_not_complete_ends_the_run_with_its_reason(
+def test_f20_a_training_job_that_did_not_complete_ends_the_run_with_its_reason(
     aws: Aws, job: dict[str, Any], says: str
 ) -> None:
     record = _ready(aws, "train")
@@ -274,7 +274,7 @@ def test_a_job_costs_its_billable_time_on_every_instance(aws: Aws) -> None:
     assert _stage(aws, "train").cost_usd == pytest.approx(2 * 0.23 * 120 / 3600)
 
 
-def test_what_sagemaker_does_not_bill_yet_is_unknown_and_not_zero(aws: Aws) -> None:
+def test_f31_what_sagemaker_does_not_bill_yet_is_unknown_and_not_zero(aws: Aws) -> None:
     record = _ready(aws, "train")
     record(aws, BillableTimeInSeconds=None)
     assert (_stage(aws, "train").billable_seconds, _stage(aws, "train").cost_usd) == (None, None)

@@ -47,7 +47,7 @@ def test_jobs_transitions_and_functions_are_priced_and_summed() -> None:
     assert "endpoint" in cost.excluded
 
 
-def test_where_a_region_has_no_price_its_part_is_unknown_and_the_sum_says_so() -> None:
+def test_f31_where_a_region_has_no_price_its_part_is_unknown_and_the_sum_says_so() -> None:
     usage = ExecutionUsage(40, (FunctionUsage("arm64", 5, 3.0),))
     cost = run_cost(_record(), usage, "eu-west-3")
     assert _parts(cost)["Step Functions"][0] is None
@@ -60,7 +60,7 @@ def test_one_function_without_a_price_makes_all_of_them_unknown() -> None:
 
 
 @pytest.mark.parametrize("usage", [None, ExecutionUsage(3, None)])
-def test_what_step_functions_or_lambda_do_not_say_is_unknown(usage: ExecutionUsage | None) -> None:
+def test_f31_what_step_functions_or_lambda_do_not_say_is_unknown(usage: ExecutionUsage | None) -> None:
     cost = run_cost(_record(), usage, "us-east-1")
     assert _parts(cost)["Lambda"] == (None, "an unknown time of functions")
     assert (cost.known_usd, cost.complete) == (pytest.approx(0.23 if usage is None else 0.230075), False)
