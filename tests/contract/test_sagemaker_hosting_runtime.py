@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import socket
 import threading
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 
 from laptop.sagemaker.arns import now
 from laptop.sagemaker.errors import SageMakerError
-from laptop.sagemaker.hosting import variant as variant_module
+from laptop.sagemaker.hosting import connections
 from laptop.sagemaker.hosting.backlog import Backlog
 from laptop.sagemaker.hosting.capture import DataCapture, Exchange
 from laptop.sagemaker.http import SageMakerHttp
@@ -120,7 +121,7 @@ def test_a_header_that_invoke_endpoint_does_not_take_is_a_validation_error(
 def test_a_container_that_drips_its_answer_has_no_more_time_than_another(
     served: Own, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(variant_module, "INVOKE_SECONDS", 0.5)
+    monkeypatch.setattr(connections, "INVOKE_SECONDS", 0.5)
     error = refused(served, b"drip")
     assert (error.code, error.status, error.members["OriginalStatusCode"]) == ("ModelError", 424, 0)
     assert "timed out" in error.message
@@ -131,7 +132,32 @@ def test_an_answer_in_chunks_comes_whole_and_the_connection_is_used_again(served
     for _ in range(3):
         assert served.sagemaker.invoke_endpoint("e", {}, b"chunks").body == b"one two three"
         assert ask(served)["name"] == "one"
-    assert only_variant(served)._idle.qsize() == 1
+    assert only_variant(served)._connections._idle.qsize() == 1
+
+
+@pytest.mark.parametrize(("body", "before"), [(b"hangup", 0), (b"half", 0), (b"half", 1)])
+def test_a_request_that_the_container_took_is_not_sent_a_second_time(
+    own: Own, tmp_path: Path, body: bytes, before: int
+) -> None:
+    calls = tmp_path / "calls"
+    model(own, "one", CALLS=str(calls))
+    config(own, "c", make.variant("main", ModelName="one"))
+    serve(own, "c")
+    for _ in range(before):
+        ask(own)
+    assert refused(own, body).code == "ServiceUnavailable"
+    assert calls.read_bytes().split().count(body) == 1
+    assert ask(own)["name"] == "one"
+
+
+def test_a_kept_connection_that_the_container_closed_costs_no_call(served: Own) -> None:
+    ask(served)
+    variant = only_variant(served)
+    kept = variant._connections._idle.get_nowait()
+    kept.sock.shutdown(socket.SHUT_RDWR)
+    variant._connections._idle.put(kept)
+    assert ask(served)["name"] == "one"
+    assert variant._connections._idle.qsize() == 1
 
 
 def test_only_answers_count_in_the_latencies(served: Own, monkeypatch: pytest.MonkeyPatch) -> None:

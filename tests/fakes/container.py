@@ -60,7 +60,8 @@ class Handler(BaseHTTPRequestHandler):
     """Echoes, as NAME, after DELAY seconds and once the file HOLD is gone; `crash` ends the process, `bad` is refused.
 
     A body `size:N` is answered with N bytes, `chunks` in chunks, `drip` with one byte after another without end,
-    `files` with the files that the container was given.
+    `files` with the files that the container was given; `hangup` is not answered, `half` not to its end. CALLS is a file
+    of all bodies.
     """
 
     protocol_version = "HTTP/1.1"
@@ -84,6 +85,14 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(0.02)
         if body == b"drip":
             self.drip()
+        if "CALLS" in os.environ:
+            with Path(os.environ["CALLS"]).open("ab") as calls:
+                calls.write(body + b"\n")
+        if body in (b"hangup", b"half"):
+            if body == b"half":
+                self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this")
+            self.close_connection = True
+            return
         if body == b"chunks":
             self.chunks()
             return

@@ -15,6 +15,7 @@ from laptop.sagemaker.arns import now
 from laptop.sagemaker.errors import SageMakerError
 from laptop.sagemaker.hosting.backlog import Backlog
 from laptop.sagemaker.hosting.capture import DataCapture, Exchange
+from laptop.sagemaker.hosting.connections import ContainerAnswer
 from laptop.sagemaker.hosting.fleet import Concurrency, Fleet, Member
 from laptop.sagemaker.hosting.invocation import (
     INFERENCE_ID,
@@ -28,7 +29,7 @@ from laptop.sagemaker.hosting.invocation import (
     model_error,
 )
 from laptop.sagemaker.hosting.metrics import EndpointMetrics
-from laptop.sagemaker.hosting.variant import ContainerAnswer, RetiredError
+from laptop.sagemaker.hosting.variant import RetiredError
 from laptop.settings import LaptopSettings
 from laptop.surroundings import Surroundings
 
