@@ -16,6 +16,7 @@ from typing import Any, Final
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
+from passerelle.aws.record_size import fitting
 from passerelle.contracts.container import DatasetFile
 from passerelle.contracts.runs import RunRecord
 from passerelle.errors import InputError, NotFoundError, TransientError
@@ -162,7 +163,7 @@ class RunsTable:
         for number in range(_TRIES):
             item = self.item(project, f"RUN#{run_id}")
             record = make(RunRecord.model_validate_json(item["record"]) if item else None)
-            record = record.model_copy(update={"updated_at": utc_now()})
+            record = fitting(record.model_copy(update={"updated_at": utc_now()}))
             revision = int(item["revision"]) if item else 0
             attributes = {"record": record.model_dump_json(), "revision": revision + 1}
             condition = "revision = :revision" if item else "attribute_not_exists(pk)"

@@ -6,6 +6,7 @@ import io
 import json
 import time
 import zipfile
+import zlib
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,7 +15,7 @@ from passerelle.aws.objects import Objects
 from passerelle.contracts import naming
 from passerelle.contracts.zones import split_s3_uri
 from passerelle.domain.project import Project, load_project
-from passerelle.errors import NotFoundError
+from passerelle.errors import NotFoundError, ProjectError
 
 _CACHE: dict[str, Project] = {}
 _BELIEVED_SECONDS: Final = 60.0
@@ -56,7 +57,8 @@ def is_deployed(environment: str, name: str) -> bool:
 def read_project(environment: str, name: str) -> DeployedProject:
     """Return a deployed project; read once per archive.
 
-    Raises NotFoundError naming the deployed projects when it is not among them.
+    Raises NotFoundError naming the deployed projects when it is not among them, ProjectError when what was deployed
+    cannot be read.
     """
     try:
         with translated(f"project {name}"):
@@ -68,6 +70,17 @@ def read_project(environment: str, name: str) -> DeployedProject:
         ) from error
     uri = json.loads(value)["uri"]
     if uri not in _CACHE:
-        with zipfile.ZipFile(io.BytesIO(Objects(client("s3")).read(*split_s3_uri(uri)))) as archive:
-            _CACHE[uri] = load_project(archive.read("project.yaml").decode("utf-8"), source="project.yaml")
+        _CACHE[uri] = _load(name, uri)
     return DeployedProject(_CACHE[uri], uri)
+
+
+def _load(name: str, uri: str) -> Project:
+    archived = Objects(client("s3")).read(*split_s3_uri(uri))
+    try:
+        with zipfile.ZipFile(io.BytesIO(archived)) as archive:
+            text = archive.read("project.yaml").decode("utf-8")
+    except (KeyError, zipfile.BadZipFile, zlib.error, UnicodeDecodeError) as error:
+        raise ProjectError(
+            f"The deployed archive of project {name!r} ({uri}) holds no readable project.yaml: {error}. Deploy again."
+        ) from error
+    return load_project(text, source="project.yaml")
