@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,19 @@ def test_a_full_disk_while_data_is_downloaded_is_the_reason_of_the_failure(own: 
     reason = own.ended("TrainingJob", "job")["FailureReason"]
     assert "No space left on device" in reason
     assert reason.startswith("ClientError: Failed to download s3://contract/d/a.txt")
+
+
+def test_a_full_disk_while_the_model_is_packed_is_the_reason_of_the_failure(
+    own: Own, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(tar: tarfile.TarFile, *_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tarfile.TarFile, "add", full)
+    own.call("CreateTrainingJob", make.training("job"))
+    job = own.ended("TrainingJob", "job")
+    assert job["FailureReason"].startswith("ClientError: Failed to pack s3://contract/out/job/output/model.tar.gz")
+    assert "No space left on device" in job["FailureReason"]
 
 
 def test_a_job_whose_end_cannot_be_written_ends_when_it_can(own: Own, monkeypatch: pytest.MonkeyPatch) -> None:
