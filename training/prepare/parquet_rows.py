@@ -27,6 +27,8 @@ from training.prepare.unreadable import UnreadableFileError, cell_too_long, too_
 
 #: Arrow keeps an offset of four bytes per text: the least that a cell can take.
 _LEAST_CELL_BYTES: Final = 4
+#: What Arrow raises on damaged files: its own errors, and Python's where a footer lies about names, sizes or times.
+_DAMAGE: Final = (pa.ArrowException, OSError, ValueError, OverflowError)
 
 
 class ParquetRows:
@@ -42,7 +44,7 @@ class ParquetRows:
             self._check_size(metadata)
             self._file = pq.ParquetFile(path, read_dictionary=_dictionary_columns(metadata))
             schema = self._file.schema_arrow
-        except (pa.ArrowException, OSError) as error:
+        except _DAMAGE as error:
             raise self._corrupt(error) from error
         self.header: list[str] = list(schema.names)
         for field in schema:
@@ -102,7 +104,7 @@ class ParquetRows:
                 for start in range(0, batch.num_rows, step):
                     yield chosen.slice(start, step)
                 row += batch.num_rows
-        except (pa.ArrowException, OSError) as error:
+        except _DAMAGE as error:
             raise self._corrupt(error) from error
 
     def _text_size(self, column: pa.Array, row: int, name: str) -> int:

@@ -95,7 +95,11 @@ def _judged(
         kept = _copy(connection, contract.good, good)
         broken = rows - kept
         if broken:
-            write_quarantine(connection.execute(contract.bad), quarantined, file.key, project, source.raw_rows)
+            bad = work / "bad.parquet"
+            copied = _copy(connection, contract.bad, bad)
+            assert copied == broken, f"{copied} bad rows and {kept} good ones of {rows}"
+            write_quarantine(bad, quarantined, file.key, project, source.raw_rows)
+            bad.unlink()
             problems += quarantine_problems(connection, quarantined, file.key, contract)
     texts.unlink()
     rejected = broken / rows > project.data.thresholds.rejected_rows
@@ -113,7 +117,7 @@ def _judged(
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, query: str, path: Path) -> int:
-    """Write a query's rows to a file; returns how many they are."""
+    """Write a query's rows to a file, in the order of the texts; returns how many they are."""
     found = connection.execute(f"COPY ({query}) TO {literal(path)} (FORMAT parquet)").fetchone()
     assert found is not None
     return int(found[0])

@@ -51,10 +51,9 @@ class CompiledContract:
 
     @cached_property
     def bad(self) -> str:
-        """The other rows as they came, in the order of their lines, with all their reasons."""
+        """The other rows as they came, with all their reasons."""
         reasons = _reasons(self._table, list(self.rules.values()))
-        bad = self._table.filter(self._bad_row).select(LINE, reasons.name(REASONS), RAW, *self._names)
-        return _sql(bad.order_by(LINE))
+        return _sql(self._table.filter(self._bad_row).select(LINE, reasons.name(REASONS), RAW, *self._names))
 
 
 def compile_contract(project: Project) -> CompiledContract:
