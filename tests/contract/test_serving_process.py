@@ -32,6 +32,7 @@ from tests.serving import (
 )
 from training.bundle.plan import read_plan, write_plan
 from training.bundle.read import file_sha256
+from training.serve.workers import SHORT_LIFE_SECONDS
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +125,22 @@ def test_no_worker_outlives_a_supervisor_that_was_killed(base: Path) -> None:
         wait_until(lambda: len(events(server, "serving")) == 2, "the second worker does not serve")
         server.process.kill()
         assert psutil.wait_procs(workers, timeout=30)[1] == []
+
+
+def test_a_worker_that_dies_is_replaced_and_one_that_dies_at_once_ends_them_all(base: Path) -> None:
+    with running_server(base, extra={"SAGEMAKER_MODEL_SERVER_WORKERS": "2"}) as server:
+        wait_until(lambda: len(events(server, "serving")) == 2, "the second worker does not serve")
+        parent = psutil.Process(server.process.pid)
+        first, second = parent.children()
+        time.sleep(SHORT_LIFE_SECONDS)  # one that has lived so long has served
+        first.kill()
+        wait_until(lambda: len(events(server, "serving")) == 3, "the dead worker is not replaced")
+        assert server.post({"dataframe_records": [GOOD_ROW]}).status_code == 200
+        workers = {worker.pid for worker in parent.children()}
+        second.kill()
+        wait_until(lambda: {worker.pid for worker in parent.children()} - workers != set(), "no replacement")
+        next(worker for worker in parent.children() if worker.pid not in workers).kill()
+        assert server.process.wait(60) != 0
 
 
 @pytest.mark.parametrize(
