@@ -19,6 +19,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from passerelle.aws.clients import is_transient
 from passerelle.aws.runs_table import RunsTable
 from passerelle.contracts import naming
 from passerelle.contracts.runs import FINAL_STATUSES, RunRecord
@@ -278,6 +279,6 @@ def _translated(environment: str) -> Iterator[None]:
         code = error.response["Error"]["Code"]
         if code in ("ParameterNotFound", "ResourceNotFoundException", "ExecutionDoesNotExist", "NoSuchBucket"):
             raise NotFoundError(str(error)) from error
-        if code in ("ThrottlingException", "RequestLimitExceeded", "InternalError", "ServiceUnavailable"):
-            raise TransientError(str(error)) from error
+        if is_transient(error):
+            raise TransientError(f"{error}. Try again in a while.") from error
         raise InputError(str(error)) from error

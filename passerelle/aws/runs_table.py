@@ -6,6 +6,7 @@ is why Powertools' idempotency records are not used: they expire, and cost a sec
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import time
@@ -23,6 +24,8 @@ from passerelle.errors import InputError, NotFoundError, TransientError
 
 Item = dict[str, Any]
 _TRIES: Final = 12
+#: DynamoDB's limit for sort keys (developer guide, "Constraints").
+_KEY_BYTES: Final = 1024
 
 
 def utc_now() -> str:
@@ -106,7 +109,7 @@ class RunsTable:
         return True
 
     def _key(self, project: str, sort_key: str) -> dict[str, Any]:
-        return {"pk": {"S": _pk(project)}, "sk": {"S": sort_key}}
+        return {"pk": {"S": _pk(project)}, "sk": {"S": stored_key(sort_key)}}
 
     def _plain(self, item: dict[str, Any]) -> Item:
         return {name: self._read(value) for name, value in item.items()}
@@ -192,6 +195,14 @@ class RunsTable:
             same = before is not None and (before.version_id, before.sha256) == (file.version_id, file.sha256)
             if file != before and (file.key in new or same):
                 self.put(project, f"FILE#{file.key}", file=file.model_dump_json())
+
+
+def stored_key(sort_key: str) -> str:
+    """Return a sort key as it is stored: one of an S3 key that is as long as S3 allows is longer than DynamoDB does."""
+    if len(sort_key.encode()) <= _KEY_BYTES:
+        return sort_key
+    kind, _, rest = sort_key.partition("#")
+    return f"{kind}#{hashlib.sha256(rest.encode()).hexdigest()}"
 
 
 def need_attempt(record: RunRecord, attempt: int) -> None:

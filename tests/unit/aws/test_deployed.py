@@ -135,6 +135,24 @@ def test_a_platform_that_is_down_says_how_to_start_it() -> None:
         platform.projects()
 
 
+@pytest.mark.parametrize(
+    ("code", "status", "error"),
+    [
+        ("ThrottlingException", 400, TransientError),
+        ("InternalServerError", 500, TransientError),
+        ("503", 503, TransientError),
+        ("AccessDeniedException", 400, InputError),
+    ],
+)
+def test_an_error_of_aws_says_whether_to_try_again(
+    deployed: Deployed, code: str, status: int, error: type[Exception]
+) -> None:
+    with Stubber(deployed.platform.client("stepfunctions")) as stubber:
+        stubber.add_client_error("describe_execution", code, "no", status)
+        with pytest.raises(error, match=code):
+            deployed.platform.execution_status("arn:aws:states:us-east-1:123456789012:execution:m:e")
+
+
 # Predictions
 
 

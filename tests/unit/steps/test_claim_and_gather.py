@@ -56,6 +56,19 @@ def test_a_file_name_is_taken_as_it_is(aws: Aws, name: str) -> None:
     assert _files(aws, run_id) == [f"flights/{name}"]
 
 
+def test_a_file_with_the_longest_possible_name_is_taken_and_not_claimed_again(aws: Aws) -> None:
+    key = "flights/" + "é" * 500 + "x" * 12 + ".csv"
+    event = aws.drop(key, b"x")
+    run_id = claim_drop(event, aws.claim_settings)["run_id"]
+    _gather(aws, run_id)
+    assert _files(aws, run_id) == [key]
+    assert claim_drop(event, aws.claim_settings) == {
+        "outcome": "claimed before",
+        "project": "flights",
+        "run_id": run_id,
+    }
+
+
 @pytest.mark.parametrize("key", ["lonely.csv", "trains/a.csv"])
 def test_a_file_of_no_known_project_is_reported_with_the_known_ones(aws: Aws, key: str) -> None:
     answer = claim_drop(aws.drop(key, b"x"), aws.claim_settings)
