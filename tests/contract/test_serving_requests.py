@@ -81,6 +81,28 @@ def test_a_chunked_body_is_read(server: RunningServer) -> None:
     assert answer.status_code == 200
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"dataframe_split": {"columns": ["d" * 1_000_000] * 2, "data": []}},
+        {"dataframe_records": [{"d" * 1_000_000: 1}]},
+        {"dataframe_records": [GOOD_ROW | {"distance": "d" * 1_000_000}]},
+        {"dataframe_split": {"columns": [f"distanc{number}" for number in range(100_000)], "data": []}},
+    ],
+    ids=["twice", "unknown", "value", "many"],
+)  # fmt: skip
+def test_a_refusal_stays_short_however_long_the_names_are(server: RunningServer, body: dict[str, Any]) -> None:
+    error = refused(server, body)
+    assert error["status"] == 400
+    assert len(json.dumps(error)) < 3_000
+
+
+def test_a_warning_stays_short_however_long_the_names_are(server: RunningServer) -> None:
+    answer = server.post({"dataframe_records": [GOOD_ROW | {"x" * 1_000_000: 1}]})
+    assert answer.status_code == 200
+    assert len(answer.content) < 3_000
+
+
 @pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity"])
 def test_nan_and_infinity_in_json_are_refused_with_null_as_the_remedy(server: RunningServer, word: str) -> None:
     body = json.dumps({"dataframe_records": [GOOD_ROW]}).replace("12.5", word)
@@ -259,3 +281,14 @@ def test_a_csv_with_anything_in_it_is_answered_or_refused_with_a_remedy(
     answer = server.post(body.encode(), content_type="text/csv")
     assert answer.status_code in (200, 400), answer.text
     assert answer.status_code == 200 or answer.json()["error"]["remedy"]
+
+
+def test_the_openapi_document_names_every_input_and_every_part_of_a_refusal(server: RunningServer) -> None:
+    document = server.client.get("/openapi.json").json()
+    schemas = document["components"]["schemas"]
+    assert list(schemas["Row"]["properties"]) == NAMES
+    assert "wind" not in schemas["Row"]["required"]
+    error = server.post({"dataframe_records": [GOOD_ROW | {"hour": "x"}]}).json()["error"]
+    assert error.keys() == schemas["Error"]["properties"]["error"]["properties"].keys()
+    statuses = document["paths"]["/invocations"]["post"]["responses"]
+    assert statuses.keys() == {"200", "400", "406", "413", "415"}

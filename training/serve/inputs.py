@@ -16,7 +16,7 @@ import numpy as np
 
 from passerelle.contracts.bundle import SignatureColumn
 from passerelle.contracts.words import FALSE_WORDS, ISO_MOMENT, TRUE_WORDS, WHITE_SPACE
-from training.serve.errors import RequestError
+from training.serve.errors import RequestError, cut
 from training.serve.request import Table
 
 #: pandas' nanosecond range.
@@ -45,7 +45,8 @@ def check_inputs(
     if len(table.columns) == len(checked) == len(table.columns.keys() & checked.keys()):
         return checked, []
     extra = sorted(table.columns.keys() - checked.keys())
-    return checked, [f"ignored, as the model does not use them: {', '.join(extra[:MAX_NAMED])}"] if extra else []
+    warning = cut(f"ignored, as the model does not use them: {', '.join(extra[:MAX_NAMED])}")
+    return checked, [warning] if extra else []
 
 
 def _check_column(
