@@ -62,6 +62,18 @@ def test_binary_that_is_text_is_read_and_binary_that_is_not_is_quarantined_undam
     assert (problem.row, problem.column) == (4, "customer")
 
 
+@pytest.mark.parametrize("options", [{}, {"use_dictionary": False}], ids=["dictionary", "plain"])
+def test_a_column_that_is_said_to_be_text_and_is_not_is_quarantined_undamaged(
+    tmp_path: Path, options: dict[str, Any]
+) -> None:
+    names = ["Jos\u00e9!", *(f"c{index}" for index in range(1, 400))]
+    body = as_parquet(replaced("customer", names), compression="none", **options)
+    result, folders = run(tmp_path, {"p-x/a.parquet": body.replace("\u00e9!".encode(), b"\xe9!!")})
+    (row,) = quarantined(folders)
+    assert (result.status, row["_line"], row["_reasons"]) == ("accepted", 0, ["encoding:customer"])
+    assert (row["customer"], json.loads(row["_raw"])["customer"]) == ("Jos\\xe9!!", "Jos\\xe9!!")
+
+
 def test_undeclared_binary_is_ignored_whatever_it_holds(tmp_path: Path) -> None:
     table = TABLE.append_column("photo", pa.array([b"\xff\x00"] * 400, pa.binary()))
     result, _ = run(tmp_path, {"p-x/a.parquet": as_parquet(table)})
@@ -167,3 +179,9 @@ def test_no_rows_and_missing_columns_are_told(tmp_path: Path) -> None:
     assert [problem.code for problem in result.problems] == ["no_rows"]
     result, _ = run(tmp_path, {"p-x/a.parquet": as_parquet(TABLE.drop_columns(["age"]))})
     assert only_problem(result, "missing_column").column == "age"
+
+
+def test_a_footer_whose_names_are_no_text_is_refused(tmp_path: Path) -> None:
+    body = as_parquet(TABLE).replace(b"customer", b"custom\xea\xff")
+    result, _ = run(tmp_path, {"p-x/a.parquet": body})
+    assert (result.status, [problem.code for problem in result.problems]) == ("rejected", ["corrupt_parquet"])
