@@ -10,8 +10,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -91,10 +92,10 @@ def _refuses(port: int) -> bool:
 def test_sigterm_while_the_model_is_loaded_ends_with_0(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     os.mkfifo(tmp_path / "model" / "manifest.json")  # its reader waits, as for a slow disk
-    process = start(tmp_path, {})
-    wait_until(lambda: _is_read(tmp_path / "model" / "manifest.json"), "nobody reads the manifest")
-    process.terminate()
-    assert process.wait(30) == 0
+    with started(tmp_path, {}) as process:
+        wait_until(lambda: _is_read(tmp_path / "model" / "manifest.json"), "nobody reads the manifest")
+        process.terminate()
+        assert process.wait(30) == 0
 
 
 def _is_read(fifo: Path) -> bool:
@@ -153,9 +154,9 @@ def test_a_worker_that_dies_is_replaced_and_one_that_dies_at_once_ends_them_all(
     ],
 )
 def test_a_wrong_setting_is_named_and_nothing_starts(base: Path, name: str, value: str) -> None:
-    process = start(base, {name: value})
-    assert process.wait(60) == 2
-    _, words = process.communicate()
+    with started(base, {name: value}) as process:
+        assert process.wait(60) == 2
+        _, words = process.communicate()
     assert name in words
     assert value in words
     assert "Traceback" not in words
@@ -210,22 +211,28 @@ def test_each_request_leaves_one_json_line_without_any_of_its_values(base: Path)
 # Models that must not be served
 
 
-def start(base: Path, extra: dict[str, str]) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+@contextmanager
+def started(base: Path, extra: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """Start a server that is not expected to serve; leave none behind."""
+    with subprocess.Popen(
         [sys.executable, "-m", "training", "serve"],
         cwd=ROOT,
         env={**serve_environment(base, free_port()), **extra},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def refusal_of(base: Path, **extra: str) -> str:
     """Serve a bad bundle; return what the log says: one line that names the reason and the remedy."""
-    process = start(base, extra)
-    assert process.wait(120) == 1
-    _, words = process.communicate()
+    with started(base, extra) as process:
+        assert process.wait(120) == 1
+        _, words = process.communicate()
     assert "The model is refused: " in words
     assert "Traceback" not in words
     return words
