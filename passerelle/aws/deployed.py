@@ -255,12 +255,22 @@ class DeployedPlatform:
 def _prediction_error(error: ClientError, endpoint: str) -> Exception:
     code, response = error.response["Error"]["Code"], error.response
     if code == "ModelError" and 400 <= int(str(response.get("OriginalStatusCode", 500))) < 500:
-        return InputError(f"The model refused the request: {response.get('OriginalMessage', error)}")
+        return InputError(f"The model refused the request: {_refusal(response.get('OriginalMessage'), error)}")
     if "Could not find" in str(error) or "not found" in str(error):
         return NotFoundError(f"No endpoint {endpoint}: no model is served yet. Drop data first: `passerelle drop`.")
     if code in ("ServiceUnavailable", "ModelError", "ModelNotReadyException", "ThrottlingException"):
         return TransientError(f"Endpoint {endpoint} could not answer: {error}. Try again; `passerelle logs` shows why.")
     return InputError(f"Endpoint {endpoint} refused the request: {error}")
+
+
+def _refusal(original: object, error: ClientError) -> str:
+    """Return what the server says for people: its message, where it concerns, and the remedy."""
+    try:
+        told = json.loads(str(original))["error"]
+        place = "".join(f", {name} {told[name]}" for name in ("row", "field") if name in told)
+        return f"{told['message']}{place}. {told['remedy']}"
+    except (ValueError, KeyError, TypeError):
+        return str(original or error)
 
 
 def _unreachable(environment: str, error: Exception) -> TransientError:

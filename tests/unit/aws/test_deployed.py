@@ -160,6 +160,15 @@ def test_an_error_of_aws_says_whether_to_try_again(
     ("code", "extra", "error", "says"),
     [
         ("ModelError", {"OriginalStatusCode": 400, "OriginalMessage": "row 1: age"}, InputError, "row 1: age"),
+        (
+            "ModelError",
+            {
+                "OriginalStatusCode": 400,
+                "OriginalMessage": '{"error": {"message": "must be a number", "row": 3, "field": "age", "remedy": "Write 39."}}',
+            },
+            InputError,
+            "request: must be a number, row 3, field age. Write 39.",
+        ),
         ("ModelError", {"OriginalStatusCode": 500, "OriginalMessage": "boom"}, TransientError, "Try again"),
         ("ModelNotReadyException", {}, TransientError, "Try again"),
         ("ServiceUnavailable", {}, TransientError, "Try again"),
