@@ -22,7 +22,6 @@ class FunctionSettings:
     """What every function knows. Values of fields that are mappings travel as JSON."""
 
     environment: str
-    runs_table: str
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
@@ -49,6 +48,13 @@ class FunctionSettings:
         return {PREFIX + field.name.upper(): _write(getattr(self, field.name)) for field in fields(self)}
 
 
+@dataclass(frozen=True, kw_only=True)
+class RunFunctionSettings(FunctionSettings):
+    """What every function that has to do with runs knows."""
+
+    runs_table: str
+
+
 def _read(kind: str, text: str) -> Any:
     if kind.startswith(("dict", "Mapping")):
         return json.loads(text)
@@ -62,7 +68,7 @@ def _write(value: Any) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClaimDropSettings(FunctionSettings):
+class ClaimDropSettings(RunFunctionSettings):
     """claim_drop and reconcile_drops: which bucket, which pipeline."""
 
     raw_bucket: str
@@ -78,7 +84,7 @@ class ReconcileDropsSettings(ClaimDropSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class JobSettings(FunctionSettings):
+class JobSettings(RunFunctionSettings):
     """What SageMaker requests are made of. `zones` maps zone to bucket."""
 
     zones: dict[str, str]
@@ -110,7 +116,7 @@ class RecordTrainingSettings(JobSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecordEvaluationSettings(FunctionSettings):
+class RecordEvaluationSettings(RunFunctionSettings):
     """record_evaluation."""
 
     zones: dict[str, str]
@@ -118,7 +124,7 @@ class RecordEvaluationSettings(FunctionSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RegisterModelSettings(FunctionSettings):
+class RegisterModelSettings(RunFunctionSettings):
     """register_model: where MLflow answers."""
 
     zones: dict[str, str]
@@ -128,7 +134,7 @@ class RegisterModelSettings(FunctionSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlanDeploymentSettings(FunctionSettings):
+class PlanDeploymentSettings(RunFunctionSettings):
     """plan_deployment."""
 
     zones: dict[str, str]
@@ -138,24 +144,34 @@ class PlanDeploymentSettings(FunctionSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SmokeTestSettings(FunctionSettings):
+class SmokeTestSettings(RunFunctionSettings):
     """smoke_test."""
 
     zones: dict[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
-class PromoteModelSettings(FunctionSettings):
+class PromoteModelSettings(RunFunctionSettings):
     """promote_model."""
 
     tracking_uri: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class CloseRunSettings(FunctionSettings):
+class CloseRunSettings(RunFunctionSettings):
     """close_run."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class FailRunSettings(FunctionSettings):
+class FailRunSettings(RunFunctionSettings):
     """fail_run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildImageSettings(FunctionSettings):
+    """build_image: all else comes with the resource."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpgradeSchemaSettings(FunctionSettings):
+    """upgrade_schema: all else comes with the resource."""

@@ -20,11 +20,17 @@ def database_environment(*, host: str, port: int, user: str) -> dict[str, str]:
     return {"PGHOST": host, "PGPORT": str(port), "PGUSER": user, "PGDATABASE": DATABASE}
 
 
-def server_command(*, artifacts_destination: str, host: str, port: int, allowed_hosts: str) -> list[str]:
-    """Return the server's command. Artefacts go through the server, so that clients need no rights in S3."""
+def server_command(
+    *, artifacts_destination: str, host: str, port: int, allowed_hosts: str, users: bool = False
+) -> list[str]:
+    """Return the server's command. Artefacts go through the server, so that clients need no rights in S3.
+
+    With `users` it asks for names and passwords, which the database keeps (MLFLOW_AUTH_CONFIG_PATH).
+    """
     return [
         "mlflow",
         "server",
+        *(("--app-name", "basic-auth") if users else ()),
         "--backend-store-uri",
         STORE_URI,
         "--artifacts-destination",
