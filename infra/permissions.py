@@ -68,6 +68,12 @@ def sync_rules(stack: Stack, *rules: str) -> Statement:
     return allow(actions, *(f"{arn}/{rule}" for rule in rules))
 
 
+def find_job_logs(stack: Stack) -> Statement:
+    """Return a statement to find the log streams of jobs and endpoints."""
+    logs = f"arn:{stack.partition}:logs:{stack.region}:{stack.account}:log-group:/aws/sagemaker/*"
+    return allow(["logs:DescribeLogStreams"], logs)
+
+
 def sagemaker_role_base(stack: Stack) -> list[Statement]:
     """Return what every SageMaker execution role needs: logs, metrics, the image (developer guide, "Roles")."""
     logs = f"arn:{stack.partition}:logs:{stack.region}:{stack.account}:log-group:/aws/sagemaker/*"

@@ -59,6 +59,11 @@ class PipelineStack(Stack):
         self._config, self._zones, self._key, self._alerts, self._layers = config, zones, key, alerts, layers
         self._archives = may.allow(["s3:GetObject"], f"{archive_bucket_arn}/*")
         self._table = may.table_access(runs_table_arn)
+        #: Why an execution failed: what Step Functions says, and the log of its job.
+        self._explain = [
+            may.allow(["states:DescribeExecution"], self._arn("states", "execution:*")),
+            may.find_job_logs(self),
+        ]
         self._shared: dict[str, Any] = {"environment": config.name, "runs_table": runs_table}
         self.dead_letters = self._dead_letters()
         self.job_role = self._job_role(archive_bucket_arn)
@@ -277,7 +282,7 @@ class PipelineStack(Stack):
             "FailRun",
             "fail_run",
             function_settings.FailRunSettings(**self._shared),
-            [self._table, may.allow(["states:DescribeExecution"], self._arn("states", "execution:*"))],
+            [self._table, *self._explain],
             asynchronous=True,
         )
         self._rule(
@@ -306,7 +311,7 @@ class PipelineStack(Stack):
             "ReconcileDrops",
             "reconcile_drops",
             function_settings.ReconcileDropsSettings(**drops, grace_seconds=300),
-            [*statements, may.allow(["s3:ListBucketVersions"], raw.bucket_arn)],
+            [*statements, may.allow(["s3:ListBucketVersions"], raw.bucket_arn), *self._explain],
             timeout_seconds=600,
             asynchronous=True,
         )

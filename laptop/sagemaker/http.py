@@ -19,8 +19,9 @@ LOG: Final = logging.getLogger(__name__)
 Response = tuple[int, dict[str, str], bytes]
 _INVOCATION: Final = re.compile(r"/endpoints/([^/]+)/(invocations|async-invocations|invocations-response-stream)")
 _JSON: Final = "application/x-amz-json-1.1"
-#: The runtime's errors have their own HTTP statuses and an error-type header (sagemaker-runtime model).
 _THREADS: Final = 32
+#: A call holds its thread until its model has answered: serverless endpoints alone may have 200 at once.
+_INVOCATIONS: Final = 256
 
 
 class SageMakerHttp:
@@ -29,6 +30,7 @@ class SageMakerHttp:
     def __init__(self, sagemaker: SageMaker) -> None:
         self._sagemaker = sagemaker
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="sagemaker-http")
+        self._invocations = ThreadPoolExecutor(_INVOCATIONS, thread_name_prefix="sagemaker-invocation")
 
     async def handle_request(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes, query_params: Mapping[str, Any]
@@ -40,8 +42,8 @@ class SageMakerHttp:
             work = lambda: self._invoke(match[1], match[2], headers, body)  # noqa: E731
         else:
             work = lambda: self._control(headers.get("x-amz-target", ""), body)  # noqa: E731
-        context = contextvars.copy_context()
-        return await asyncio.get_running_loop().run_in_executor(self._threads, context.run, work)
+        context, threads = contextvars.copy_context(), self._invocations if match else self._threads
+        return await asyncio.get_running_loop().run_in_executor(threads, context.run, work)
 
     def _control(self, target: str, body: bytes) -> Response:
         operation = target.rpartition(".")[2]
@@ -86,6 +88,7 @@ def _refused(constant: str) -> None:
 
 
 def _failure(error: SageMakerError) -> Response:
+    """The runtime's errors have their own HTTP statuses and an error-type header (sagemaker-runtime model)."""
     document = {"__type": error.code, "message": error.message, "Message": error.message, **error.members}
     headers = {"content-type": _JSON, "x-amzn-errortype": error.code}
     return error.status, headers, json.dumps(document, default=_epoch).encode()

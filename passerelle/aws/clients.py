@@ -11,21 +11,21 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from passerelle.errors import NotFoundError, TransientError
+from passerelle.errors import NotFoundError, SettingsError, TransientError
 
 _CONFIG: Final = Config(retries={"mode": "standard", "max_attempts": 4}, connect_timeout=5, read_timeout=70)
 #: Codes that a later try may cure (botocore's standard retry mode, and the services' own).
 TRANSIENT_CODES: Final = frozenset(
     {
+        "InternalDependencyException",
         "InternalError",
         "InternalFailure",
         "InternalServerError",
         "InternalServerException",
-        "LimitExceededException",
+        "ModelNotReadyException",
         "ProvisionedThroughputExceededException",
         "RequestLimitExceeded",
         "RequestTimeout",
-        "ResourceLimitExceeded",
         "ServiceUnavailable",
         "ServiceUnavailableException",
         "SlowDown",
@@ -36,7 +36,13 @@ TRANSIENT_CODES: Final = frozenset(
         "TransactionInProgressException",
     }
 )
+#: An account's quota is reached. Trying again in vain for an hour would only hide what somebody must do.
+QUOTA_CODES: Final = frozenset({"LimitExceededException", "ResourceLimitExceeded", "ServiceQuotaExceededException"})
 MISSING_CODES: Final = frozenset({"ParameterNotFound", "NoSuchKey", "NoSuchVersion", "NoSuchBucket", "404"})
+
+QUOTA_REMEDY: Final = (
+    "Ask for more in Service Quotas (AWS console), or end what uses it now, or choose another instance type."
+)
 
 
 @cache
@@ -45,17 +51,28 @@ def client(service: str) -> Any:
     return boto3.client(service, config=_CONFIG)
 
 
+def is_transient(error: ClientError) -> bool:
+    """Return whether a later try may cure an error. Where it has no name (HEAD has no body), its HTTP status tells."""
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    return error.response["Error"]["Code"] in TRANSIENT_CODES or status in (429, 500, 502, 503, 504)
+
+
 @contextmanager
 def translated(what: str) -> Iterator[None]:
-    """Turn botocore's errors into ours: TransientError for what a retry may cure, NotFoundError for what is missing."""
+    """Turn botocore's errors into ours.
+
+    TransientError for what a retry may cure, NotFoundError for what is missing, SettingsError for a quota.
+    """
     try:
         yield
     except ClientError as error:
         code = error.response["Error"]["Code"]
-        if code in TRANSIENT_CODES:
+        if is_transient(error):
             raise TransientError(f"{what}: {error}") from error
         if code in MISSING_CODES:
             raise NotFoundError(f"{what}: {error}") from error
+        if code in QUOTA_CODES:
+            raise SettingsError(f"{what}: {error} {QUOTA_REMEDY}") from error
         raise
     except BotoCoreError as error:
         raise TransientError(f"{what}: AWS does not answer: {error}") from error

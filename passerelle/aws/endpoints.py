@@ -1,19 +1,24 @@
-"""SageMaker endpoints: what one uses now, and asking it."""
+"""SageMaker endpoints: what one serves or is about to serve, and asking it."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
 from passerelle.aws.clients import client, translated
-from passerelle.errors import JobFailedError
+from passerelle.errors import JobFailedError, TransientError
+
+#: Statuses in which UpdateEndpoint is refused (API reference, DescribeEndpoint).
+_CHANGING: Final = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
 
 
-def current_config(endpoint: str) -> str | None:
-    """Return the configuration that an endpoint uses, None when there is no endpoint.
+def current_config(endpoint: str, wanted: str) -> str | None:
+    """Return the configuration that an endpoint uses or is being given, None when there is no endpoint.
 
-    A Failed one can only be deleted (DescribeEndpoint), so it is, and counts as none.
+    A Failed one can only be deleted (API reference, DescribeEndpoint), so it is.
+
+    Raises TransientError while the endpoint is deleted, or changes to another configuration than the wanted one.
     """
     with translated(f"endpoint {endpoint}"):
         try:
@@ -22,16 +27,22 @@ def current_config(endpoint: str) -> str | None:
             if "Could not find" in str(error):
                 return None
             raise
-        if found["EndpointStatus"] == "Failed":
+        status, config = found["EndpointStatus"], str(found["EndpointConfigName"])
+        if status == "Failed":
             client("sagemaker").delete_endpoint(EndpointName=endpoint)
-            return None
-        return str(found["EndpointConfigName"])
+            raise TransientError(f"Endpoint {endpoint} had failed ({found.get('FailureReason')}); it is being deleted.")
+    if status not in _CHANGING:
+        return config
+    coming = (found.get("PendingDeploymentSummary") or {}).get("EndpointConfigName", config)
+    if coming == wanted and status not in ("Deleting", "RollingBack"):
+        return wanted
+    raise TransientError(f"Endpoint {endpoint} is {status} ({coming}) and cannot be changed until that is over.")
 
 
 def ask(endpoint: str, body: bytes) -> Any:
     """Return an endpoint's answer to a JSON body, as bytes.
 
-    Raises JobFailedError when its container refuses or fails.
+    Raises JobFailedError when its container refuses or fails, TransientError when it is not ready yet.
     """
     try:
         with translated(f"endpoint {endpoint}"):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
 from passerelle.aws.clients import client
+
+AT_WORK: Final = ("RUNNING", "PENDING_REDRIVE")
 
 
 def start_once(state_machine_arn: str, name: str, request: dict[str, Any]) -> bool:
@@ -25,11 +27,17 @@ def start_once(state_machine_arn: str, name: str, request: dict[str, Any]) -> bo
     return True
 
 
-def is_running(arn: str) -> bool:
-    """Return whether an execution runs; one that does not exist does not."""
+def describe(arn: str) -> dict[str, Any] | None:
+    """Return Step Functions' description of an execution, None when it does not exist."""
     try:
-        return bool(client("stepfunctions").describe_execution(executionArn=arn)["status"] == "RUNNING")
+        return dict(client("stepfunctions").describe_execution(executionArn=arn))
     except ClientError as error:
         if error.response["Error"]["Code"] == "ExecutionDoesNotExist":
-            return False
+            return None
         raise
+
+
+def is_running(arn: str) -> bool:
+    """Return whether an execution runs, or is about to go on; one that does not exist does not."""
+    found = describe(arn)
+    return found is not None and found["status"] in AT_WORK

@@ -10,6 +10,7 @@ from typing import Any, Final
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from passerelle.aws.clients import is_transient
 from passerelle.errors import NotFoundError, TransientError
 
 CHUNK_BYTES: Final = 4 * 1024 * 1024
@@ -79,9 +80,17 @@ class Objects:
             raise TransientError(f"s3://{bucket}/{key}: S3 does not answer: {error}") from error
 
     def keys(self, bucket: str, prefix: str = "") -> Iterator[str]:
-        """Yield the keys below a prefix, in S3's order."""
-        for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-            yield from (item["Key"] for item in page.get("Contents", ()))
+        """Yield the keys below a prefix, in S3's order.
+
+        Raises NotFoundError when the bucket is gone, TransientError when S3 does not answer.
+        """
+        try:
+            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+                yield from (item["Key"] for item in page.get("Contents", ()))
+        except ClientError as error:
+            raise _translate(error, bucket, prefix, None) from error
+        except BotoCoreError as error:
+            raise TransientError(f"s3://{bucket}/{prefix}: S3 does not answer: {error}") from error
 
 
 def _translate(error: ClientError, bucket: str, key: str, version_id: str | None) -> Exception:
@@ -89,6 +98,6 @@ def _translate(error: ClientError, bucket: str, key: str, version_id: str | None
     if code in _GONE:
         version = f" (version {version_id})" if version_id else ""
         return NotFoundError(f"s3://{bucket}/{key}{version} is gone: it was deleted, or its bucket was.")
-    if code in ("SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout"):
+    if is_transient(error):
         return TransientError(f"s3://{bucket}/{key}: {error}")
     return error

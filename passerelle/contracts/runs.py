@@ -60,13 +60,17 @@ class RunFile(Contract):
 
 
 class RunError(Contract):
-    """Why a run failed: stage, SageMaker's or our own message, the log group and stream, and the remedy."""
+    """Why a run failed: stage, SageMaker's or our own message, the log group and stream, and the remedy.
+
+    `log_url` opens the stream in the AWS console; the laptop has none.
+    """
 
     stage: str
     message: str
     remedy: str
     log_group: str | None = None
     log_stream: str | None = None
+    log_url: str | None = None
 
 
 class RunRecord(Contract):

@@ -6,16 +6,15 @@ import json
 from typing import Any, Final
 
 from passerelle.aws.clients import client, translated
+from passerelle.aws.executions import AT_WORK, describe
 from passerelle.aws.runs_table import RunsTable, utc_now
-from passerelle.contracts.runs import RunError, RunRecord
+from passerelle.contracts.runs import FINAL_STATUSES, RunRecord
 from passerelle.settings import FailRunSettings
+from passerelle.steps.explain_failure import explain
 
-_LOG_GROUPS: Final = {
-    "prepare": "/aws/sagemaker/ProcessingJobs",
-    "train": "/aws/sagemaker/TrainingJobs",
-    "evaluate": "/aws/sagemaker/ProcessingJobs",
-}
 Answer = dict[str, Any]
+#: What an execution that comes to nothing has changed nothing about. A run that failed may fail again, redriven.
+_DONE: Final = tuple(status for status in FINAL_STATUSES if status != "failed")
 
 
 def fail_run(event: dict[str, Any], settings: FailRunSettings) -> Answer:
@@ -32,61 +31,41 @@ def fail_run(event: dict[str, Any], settings: FailRunSettings) -> Answer:
     table = RunsTable(client("dynamodb"), settings.runs_table)
     with translated("failing a run"):
         record = table.get(project, run_id)
-        if record is None or record.attempt != int(request["attempt"]):
+        if record is None:
+            # It failed before it could write its record; what it was to gather must not wait for it.
+            table.delete(project, "OPEN", run_id=run_id)
+            return {"outcome": "ignored", "why": "the run has no record"}
+        if record.attempt != int(request.get("attempt", 1)):
             return {"outcome": "ignored", "why": "not the run's current attempt"}
         if record.execution_arn and record.execution_arn != detail["executionArn"]:
             return {"outcome": "ignored", "why": "not the run's pipeline"}
-        now = client("stepfunctions").describe_execution(executionArn=detail["executionArn"])
-        if now["status"] in ("RUNNING", "SUCCEEDED"):
-            return {"outcome": "ignored", "why": "the execution was redriven"}
-        error = _explain(record, now)
+        return fail(table, record, detail["executionArn"], settings.environment)
 
-        def update(current: RunRecord) -> RunRecord:
-            stages = tuple(
-                stage.model_copy(update={"status": "failed", "ended_at": utc_now()})
-                if stage.status == "running"
-                else stage
-                for stage in current.stages
-            )
-            return current.model_copy(update={"status": "failed", "error": error, "stages": stages})
 
-        table.change(project, run_id, update)
-        table.delete(project, "LOCK", run_id=run_id)
+def fail(table: RunsTable, record: RunRecord, execution_arn: str, environment: str) -> Answer:
+    """Fail a run if its execution has ended badly, or is gone."""
+    if record.status in _DONE:
+        return {"outcome": "ignored", "why": f"the run is {record.status}"}
+    execution = describe(execution_arn)
+    if execution and execution["status"] in AT_WORK:
+        return {"outcome": "ignored", "why": "the execution was redriven"}
+    if execution and execution["status"] == "SUCCEEDED":
+        return {"outcome": "ignored", "why": "the execution succeeded after all"}
+    error = explain(record, execution, environment)
+
+    def update(current: RunRecord) -> RunRecord:
+        if current.status in _DONE or current.attempt != record.attempt:
+            return current
+        stages = tuple(
+            stage.model_copy(update={"status": "failed", "ended_at": utc_now()}) if stage.status == "running" else stage
+            for stage in current.stages
+        )
+        return current.model_copy(update={"status": "failed", "error": error, "stages": stages})
+
+    project, run_id = record.project, record.run_id
+    if table.change(project, run_id, update).attempt != record.attempt:
+        return {"outcome": "ignored", "why": "the next attempt has begun"}
+    table.delete(project, "LOCK", run_id=run_id)
+    # A run that failed while it waited has left its batch open: files that come now need another one.
+    table.delete(project, "OPEN", run_id=run_id)
     return {"outcome": "failed", "project": project, "run_id": run_id, "message": error.message}
-
-
-def _explain(record: RunRecord, execution: dict[str, Any]) -> RunError:
-    stage = next((item for item in reversed(record.stages) if item.status == "running"), None)
-    name = stage.stage if stage else "collect"
-    cause = _readable(str(execution.get("cause") or ""))
-    status, error = execution["status"], execution.get("error") or ""
-    message = {
-        "ABORTED": f"The execution was stopped. {cause}".strip(),
-        "TIMED_OUT": "The execution exceeded its time limit.",
-    }.get(status, f"{cause}" if cause else f"{error}")
-    group = _LOG_GROUPS.get(name)
-    return RunError(
-        stage=name,
-        message=message[:2_000],
-        remedy=f"See `passerelle logs run {record.run_id}`; then `passerelle runs retry {record.run_id}`, "
-        "which keeps the same files.",
-        log_group=group,
-        log_stream=stage.job_name if stage and group else None,
-    )
-
-
-def _readable(cause: str) -> str:
-    """Return the human part of a cause: a Lambda's error message, or a SageMaker job's FailureReason."""
-    try:
-        document = json.loads(cause)
-    except json.JSONDecodeError:
-        return cause
-    if not isinstance(document, dict):
-        return cause
-    if "errorMessage" in document:
-        return f"{document.get('errorType', 'Error')}: {document['errorMessage']}"
-    job = next((document[key] for key in ("TrainingJobName", "ProcessingJobName") if key in document), None)
-    if job:
-        reason = document.get("FailureReason") or document.get("ExitMessage") or "no reason was given"
-        return f"{job}: {reason}"
-    return _readable(document["Cause"]) if isinstance(document.get("Cause"), str) else cause

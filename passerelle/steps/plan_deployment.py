@@ -30,8 +30,9 @@ def plan_deployment(request: dict[str, Any], settings: PlanDeploymentSettings) -
         model_data_url=zones.s3_uri(settings.zones["models"], f"{output}/model.tar.gz"),
         model_version=str(request["model_version"]),
     )
-    current = current_config(planned.endpoint_name)
-    served = current == planned.endpoint["EndpointConfigName"]
+    wanted = planned.endpoint["EndpointConfigName"]
+    current = current_config(planned.endpoint_name, wanted)
+    served = current == wanted
     tags = {"Tags": planned.model["Tags"]}
     return {
         "project": project,

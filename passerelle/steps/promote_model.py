@@ -6,7 +6,7 @@ from typing import Any
 
 from passerelle.aws.clients import client, translated
 from passerelle.aws.experiment_log import ExperimentLog
-from passerelle.aws.runs_table import RunsTable, utc_now
+from passerelle.aws.runs_table import RunsTable, need_attempt, utc_now
 from passerelle.contracts import naming
 from passerelle.contracts.runs import RunRecord
 from passerelle.settings import PromoteModelSettings
@@ -20,21 +20,22 @@ def promote_model(request: dict[str, Any], settings: PromoteModelSettings) -> di
     """
     project, run_id, version = request["project"], request["run_id"], str(request["model_version"])
     name = naming.registered_model_name(settings.environment, project)
-    ExperimentLog(settings.tracking_uri).promote(name, version)
     table = RunsTable(client("dynamodb"), settings.runs_table)
+    champion = {
+        "run_id": run_id,
+        "model_version": version,
+        "model_data_url": request["model_data_url"],
+        "endpoint_name": request["endpoint_name"],
+    }
+
+    def update(record: RunRecord) -> RunRecord:
+        return end_stage(record, "deploy").model_copy(update={"endpoint_name": request["endpoint_name"]})
+
     with translated("promoting a model"):
-        table.put(
-            project,
-            "CHAMPION",
-            run_id=run_id,
-            model_version=version,
-            model_data_url=request["model_data_url"],
-            endpoint_name=request["endpoint_name"],
-            promoted_at=utc_now(),
-        )
-
-        def update(record: RunRecord) -> RunRecord:
-            return end_stage(record, "deploy").model_copy(update={"endpoint_name": request["endpoint_name"]})
-
-        table.change(project, run_id, update)
+        need_attempt(table.need(project, run_id), int(request["attempt"]))
+        ExperimentLog(settings.tracking_uri).promote(name, version)
+        before = table.item(project, "CHAMPION") or {}
+        if {key: before.get(key) for key in champion} != champion:
+            table.put(project, "CHAMPION", **champion, promoted_at=utc_now())
+        table.change(project, run_id, update, attempt=int(request["attempt"]))
     return {"project": project, "run_id": run_id, "model_version": version, "endpoint_name": request["endpoint_name"]}

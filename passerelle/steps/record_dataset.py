@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from passerelle.aws.clients import client, translated
-from passerelle.aws.objects import Objects
-from passerelle.aws.runs_table import RunsTable
-from passerelle.contracts import zones
-from passerelle.contracts.container import RESULT_FILE, PrepareResult
+from passerelle.aws.runs_table import RunsTable, need_attempt
+from passerelle.contracts.container import PrepareResult
 from passerelle.contracts.runs import RunFile, RunRecord
 from passerelle.domain.requests.jobs import RunRef, training_job
 from passerelle.settings import RecordDatasetSettings
 from passerelle.steps.gather_drop import job_place
+from passerelle.steps.job_results import read_prepare_result
 from passerelle.steps.project_source import read_project
 from passerelle.steps.run_stages import begin_stage, end_stage, job_fields
 
@@ -39,23 +38,19 @@ def record_dataset(request: dict[str, Any], settings: RecordDatasetSettings) -> 
         return record.model_copy(
             update={
                 "dataset_id": result.dataset_id,
-                "problems": (*record.problems, *result.problems),
+                # Those of gathering stay; those of this result are there once, however often it is read.
+                "problems": (*(item for item in record.problems if item not in result.problems), *result.problems),
                 "quarantine_uri": result.quarantine_uri,
                 "files": tuple(_with_outcome(file, outcomes.get(file.key)) for file in record.files),
             }
         )
 
     with translated("recording a dataset"):
+        need_attempt(table.need(project, run_id), attempt)
         if result.status == "accepted":
             table.accept_files(project, result.dataset_files)
-        table.change(project, run_id, update)
+        table.change(project, run_id, update, attempt=attempt)
     return {**base, "status": result.status, **({"training_job": job} if job else {})}
-
-
-def read_prepare_result(bucket: str, base: dict[str, Any]) -> PrepareResult:
-    """Return what `prepare` wrote for this attempt."""
-    prefix = zones.result_prefix(base["project"], base["run_id"], base["attempt"], "prepare")
-    return PrepareResult.model_validate_json(Objects(client("s3")).read(bucket, f"{prefix}/{RESULT_FILE}"))
 
 
 def _with_outcome(file: RunFile, outcome: Any) -> RunFile:

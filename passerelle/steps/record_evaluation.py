@@ -8,9 +8,9 @@ from passerelle.aws.clients import client, translated
 from passerelle.aws.objects import Objects
 from passerelle.aws.runs_table import RunsTable
 from passerelle.contracts import zones
-from passerelle.contracts.container import RESULT_FILE, EvaluateResult
 from passerelle.contracts.runs import RunRecord
 from passerelle.settings import RecordEvaluationSettings
+from passerelle.steps.job_results import read_evaluate_result
 from passerelle.steps.run_stages import begin_stage, end_stage, job_fields
 
 _GATE_FIELDS: Final = (
@@ -30,7 +30,6 @@ def record_evaluation(request: dict[str, Any], settings: RecordEvaluationSetting
     project, run_id, attempt = request["project"], request["run_id"], int(request["attempt"])
     base = {"project": project, "run_id": run_id, "attempt": attempt}
     result = read_evaluate_result(settings.zones["curated"], base)
-    _publish(settings, base)
 
     def update(record: RunRecord) -> RunRecord:
         record = end_stage(record, "evaluate", **job_fields("evaluate", request["job"], settings.region))
@@ -39,14 +38,9 @@ def record_evaluation(request: dict[str, Any], settings: RecordEvaluationSetting
         return record.model_copy(update={"gate": gate})
 
     with translated("recording an evaluation"):
-        RunsTable(client("dynamodb"), settings.runs_table).change(project, run_id, update)
+        _publish(settings, base)
+        RunsTable(client("dynamodb"), settings.runs_table).change(project, run_id, update, attempt=attempt)
     return {**base, "status": result.status}
-
-
-def read_evaluate_result(bucket: str, base: dict[str, Any]) -> EvaluateResult:
-    """Return what `evaluate` wrote for this attempt."""
-    prefix = zones.result_prefix(base["project"], base["run_id"], base["attempt"], "evaluate")
-    return EvaluateResult.model_validate_json(Objects(client("s3")).read(bucket, f"{prefix}/{RESULT_FILE}"))
 
 
 def _publish(settings: RecordEvaluationSettings, base: dict[str, Any]) -> None:

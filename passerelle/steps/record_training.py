@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
-from typing import Any
+from typing import Any, Final
 
 from passerelle.aws.clients import client, translated
-from passerelle.aws.objects import Objects
 from passerelle.aws.runs_table import RunsTable
-from passerelle.contracts import zones
-from passerelle.contracts.container import RESULT_FILE, TrainResult
 from passerelle.contracts.runs import RunRecord
 from passerelle.domain.requests.jobs import RunRef, evaluate_job
 from passerelle.errors import JobFailedError
 from passerelle.settings import RecordTrainingSettings
 from passerelle.steps.gather_drop import job_place
+from passerelle.steps.job_results import read_prepare_result, read_train_result
 from passerelle.steps.project_source import read_project
-from passerelle.steps.record_dataset import read_prepare_result
 from passerelle.steps.run_stages import begin_stage, end_stage, job_fields
+
+#: Secondary status of a job that SageMaker ended -> what a project can change (API reference, DescribeTrainingJob).
+_REMEDIES: Final = {
+    "MaxWaitTimeExceeded": (
+        "No spot instance was to be had for long enough: raise training.max_wait_minutes in project.yaml, or set "
+        "training.spot to false."
+    ),
+    "MaxRuntimeExceeded": "Raise training.max_runtime_minutes in project.yaml, or declare fewer candidates.",
+}
 
 
 def record_training(request: dict[str, Any], settings: RecordTrainingSettings) -> dict[str, Any]:
@@ -29,8 +33,7 @@ def record_training(request: dict[str, Any], settings: RecordTrainingSettings) -
     job = request["job"]
     status = job["TrainingJobStatus"]
     if status != "Completed":
-        reason = job.get("FailureReason") or f"it ended {status} ({job.get('SecondaryStatus')})"
-        raise JobFailedError(f"Training job {job['TrainingJobName']}: {reason}")
+        raise JobFailedError(f"Training job {job['TrainingJobName']}: {_why(job)}")
     project, run_id, attempt = request["project"], request["run_id"], int(request["attempt"])
     base = {"project": project, "run_id": run_id, "attempt": attempt}
     table = RunsTable(client("dynamodb"), settings.runs_table)
@@ -55,19 +58,16 @@ def record_training(request: dict[str, Any], settings: RecordTrainingSettings) -
         return record.model_copy(update={"candidates": candidates, "chosen": result.chosen, "why": result.why})
 
     with translated("recording a training job"):
-        table.change(project, run_id, update)
+        table.change(project, run_id, update, attempt=attempt)
     return {**base, "evaluate_job": evaluation}
 
 
-def read_train_result(output_path: str, job_name: str) -> TrainResult:
-    """Return `result.json` out of the job's output.tar.gz."""
-    bucket, key = zones.split_s3_uri(f"{output_path}/{job_name}/output/output.tar.gz")
-    archive = Objects(client("s3")).read(bucket, key)
-    with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
-        member = tar.extractfile(RESULT_FILE)
-        if member is None:
-            raise JobFailedError(f"Training job {job_name} left no {RESULT_FILE}.")
-        return TrainResult.model_validate_json(member.read())
+def _why(job: dict[str, Any]) -> str:
+    """Return why a job did not complete, and what helps where SageMaker's status says it."""
+    secondary = str(job.get("SecondaryStatus") or "no reason is given")
+    reason = job.get("FailureReason") or f"it ended {job['TrainingJobStatus']} ({secondary})."
+    remedy = _REMEDIES.get(secondary)
+    return f"{reason} {remedy}" if remedy else str(reason)
 
 
 def _candidate(item: Any, metric: str) -> dict[str, Any]:

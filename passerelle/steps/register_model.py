@@ -9,14 +9,13 @@ from typing import Any
 from passerelle.aws.clients import client, translated
 from passerelle.aws.experiment_log import ExperimentLog, RunStory
 from passerelle.aws.objects import Objects
-from passerelle.aws.runs_table import RunsTable
+from passerelle.aws.runs_table import RunsTable, need_attempt
 from passerelle.contracts import naming, zones
 from passerelle.contracts.container import RESULT_FILE, TrainResult
 from passerelle.contracts.runs import RunRecord
 from passerelle.settings import RegisterModelSettings
 from passerelle.steps.archives import unpack_output
-from passerelle.steps.record_dataset import read_prepare_result
-from passerelle.steps.record_evaluation import read_evaluate_result
+from passerelle.steps.job_results import read_evaluate_result, read_prepare_result
 from passerelle.steps.run_stages import begin_stage, end_stage
 
 
@@ -27,6 +26,9 @@ def register_model(request: dict[str, Any], settings: RegisterModelSettings) -> 
     """
     project, run_id, attempt = request["project"], request["run_id"], int(request["attempt"])
     base = {"project": project, "run_id": run_id, "attempt": attempt}
+    table = RunsTable(client("dynamodb"), settings.runs_table)
+    with translated("recording a registration"):
+        need_attempt(table.need(project, run_id), attempt)
     training_job = naming.job_name(project, run_id, "train", attempt)
     output = f"{zones.training_output_prefix(project)}/{training_job}/output"
     with tempfile.TemporaryDirectory() as work:
@@ -59,7 +61,7 @@ def register_model(request: dict[str, Any], settings: RegisterModelSettings) -> 
         return record.model_copy(update={"mlflow_url": registered.run_url, "model_version": registered.version})
 
     with translated("recording a registration"):
-        RunsTable(client("dynamodb"), settings.runs_table).change(project, run_id, update)
+        table.change(project, run_id, update, attempt=attempt)
     return {**base, "status": request["status"], "model_version": registered.version}
 
 

@@ -17,8 +17,13 @@ _COMPONENTS: Final = {
 
 
 def begin_stage(record: RunRecord, stage: Stage, *, job_name: str | None = None) -> RunRecord:
-    """Return the record with a stage running; one that runs already keeps its start."""
-    current = next((item for item in record.stages if item.stage == stage), None)
+    """Return the record with a stage running; one that runs already keeps its start.
+
+    A run that failed and whose execution is redriven is at work again.
+    """
+    if record.status == "failed":
+        record = record.model_copy(update={"status": "running", "error": None})
+    current = _find(record, stage)
     if current and current.status == "running":
         return record
     begun = StageRecord(stage=stage, status="running", started_at=utc_now(), job_name=job_name)
@@ -26,33 +31,44 @@ def begin_stage(record: RunRecord, stage: Stage, *, job_name: str | None = None)
 
 
 def end_stage(record: RunRecord, stage: Stage, **fields: Any) -> RunRecord:
-    """Return the record with a stage done."""
-    current = next((item for item in record.stages if item.stage == stage), None)
-    started = current.started_at if current else utc_now()
-    base = current or StageRecord(stage=stage, status="running", started_at=started)
-    return _with_stage(record, base.model_copy(update={"status": "done", "ended_at": utc_now(), **fields}))
+    """Return the record with a stage done; one that was done already keeps its end."""
+    current = _find(record, stage)
+    base = current or StageRecord(stage=stage, status="running", started_at=utc_now())
+    ended = base.ended_at if base.status == "done" else utc_now()
+    return _with_stage(record, base.model_copy(update={"status": "done", "ended_at": ended, **fields}))
+
+
+def _find(record: RunRecord, stage: Stage) -> StageRecord | None:
+    return next((item for item in record.stages if item.stage == stage), None)
 
 
 def _with_stage(record: RunRecord, stage: StageRecord) -> RunRecord:
-    others = tuple(item for item in record.stages if item.stage != stage.stage)
-    return record.model_copy(update={"stages": (*others, stage)})
+    """Put a stage in the place it has, a new one at the end."""
+    known = {item.stage: item for item in record.stages} | {stage.stage: stage}
+    return record.model_copy(update={"stages": tuple(known.values())})
 
 
 def job_fields(stage: Stage, job: dict[str, Any], region: str) -> dict[str, Any]:
-    """Return what a SageMaker description says of a stage: job, instance, billable seconds, price."""
+    """Return what a SageMaker description says of a stage: job, instance, billable seconds, price.
+
+    What it does not say is None, as is what depends on it. SageMaker bills BillableTimeInSeconds of every instance (API
+    reference, DescribeTrainingJob); a processing job, which has no such field, from its start to its end.
+    """
     if stage == "train":
-        instance, name = job["ResourceConfig"]["InstanceType"], job["TrainingJobName"]
-        seconds = float(job.get("BillableTimeInSeconds", 0))
+        cluster, name = job["ResourceConfig"], job["TrainingJobName"]
+        billed = job.get("BillableTimeInSeconds")
+        seconds = None if billed is None else float(billed)
     else:
-        instance, name = job["ProcessingResources"]["ClusterConfig"]["InstanceType"], job["ProcessingJobName"]
-        seconds = max(1.0, _between(job.get("ProcessingStartTime"), job.get("ProcessingEndTime")))
-    cost = job_cost(_COMPONENTS[stage], instance, region, seconds)
+        cluster, name = job["ProcessingResources"]["ClusterConfig"], job["ProcessingJobName"]
+        seconds = _between(job.get("ProcessingStartTime"), job.get("ProcessingEndTime"))
+    instance, count = cluster["InstanceType"], int(cluster.get("InstanceCount", 1))
+    cost = None if seconds is None else job_cost(_COMPONENTS[stage], instance, region, seconds * count)
     return {"job_name": name, "instance_type": instance, "billable_seconds": seconds, "cost_usd": cost}
 
 
-def _between(start: Any, end: Any) -> float:
-    moments = [_moment(value) for value in (start, end)]
-    return (moments[1] - moments[0]).total_seconds() if all(moments) else 0.0  # type: ignore[operator]
+def _between(start: Any, end: Any) -> float | None:
+    first, last = _moment(start), _moment(end)
+    return max(1.0, (last - first).total_seconds()) if first and last else None
 
 
 def _moment(value: Any) -> datetime | None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import tarfile
 from typing import Any, Final
 
 from passerelle.aws.clients import client
@@ -12,35 +10,51 @@ from passerelle.aws.endpoints import ask
 from passerelle.aws.objects import Objects
 from passerelle.contracts.bundle import EXAMPLE_FILE
 from passerelle.contracts.zones import split_s3_uri
-from passerelle.errors import JobFailedError
+from passerelle.errors import BundleError, JobFailedError
 from passerelle.settings import SmokeTestSettings
+from passerelle.steps.archives import read_member
 
 TOLERANCE: Final = 1e-6
+_COMPARED: Final = ("probabilities", "predictions")
 
 
 def smoke_test(request: dict[str, Any], settings: SmokeTestSettings) -> dict[str, Any]:
     """Return the request when the endpoint gives what training gave for the same rows.
 
-    Raises JobFailedError when it answers otherwise, or not at all.
+    Raises JobFailedError when it answers otherwise, or not at all; BundleError when the bundle says nothing to compare.
     """
     example = _read_example(request["model_data_url"])
     body = json.dumps({"dataframe_split": example["dataframe_split"]}).encode()
     name = request["endpoint_name"]
-    given = json.loads(ask(name, body))
-    for key in ("probabilities", "predictions"):
+    given = _parse(name, ask(name, body))
+    for key in _COMPARED:
         if key in example and not _close(given.get(key), example[key]):
-            raise JobFailedError(f"Endpoint {name} gives {key} {given.get(key)} where training gave {example[key]}.")
+            raise JobFailedError(
+                f"Endpoint {name} gives {key} {given.get(key)} where training gave {example[key]}. The serving image "
+                "is not of the version that trained the model, or the bundle was changed: deploy, then retry the run."
+            )
     return request
 
 
 def _read_example(uri: str) -> dict[str, Any]:
-    archive = Objects(client("s3")).read(*split_s3_uri(uri))
-    with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
-        member = tar.extractfile(EXAMPLE_FILE)
-        if member is None:
-            raise JobFailedError(f"{uri} holds no {EXAMPLE_FILE}.")
-        document = json.load(member)
-    assert isinstance(document, dict)
+    bucket, key = split_s3_uri(uri)
+    text = read_member(Objects(client("s3")), bucket, key, EXAMPLE_FILE)
+    example = None if text is None else json.loads(text)
+    if not isinstance(example, dict) or "dataframe_split" not in example or not set(_COMPARED) & set(example):
+        raise BundleError(
+            f"{uri} holds no {EXAMPLE_FILE} with rows and their predictions, so the endpoint cannot be tried before "
+            "anyone relies on it. Retry the run to train the model again."
+        )
+    return example
+
+
+def _parse(endpoint: str, answer: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(answer)
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        raise JobFailedError(f"Endpoint {endpoint} answers the model's own example with {answer[:200]!r}, not JSON.")
     return document
 
 

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from laptop.sagemaker.errors import SageMakerError
 from laptop.sagemaker.hosting.variant import Variant
 from tests.contract import sagemaker_requests as make
 from tests.contract.sagemaker_service import Own, wait_for
@@ -61,3 +67,39 @@ def only_variant(own: Own, name: str = "e") -> Variant:
 def gone(own: Own, name: str = "e") -> bool:
     """Return whether an endpoint does not exist any more."""
     return name not in {item["EndpointName"] for item in own.call("ListEndpoints", {})["Endpoints"]}
+
+
+@pytest.fixture
+def hold(tmp_path: Path) -> Iterator[Path]:
+    """A file that keeps servers of models with HOLD from answering while it exists."""
+    path = tmp_path / "hold"
+    path.touch()
+    yield path
+    path.unlink(missing_ok=True)
+
+
+def refusal(call: Callable[[], object]) -> SageMakerError:
+    """Return the error of a call that must fail."""
+    with pytest.raises(SageMakerError) as caught:
+        call()
+    return caught.value
+
+
+def in_background(call: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
+    """Call on a thread; what it returns or raises comes into the list."""
+    ended: list[Any] = []
+
+    def run() -> None:
+        try:
+            ended.append(call())
+        except Exception as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread, ended
+
+
+def busy(own: Own) -> bool:
+    """Return whether a request is with the endpoint's server."""
+    return bool(only_variant(own)._busy)

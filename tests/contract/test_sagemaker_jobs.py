@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from laptop.sagemaker.errors import SageMakerError
+from laptop.sagemaker.validation import service_model
 from tests.contract import sagemaker_requests as make
 from tests.contract.sagemaker_service import Own, own, wait_for
 
@@ -225,3 +226,53 @@ def test_lists_are_paged_and_filtered(own: Own) -> None:
     names = [item["TrainingJobName"] for part in (page, rest) for item in part["TrainingJobSummaries"]]
     assert names == ["job-0", "job-1", "job-2"]
     assert own.call("ListTrainingJobs", {"StatusEquals": "Failed"})["TrainingJobSummaries"] == []
+
+
+def misfits(shape: Any, value: Any, path: str) -> list[str]:
+    """Return where an answer is not what the service model promises: members missing or unknown."""
+    if shape.type_name == "structure":
+        found = [f"{path}.{name} missing" for name in shape.required_members if name not in value]
+        found += [f"{path}.{name} unknown" for name in value if name not in shape.members]
+        known = [name for name in value if name in shape.members]
+        return found + [each for name in known for each in misfits(shape.members[name], value[name], f"{path}.{name}")]
+    if shape.type_name == "list":
+        return [each for item in value for each in misfits(shape.member, item, f"{path}[]")]
+    return []
+
+
+def test_descriptions_and_lists_hold_what_the_service_model_promises(own: Own) -> None:
+    own.call("CreateModel", make.model("contract-model"))
+    own.put("s3://contract/batch/a.csv", "1\n")
+    own.put("s3://contract/texts/a.txt", "quiet")
+    requests = {
+        "TrainingJob": make.training("job", Environment={"STEPS": "3"}, **SPOT),
+        "ProcessingJob": _processing("job"),
+        "TransformJob": make.transform("job"),
+        "HyperParameterTuningJob": make.tuning("job"),
+    }
+    answers: list[tuple[str, dict[str, Any]]] = []
+
+    def look(kind: str) -> None:
+        name = {f"{kind}Name": "job"}
+        answers.append((f"Describe{kind}", own.call(f"Describe{kind}", name)))
+        answers.append((f"List{kind}s", own.call(f"List{kind}s", {})))
+        if kind == "HyperParameterTuningJob":
+            children = "ListTrainingJobsForHyperParameterTuningJob"
+            answers.append((children, own.call(children, name)))
+            for child in answers[-1][1]["TrainingJobSummaries"]:
+                described = own.call("DescribeTrainingJob", {"TrainingJobName": child["TrainingJobName"]})
+                answers.append(("DescribeTrainingJob", described))
+
+    for kind, request in requests.items():
+        own.call(f"Create{kind}", request)
+        look(kind)
+        own.ended(kind, "job")
+        look(kind)
+    model = service_model()
+    found = {
+        misfit
+        for operation, answer in answers
+        for misfit in misfits(model.operation_model(operation).output_shape, answer, operation)
+    }
+    # The model calls it required, but there is none before the upload.
+    assert found == {"DescribeTrainingJob.ModelArtifacts missing"}

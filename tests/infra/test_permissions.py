@@ -21,7 +21,7 @@ CALLS = {
     },
     "ReconcileDrops": {
         *TABLE, *PROJECTS, "s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket", "s3:ListBucketVersions", "s3:PutObject",
-        "states:StartExecution",
+        "states:StartExecution", "states:DescribeExecution",
     },
     "GatherDrop": {
         *TABLE, *PROJECTS, *ARCHIVE, "s3:GetObjectVersion", "s3:ListBucket", "s3:PutObject", "states:DescribeExecution",

@@ -12,9 +12,10 @@ import duckdb
 from passerelle.contracts.container import Problem
 from passerelle.domain.dataset.schema import ENTITY, LABEL, TIME, feature_names
 from passerelle.domain.project import Project
+from training.prepare.columns import MIN_TRAIN_ROWS, suspicious_columns, useless_columns
+from training.prepare.sql import count_rows, literal, quoted
 
 PARTS: Final = ("train", "validation", "test")
-MIN_TRAIN_ROWS: Final = 50
 MIN_PART_ROWS: Final = 20
 MIN_CLASS_ROWS: Final = 10
 
@@ -60,13 +61,13 @@ def build_dataset(files: Sequence[Path], project: Project, *, output: Path, spil
                 problems=tuple(problems),
             )
         _split(connection, project)
-        dropped = dict(_useless_columns(connection, project))
-        problems = list(_part_problems(connection, project))
+        dropped = dict(useless_columns(connection, project))
+        problems = [*_part_problems(connection, project), *suspicious_columns(connection, project, dropped)]
         names = feature_names(project, frozenset(dropped))
         if not names:
             problems.append(_no_features(dropped))
         fatal = any(problem.severity == "error" for problem in problems)
-        parts = () if fatal else tuple(_write_part(connection, part, names, output) for part in PARTS)
+        parts = () if fatal else tuple(_write_part(connection, project, part, names, output) for part in PARTS)
         return Built(
             parts=parts,
             rows=rows,
@@ -78,16 +79,11 @@ def build_dataset(files: Sequence[Path], project: Project, *, output: Path, spil
         )
 
 
-def quoted(name: str) -> str:
-    """Return a name as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
 def _load(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], project: Project) -> tuple[int, int]:
     """Load all rows; of rows equal in every column, the one of the oldest file stays. Returns (rows, duplicates)."""
     names = ", ".join(quoted(column.name) for column in project.data.columns)
     union = " UNION ALL ".join(
-        f"SELECT {index} AS __file, _line AS __line, {names} FROM read_parquet({_literal(path)})"
+        f"SELECT {index} AS __file, _line AS __line, {names} FROM read_parquet({literal(path)})"
         for index, path in enumerate(files)
     )
     connection.execute(f"CREATE TEMP TABLE loaded AS {union}")
@@ -95,18 +91,8 @@ def _load(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], project:
         f"""CREATE TEMP TABLE rows AS SELECT * FROM loaded
             QUALIFY row_number() OVER (PARTITION BY {names} ORDER BY __file, __line) = 1"""
     )
-    total, kept = _count(connection, "loaded"), _count(connection, "rows")
+    total, kept = count_rows(connection, "loaded"), count_rows(connection, "rows")
     return total, total - kept
-
-
-def _literal(path: Path) -> str:
-    return "'" + str(path).replace("'", "''") + "'"
-
-
-def _count(connection: duckdb.DuckDBPyConnection, table: str, where: str = "true") -> int:
-    found = connection.execute(f"SELECT count(*) FROM {table} WHERE {where}").fetchone()
-    assert found is not None
-    return int(found[0])
 
 
 def _label(connection: duckdb.DuckDBPyConnection, project: Project) -> int:
@@ -118,7 +104,7 @@ def _label(connection: duckdb.DuckDBPyConnection, project: Project) -> int:
         f"""CREATE TEMP TABLE labelled AS SELECT *, {_label_sql(project)} AS {LABEL}, {time} AS {TIME},
             concat({entity}) AS {ENTITY} FROM rows WHERE {label} IS NOT NULL AND {time} IS NOT NULL"""
     )
-    return _count(connection, "rows") - _count(connection, "labelled")
+    return count_rows(connection, "rows") - count_rows(connection, "labelled")
 
 
 def _label_sql(project: Project) -> str:
@@ -216,16 +202,24 @@ def _split(connection: duckdb.DuckDBPyConnection, project: Project) -> None:
         case = f"CASE WHEN {TIME} < ? THEN 'train' WHEN {TIME} < ? THEN 'validation' ELSE 'test' END"
         connection.execute(f"CREATE TEMP TABLE split AS SELECT *, {case} AS __part FROM labelled", list(bounds))
         return
-    what = ENTITY if split.by == "entity" else f"concat({ENTITY}, '|', CAST({TIME} AS VARCHAR), '|', __line)"
-    share = f"(hash(concat({what}, '|', {project.training.seed})) % 1000000) / 1000000.0"
+    # A hash of what the row says, not of where it stands: rows keep their part when files are added or re-ordered.
+    # Rows equal in every column are one row by now, so a row's content is its identity.
+    what = ENTITY if split.by == "entity" else _content(project)
+    share = f"(md5_number_lower(concat({what}, '|', {project.training.seed})) % 1000000) / 1000000.0"
     case = f"CASE WHEN {share} < {held_out} THEN 'train' WHEN {share} < {test} THEN 'validation' ELSE 'test' END"
     connection.execute(f"CREATE TEMP TABLE split AS SELECT *, {case} AS __part FROM labelled")
+
+
+def _content(project: Project) -> str:
+    """Return the SQL of a row's values as one text that no other row has."""
+    values = (f"coalesce(CAST({quoted(column.name)} AS VARCHAR), chr(1))" for column in project.data.columns)
+    return f"concat_ws(chr(31), {', '.join(values)})"
 
 
 def _part_problems(connection: duckdb.DuckDBPyConnection, project: Project) -> Iterator[Problem]:
     label = project.data.label.column
     for part in PARTS:
-        rows = _count(connection, "split", f"__part = '{part}'")
+        rows = count_rows(connection, "split", f"__part = '{part}'")
         least = MIN_TRAIN_ROWS if part == "train" else MIN_PART_ROWS
         if rows < least:
             yield _problem(
@@ -250,21 +244,6 @@ def _part_problems(connection: duckdb.DuckDBPyConnection, project: Project) -> I
             )
 
 
-def _useless_columns(connection: duckdb.DuckDBPyConnection, project: Project) -> Iterator[tuple[str, str]]:
-    """Yield (feature, why) for columns from which nothing can be learnt."""
-    train = _count(connection, "split", "__part = 'train'")
-    for column in project.feature_columns:
-        name = quoted(column.name)
-        query = f"SELECT count({name}), count(DISTINCT {name}) FROM split WHERE __part = 'train'"
-        present, distinct = connection.execute(query).fetchone() or (0, 0)
-        if present == 0:
-            yield column.name, "empty in every row"
-        elif distinct == 1 and present == train:
-            yield column.name, "constant"
-        elif column.type in ("category", "text") and train >= MIN_TRAIN_ROWS and distinct > 0.95 * train:
-            yield column.name, f"different in {distinct / train:.0%} of the rows: it identifies them"
-
-
 def _no_features(dropped: dict[str, str]) -> Problem:
     shown = "; ".join(f"{name}: {why}" for name, why in dropped.items())
     return _problem(
@@ -272,14 +251,17 @@ def _no_features(dropped: dict[str, str]) -> Problem:
     )
 
 
-def _write_part(connection: duckdb.DuckDBPyConnection, part: str, names: Sequence[str], output: Path) -> Part:
+def _write_part(
+    connection: duckdb.DuckDBPyConnection, project: Project, part: str, names: Sequence[str], output: Path
+) -> Part:
+    """Write one part, oldest row first; the order of files and of their lines does not matter."""
     folder = output / part
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "part-0.parquet"
     columns = ", ".join([*(quoted(name) for name in names), LABEL, TIME, ENTITY])
     connection.execute(
-        f"""COPY (SELECT {columns} FROM split WHERE __part = '{part}' ORDER BY {TIME}, __file, __line)
-            TO {_literal(path)} (FORMAT parquet, COMPRESSION zstd)"""
+        f"""COPY (SELECT {columns} FROM split WHERE __part = '{part}' ORDER BY {TIME}, {ENTITY}, {_content(project)})
+            TO {literal(path)} (FORMAT parquet, COMPRESSION zstd)"""
     )
     query = f"SELECT count(*), min({TIME}), max({TIME}) FROM split WHERE __part = '{part}'"
     rows, start, end = connection.execute(query).fetchone() or (0, None, None)

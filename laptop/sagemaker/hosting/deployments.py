@@ -61,7 +61,12 @@ class Deployments:
         self._recover()
 
     def _recover(self) -> None:
-        """After a restart nothing is in service before its servers answer again, and nobody may think so."""
+        """After a restart nothing is in service before its servers answer again, and nobody may think so.
+
+        Servers end with the platform, however it ends; what a killed one could not clear away is of no use.
+        """
+        for left in (self._settings.sagemaker_home / "endpoints").glob("*/*/opt"):
+            shutil.rmtree(left, ignore_errors=True)
         for document in self._store.all(KIND):
             if document["EndpointStatus"] in ("InService", *_AT_WORK):
                 self._runtime.returning.add(document["EndpointName"])
@@ -200,15 +205,14 @@ class Deployments:
 
     def _take_over(self, name: str, plan: Plan, cancelled: threading.Event) -> str | None:
         """Start a fleet; switch when all of it answers; the old one ends when its callers have their answers."""
-        fleet = Fleet(name, plan, self._settings, self._surroundings)
-        with self._lock:
-            self._alive.add(fleet)
         try:
-            fleet.start(cancelled)
+            fleet = Fleet(name, plan, self._settings, self._surroundings)
+            with self._lock:
+                self._alive.add(fleet)
+            self._start(fleet, cancelled)
         except Exception as error:
             if not isinstance(error, VariantError):
                 LOG.exception("endpoint %s", name)
-            self._stop(fleet)
             return str(error)
         if cancelled.is_set():
             self._stop(fleet)
@@ -218,6 +222,13 @@ class Deployments:
         if old is not None and not self._closing.is_set():
             self._pool.submit(_logged, self._stop, old)
         return None
+
+    def _start(self, fleet: Fleet, cancelled: threading.Event) -> None:
+        try:
+            fleet.start(cancelled)
+        except BaseException:
+            self._stop(fleet)
+            raise
 
     def _stop(self, fleet: Fleet) -> None:
         fleet.stop(drain_seconds=CLOSE_SECONDS if self._closing.is_set() else None)

@@ -7,13 +7,14 @@ it, nor does a restart.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from laptop.sagemaker.errors import invalid
 from laptop.sagemaker.hosting.rules import captures, check_weights
 
 Plan = dict[str, Any]
-_KEPT = ("EndpointConfigName", "ProductionVariants", "ShadowProductionVariants", "DataCaptureConfig")
+_KEPT: Final = ("EndpointConfigName", "ProductionVariants", "ShadowProductionVariants", "DataCaptureConfig")
+_SERVED: Final = ("PrimaryContainer", "Containers", "EnableNetworkIsolation")
 
 
 def make_plan(config: Mapping[str, Any], models: Mapping[str, Mapping[str, Any] | None]) -> Plan:
@@ -27,7 +28,7 @@ def make_plan(config: Mapping[str, Any], models: Mapping[str, Mapping[str, Any] 
         model = models.get(variant["ModelName"])
         if model is None:
             raise invalid(f'Could not find model "{variant["ModelName"]}".')
-        used[variant["ModelName"]] = {"PrimaryContainer": model.get("PrimaryContainer") or model["Containers"][0]}
+        used[variant["ModelName"]] = {key: model[key] for key in _SERVED if key in model}
     return {**plan, "Models": used}
 
 

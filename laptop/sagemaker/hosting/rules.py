@@ -78,6 +78,9 @@ def _check_source(source: Request) -> None:
 
 def check_endpoint_config(request: Request, models: Mapping[str, Request]) -> None:
     """Rules of CreateEndpointConfig; `models` holds the named models that exist."""
+    for key, what in (("AsyncInferenceConfig", "Asynchronous inference"), ("ExplainerConfig", "Online explanations")):
+        if key in request:
+            raise invalid(f"{what} ({key}) is not offered by the laptop's SageMaker")
     production = request.get("ProductionVariants", [])
     shadow = request.get("ShadowProductionVariants", [])
     if shadow and (len(production) != 1 or len(shadow) != 1):

@@ -38,6 +38,8 @@ MAX_CONNECTIONS: Final = 64
 _READ_BYTES: Final = 1 << 20
 #: How the laptop tells a server where it is; a model's Environment cannot move it elsewhere.
 _OURS: Final = ("SAGEMAKER_BASE_DIR", HOME_MARKER)
+#: "Network isolation": no AWS credentials in the container, and no way to AWS.
+_CREDENTIALS: Final = frozenset({"AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"})
 
 
 class VariantError(Exception):
@@ -73,18 +75,24 @@ class Variant:
         startup_seconds: float = STARTUP_SECONDS,
     ) -> None:
         self._container_spec = model.get("PrimaryContainer") or model["Containers"][0]
+        self._isolated = bool(model.get("EnableNetworkIsolation"))
         self._folder, self._settings, self._surroundings = folder, settings, surroundings
         self._startup_seconds = startup_seconds
         self._log = LogTarget(group, stream, folder / "log.txt")
         self._idle: queue.LifoQueue[http.client.HTTPConnection] = queue.LifoQueue(MAX_CONNECTIONS)
         self._busy, self._retired, self._drained = 0, False, threading.Condition()
-        self._process_lock, self._fetched = threading.Lock(), False
+        self._process_lock, self._fetched, self._ready = threading.Lock(), False, False
         self.port = 0
         self._container: Container | None = None
 
     @property
     def alive(self) -> bool:
         return self._container is not None and self._container.returncode is None
+
+    @property
+    def ready(self) -> bool:
+        """Return whether the server runs and has passed its health check."""
+        return self._ready and self.alive
 
     @property
     def retired(self) -> bool:
@@ -128,25 +136,31 @@ class Variant:
         command = image_command(self._settings, image)
         if command is None:
             raise VariantError(f"The image {image} does not exist on the laptop.")
-        given = self._container_spec.get("Environment", {})
         with self._process_lock:
             if self._retired:
                 raise VariantError("The endpoint was deleted or updated while its server was started.")
             self._close_idle()
             give_back(self.port)
             self.port = free_port()
-            extra = {
-                **{name: value for name, value in given.items() if name not in _OURS},
-                "SAGEMAKER_BIND_TO_PORT": str(self.port),
-                "PASSERELLE_BIND_HOST": "127.0.0.1",
-            }
+            self._ready = False
             self._container = Container(
                 local_command([*command, "serve"]),
-                environment=container_environment(self._settings, base, extra),
+                environment=self._environment(base),
                 surroundings=self._surroundings,
                 log=self._log,
             )
             return self._container
+
+    def _environment(self, base: Path) -> dict[str, str]:
+        given = self._container_spec.get("Environment", {})
+        extra = {
+            **{name: value for name, value in given.items() if name not in _OURS},
+            "SAGEMAKER_BIND_TO_PORT": str(self.port),
+            "PASSERELLE_BIND_HOST": "127.0.0.1",
+        }
+        environment = container_environment(self._settings, base, extra)
+        hidden = _CREDENTIALS - given.keys() if self._isolated else frozenset()
+        return {name: value for name, value in environment.items() if name not in hidden}
 
     def _await_ping(self, container: Container, cancelled: threading.Event) -> None:
         deadline = time.monotonic() + self._startup_seconds
@@ -161,6 +175,7 @@ class Variant:
                     f"check: {words}. See the log group {self._log.group}."
                 )
             if answered:
+                self._ready = True
                 return
             time.sleep(0.05)
         raise VariantError(
@@ -190,6 +205,8 @@ class Variant:
         with self._drained:
             if self._retired:
                 raise RetiredError
+            if not self._ready:
+                raise ConnectionError("its server is started again, and has not passed the ping health check yet")
             self._busy += 1
         try:
             return self._exchange(headers, body)

@@ -15,9 +15,9 @@ LINE_BYTES: Final = 65_536
 class LogMetrics:
     """Reads a log that may still grow, line by line; each call goes on where the last one ended."""
 
-    def __init__(self, definitions: Sequence[Mapping[str, Any]], file: Path) -> None:
+    def __init__(self, definitions: Sequence[Mapping[str, Any]], file: Path, *, start: int = 0) -> None:
         self._patterns = [(item["Name"], re.compile(item["Regex"])) for item in definitions]
-        self._file, self._read = file, 0
+        self._file, self._read = file, start
 
     def new_values(self, *, whole: bool = True) -> Iterator[tuple[str, float]]:
         """Yield (metric, value) in the order of the log.

@@ -16,6 +16,9 @@ from laptop.sagemaker.jobs.rules import check_training
 MAX_RANGES: Final = 30
 #: The service's quota of training jobs in one tuning job.
 MAX_TRAINING_JOBS: Final = 750
+MAX_EPOCHS: Final = 20_000
+#: Static hyperparameters from which Hyperband infers MaxResource (HyperbandStrategyConfig).
+_EPOCHS: Final = ("epochs", "numepochs", "n-epochs", "n_epochs", "num_epochs")
 _KINDS: Final = {
     "integer": "IntegerParameterRanges",
     "continuous": "ContinuousParameterRanges",
@@ -109,15 +112,38 @@ def _number(kind: str, name: str, text: str) -> float:
     return value
 
 
+def _epochs(config: Mapping[str, Any], static: Mapping[str, str] | None) -> tuple[int, int] | None:
+    """Return Hyperband's (MinResource, MaxResource), None for other strategies.
+
+    Raises ValidationException when MaxResource is neither given nor to be inferred from the number of epochs.
+    """
+    given = config.get("StrategyConfig", {}).get("HyperbandStrategyConfig")
+    if config["Strategy"] != "Hyperband":
+        if given is not None:
+            raise invalid("HyperbandStrategyConfig is only supported for the Hyperband strategy")
+        return None
+    inferred = [static[key] for key in _EPOCHS if static and key in static]
+    most = (given or {}).get("MaxResource") or (int(inferred[0]) if inferred and inferred[0].isdecimal() else 0)
+    least = (given or {}).get("MinResource", 1)
+    if not 1 <= least <= most <= MAX_EPOCHS:
+        raise invalid(
+            f"Hyperband needs 1 <= MinResource <= MaxResource <= {MAX_EPOCHS} ({least}, {most}); MaxResource is given "
+            f"in HyperbandStrategyConfig or as one of the StaticHyperParameters {', '.join(_EPOCHS)}"
+        )
+    return least, most
+
+
 class Search:
     """Proposes values and learns from results. The n-th proposal of a search depends on the seed and the past only."""
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
+    def __init__(self, config: Mapping[str, Any], static: Mapping[str, str] | None = None) -> None:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._optuna, self._config, self._ranges = optuna, config, ranges(config)
-        self._study = optuna.create_study(direction="maximize")
+        self._epochs = _epochs(config, static)
+        # The name, too, has a part in Hyperband's brackets: it must be the same after a restart.
+        self._study = optuna.create_study(direction="maximize", study_name="search", pruner=self._pruner())
         self._grid = list(itertools.product(*(item.values for item in self._ranges)))
 
     def propose(self, number: int) -> tuple[Any, dict[str, str]]:
@@ -145,6 +171,31 @@ class Search:
         else:
             self._study.tell(trial, value, state=state.COMPLETE)
 
+    @property
+    def stops_early(self) -> bool:
+        """Whether training jobs without prospects are stopped: they must then be watched epoch by epoch."""
+        return not isinstance(self._study.pruner, self._optuna.pruners.NopPruner)
+
+    def report(self, trial: Any, epoch: int, value: float) -> None:
+        """Take note of a running trial's objective after an epoch, from 1."""
+        trial.report(value, epoch)
+
+    def gives_up(self, trial: Any, epoch: int) -> bool:
+        """Return whether a trial that has come to this epoch is to be stopped.
+
+        One that goes beyond Hyperband's MaxResource is; one that just reaches it may still write its model.
+        """
+        return bool(trial.should_prune()) or (self._epochs is not None and epoch > self._epochs[1])
+
+    def _pruner(self) -> Any:
+        """Hyperband, or the median rule of AWS's early stopping, or none."""
+        if self._epochs:
+            least, most = self._epochs
+            return self._optuna.pruners.HyperbandPruner(min_resource=least, max_resource=most, reduction_factor=3)
+        if self._config.get("TrainingJobEarlyStoppingType") == "Auto":
+            return self._optuna.pruners.MedianPruner()
+        return self._optuna.pruners.NopPruner()
+
     def _sampler(self, number: int) -> Any:
         """A sampler of its own for each proposal: after a restart it must not propose the first values again."""
         text = f"{self._config.get('RandomSeed', 0)}/{number}"
@@ -161,6 +212,11 @@ def check_tuning(request: Mapping[str, Any]) -> None:
     searched = ranges(config)
     _check_names([item.name for item in searched], static=set(definition.get("StaticHyperParameters", {})))
     _check_jobs(config, searched)
+    if (
+        _epochs(config, definition.get("StaticHyperParameters"))
+        and config.get("TrainingJobEarlyStoppingType") == "Auto"
+    ):
+        raise invalid("Hyperband stops training jobs by itself; TrainingJobEarlyStoppingType must be Off")
     objective = config.get("HyperParameterTuningJobObjective")
     if objective is None:
         raise invalid("HyperParameterTuningJobObjective is required")
@@ -184,8 +240,6 @@ def _check_offered(request: Mapping[str, Any]) -> Mapping[str, Any]:
     }
     for name in (name for name, given in refused.items() if given):
         raise limit_exceeded(f"{name} is not offered by the laptop's SageMaker")
-    if config["Strategy"] == "Hyperband":
-        raise limit_exceeded("Strategy Hyperband needs epochs that the laptop cannot see; use Bayesian or Random")
     return definition
 
 

@@ -65,7 +65,7 @@ class JobService:
         }
         self._controls: dict[tuple[str, str], Control] = {}
         self._futures: dict[tuple[str, str], Future[None]] = {}
-        self._lock = threading.Lock()
+        self._lock, self._closing = threading.Lock(), False
         self._pool = ThreadPoolExecutor(2 * (os.cpu_count() or 2), thread_name_prefix="sagemaker-job")
         # A tuning job waits for its training jobs, so it must not take their place.
         self._tuners = ThreadPoolExecutor(8, thread_name_prefix="sagemaker-tuning")
@@ -95,10 +95,10 @@ class JobService:
 
     def close(self) -> None:
         """Kill every container; unfinished jobs stay unfinished in the store."""
-        with self._lock:
-            controls = list(self._controls.values())
-        for control in controls:
-            control.close()
+        with self._lock:  # a tuning job may be starting a training job at this very moment
+            self._closing = True
+            for control in self._controls.values():
+                control.close()
         self._tuners.shutdown(wait=True, cancel_futures=True)
         self._pool.shutdown(wait=True, cancel_futures=True)
 
@@ -238,6 +238,8 @@ class JobService:
         control = Control()
         pool = self._tuners if kind is TUNING else self._pool
         with self._lock:
+            if self._closing:  # it is stored, and starts with the platform
+                return
             self._controls[(kind.kind, name)] = control
             self._futures[(kind.kind, name)] = pool.submit(self._run, kind, name, control)
 

@@ -170,6 +170,8 @@ class TrainingRun:
         entrypoint = algorithm.get("ContainerEntrypoint") or (*image, *(() if arguments else ("train",)))
         extra = {"TRAINING_JOB_NAME": self.name, "TRAINING_JOB_ARN": self._job["TrainingJobArn"]}
         self._say("Training", "Training image download completed. Training in progress.")
+        if "CheckpointConfig" not in self._job:  # this attempt begins from nothing: what the last one printed is void
+            self._lifecycle.note(self.name, _log_start=self._log.stat().st_size if self._log.exists() else 0)
         return start_container(
             [*entrypoint, *arguments],
             base=self._base,
@@ -263,7 +265,8 @@ class TrainingRun:
         definitions = self._job["AlgorithmSpecification"].get("MetricDefinitions", ())
         if not definitions:
             return
-        last = dict(LogMetrics(definitions, self._log).new_values())
+        start = (self._lifecycle.get(self.name) or {}).get("_log_start", 0)
+        last = dict(LogMetrics(definitions, self._log, start=start).new_values())
         final = [{"MetricName": name, "Value": value, "Timestamp": now()} for name, value in last.items()]
         self._lifecycle.change(self.name, FinalMetricDataList=final)
         namespace, where = TRAINING.log_group, {"TrainingJobName": self.name}

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from laptop.sagemaker.jobs.control import Clock, Control
 from laptop.sagemaker.jobs.lifecycle import FINAL, TUNING, Lifecycle
+from laptop.sagemaker.jobs.metrics import LogMetrics
 from laptop.sagemaker.jobs.search import Search, most_jobs
+from laptop.sagemaker.jobs.training import log_file
 from laptop.settings import LaptopSettings
 from laptop.surroundings import Surroundings
 
@@ -53,7 +55,9 @@ class TuningRun:
         self._config = job["HyperParameterTuningJobConfig"]
         self._objective = self._config["HyperParameterTuningJobObjective"]
         self._sign = 1.0 if self._objective["Type"] == "Maximize" else -1.0
-        self._clock, self._search = Clock(name, lifecycle, control), Search(self._config)
+        static = job["TrainingJobDefinition"].get("StaticHyperParameters")
+        self._clock, self._search = Clock(name, lifecycle, control), Search(self._config, static)
+        self._progress = Progress(job["TrainingJobDefinition"], self._objective["MetricName"], settings)
         self._trials: dict[str, Any] = {}
         self._scores: dict[str, float] = {}
         self._done: Counter[str] = Counter()
@@ -64,6 +68,7 @@ class TuningRun:
         parallel = self._config["ResourceLimits"]["MaxParallelTrainingJobs"]
         while not self._control.closing.is_set():
             self._collect()
+            self._stop_hopeless()
             self._clock.save()
             ending = self._control.stop.is_set() or self._is_late() or self._is_good_enough()
             if ending or started >= most:
@@ -122,6 +127,7 @@ class TuningRun:
             child = job["TrainingJobName"]
             self._done[job["TrainingJobStatus"]] += 1
             score = self._score(job)
+            self._report(job, ended=True)
             self._search.tell(self._trials.pop(child), None if score is None else self._sign * score)
             if score is not None:
                 self._scores[child] = score
@@ -130,6 +136,22 @@ class TuningRun:
                 metric = {"MetricName": self._objective["MetricName"], "Value": score, "Type": self._objective["Type"]}
                 self._jobs.change_training_job(child, FinalHyperParameterTuningJobObjectiveMetric=metric)
         self._count()
+
+    def _stop_hopeless(self) -> None:
+        """Early stopping and Hyperband: a training job that is behind the others at the same epoch is stopped."""
+        for child, trial in self._trials.items():
+            job = self._jobs.training_job(child) or {}
+            epoch = self._report(job) if job.get("TrainingJobStatus") == "InProgress" else 0
+            if epoch and self._search.gives_up(trial, epoch):
+                self._jobs.stop_training_job(child)
+
+    def _report(self, job: Mapping[str, Any], *, ended: bool = False) -> int:
+        """Tell the search what a training job has printed since the last time; returns its last new epoch, or 0."""
+        epoch = 0
+        if self._search.stops_early:
+            for epoch, value in self._progress.new_values(job, ended=ended):
+                self._search.report(self._trials[job["TrainingJobName"]], epoch, self._sign * value)
+        return epoch
 
     def _score(self, job: Mapping[str, Any]) -> float | None:
         found = [
@@ -168,6 +190,27 @@ class TuningRun:
             self._lifecycle.end(self.name, "Failed", FailureReason=reason)
         else:
             self._lifecycle.end(self.name, status)
+
+
+class Progress:
+    """The objective of running training jobs, epoch by epoch: one value of the metric is one epoch."""
+
+    def __init__(self, definition: Mapping[str, Any], metric: str, settings: LaptopSettings) -> None:
+        metrics = definition["AlgorithmSpecification"].get("MetricDefinitions", ())
+        self._definitions = [item for item in metrics if item["Name"] == metric]
+        self._settings = settings
+        self._logs: dict[str, tuple[int, LogMetrics]] = {}
+        self._epochs: Counter[str] = Counter()
+
+    def new_values(self, job: Mapping[str, Any], *, ended: bool) -> Iterator[tuple[int, float]]:
+        """Yield (epoch, value) since the last call; an attempt that began anew begins at epoch 1 again."""
+        name, start = job["TrainingJobName"], job.get("_log_start", 0)
+        if name not in self._logs or self._logs[name][0] != start:
+            self._logs[name] = start, LogMetrics(self._definitions, log_file(self._settings, name), start=start)
+            self._epochs[name] = 0
+        for _, value in self._logs[name][1].new_values(whole=ended):
+            self._epochs[name] += 1
+            yield self._epochs[name], value
 
 
 def _ended(job: Mapping[str, Any]) -> datetime:

@@ -2,50 +2,79 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 from passerelle.contracts.container import Problem
 from passerelle.domain.project import Project
 from passerelle.domain.project.crosscheck import did_you_mean
 
+#: A run's record holds its problems: a file of thousands of undeclared columns must not fill it.
+MAX_EXTRA_NAMED: Final = 20
 
-def header_problems(project: Project, header: list[str], *, file: str) -> Iterator[Problem]:
-    """Yield what is wrong with the names in a file's header; the order of columns is free."""
-    declared = [column.name for column in project.data.columns]
+
+def canonical(header: list[str], project: Project) -> list[str]:
+    """Return the header with the contract's own spelling: an accent may be one character or two (Unicode NFC, NFD)."""
+    declared = {unicodedata.normalize("NFC", column.name): column.name for column in project.data.columns}
+    return [declared.get(unicodedata.normalize("NFC", name), name) for name in header]
+
+
+def header_problems(
+    project: Project, header: list[str], *, file: str, lines: Mapping[str, int] | None = None
+) -> Iterator[Problem]:
+    """Yield what is wrong with the names in a file's header; the order of columns is free.
+
+    Parameters
+    ----------
+    lines : where each name first stands, in a format without a header line (JSON Lines).
+    """
+    first = 1 if lines is None else None
     for name, count in Counter(header).items():
         if count > 1:
             yield Problem(
                 code="duplicate_column",
                 file=file,
-                row=1,
+                row=first,
                 column=name,
                 rule="column names are unique",
                 message=f"column {name!r} appears {count} times in the header",
                 remedy="Rename or remove the repeated column.",
             )
-    extra = [name for name in header if name not in declared]
+    declared = [column.name for column in project.data.columns]
+    extra = [name for name in dict.fromkeys(header) if name not in set(declared)]
     for name in declared:
         if name not in header:
             hint = did_you_mean(name, extra) if extra else "the file has no other column"
             yield Problem(
                 code="missing_column",
                 file=file,
-                row=1,
+                row=first,
                 column=name,
                 rule="every declared column is present",
-                message=f"column {name!r} is missing ({hint})",
+                message=f"column {name!r} is missing ({hint[:500]})",
                 remedy="Add the column, or rename it as the contract says.",
             )
-    for name in dict.fromkeys(extra):
+    yield from _extra_problems(project, extra, file, lines)
+
+
+def _extra_problems(
+    project: Project, extra: list[str], file: str, lines: Mapping[str, int] | None
+) -> Iterator[Problem]:
+    reject = project.data.extra_columns == "reject"
+    shown = extra if len(extra) <= MAX_EXTRA_NAMED else extra[: MAX_EXTRA_NAMED - 1]
+    groups = [[name] for name in shown] + ([extra[len(shown) :]] if len(shown) < len(extra) else [])
+    for names in groups:
+        what = f"column {names[0]!r} is" if len(names) == 1 else f"{len(names):,} more columns are"
         yield Problem(
             code="extra_column",
-            severity="error" if project.data.extra_columns == "reject" else "warning",
+            severity="error" if reject else "warning",
             file=file,
-            row=1,
-            column=name,
+            row=1 if lines is None else lines[names[0]],
+            column=names[0] if len(names) == 1 else None,
             rule="only declared columns are read",
-            message=f"column {name!r} is not in the contract"
-            + ("" if project.data.extra_columns == "reject" else "; it is ignored"),
+            message=f"{what} not in the contract" + ("" if reject else "; ignored"),
             remedy="Remove it from the file, or declare it in data.columns.",
+            count=len(names),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Callable, Iterator
 
 from passerelle.domain.project.metric_names import CANDIDATES, METRICS
@@ -31,13 +32,18 @@ def crosscheck(project: Project) -> Iterator[Finding]:
 def _columns_are_unique(project: Project) -> Iterator[Finding]:
     seen: set[str] = set()
     for index, column in enumerate(project.data.columns):
-        if column.name.lower() in seen:
+        # To SQL, names that differ by case are the same; to a reader, those that differ by how an accent is written.
+        key = unicodedata.normalize("NFC", column.name).lower()
+        if key in seen:
             what = f"column {column.name!r} is declared twice (names differ by more than their case)"
             yield ("data", "columns", index, "name"), what
-        if column.name.startswith("__") or column.name in RESERVED:
+        if column.name.startswith("__") or column.name.lower() in RESERVED:
             what = f"{column.name!r} is reserved, as are names that start with two underscores"
             yield ("data", "columns", index, "name"), what
-        seen.add(column.name.lower())
+        if column.name != column.name.strip():
+            what = f"{column.name!r} has spaces around it; a file's header is read without them"
+            yield ("data", "columns", index, "name"), what
+        seen.add(key)
 
 
 def _named_columns_exist(project: Project) -> Iterator[Finding]:
@@ -53,10 +59,26 @@ def _named_columns_exist(project: Project) -> Iterator[Finding]:
             yield path, f"{name!r} is not among data.columns; {did_you_mean(name, known)}"
 
 
+def _texts_can_be_held(project: Project) -> Iterator[Finding]:
+    """No text of the contract may hold a NUL character: SQL has no way to write it."""
+    data = project.data
+    texts: list[tuple[Path, object]] = [(("data", "null_values", i), word) for i, word in enumerate(data.null_values)]
+    for index, column in enumerate(data.columns):
+        path: Path = ("data", "columns", index)
+        texts += [((*path, "name"), column.name)]
+        texts += [((*path, "allowed", place), item) for place, item in enumerate(column.allowed or ())]
+    for path, text in texts:
+        if "\0" in str(text):
+            yield path, f"{text!r} holds a NUL character; remove it"
+
+
 def _event_time_is_a_time(project: Project) -> Iterator[Finding]:
     for column in project.data.columns:
         if column.name == project.data.event_time and column.type != "datetime":
             yield ("data", "event_time"), f"column {column.name!r} is of type {column.type}; it must be datetime"
+        if column.name == project.data.event_time and column.nullable:
+            what = f"column {column.name!r} is nullable; a row without its time belongs to no period: remove nullable"
+            yield ("data", "event_time"), what
 
 
 def _label_fits_the_task(project: Project) -> Iterator[Finding]:
@@ -104,6 +126,7 @@ def _parts_of_the_split_leave_enough(project: Project) -> Iterator[Finding]:
 _CHECKS: tuple[Callable[[Project], Iterator[Finding]], ...] = (
     _columns_are_unique,
     _named_columns_exist,
+    _texts_can_be_held,
     _event_time_is_a_time,
     _label_fits_the_task,
     _metric_fits_the_task,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from typing import Any, get_args
 
@@ -43,11 +44,41 @@ def load_project(text: str, *, source: str) -> Project:
     try:
         project = Project.model_validate(document)
     except ValidationError as error:
-        _fail(source, node, [_explain(item) for item in error.errors()])
+        _fail(source, node, [*(_explain(item) for item in error.errors()), *_crosscheck_rest(document, error)])
     problems = list(crosscheck(project))
     if problems:
         _fail(source, node, problems)
     return project
+
+
+def _crosscheck_rest(document: dict[str, Any], error: ValidationError) -> Iterator[tuple[Path, str]]:
+    """Yield what does not fit together in the fields that are right, so that one reading tells both."""
+    wrong: list[Path] = [tuple(item["loc"]) for item in error.errors()]
+    rest = copy.deepcopy(document)
+    for path in wrong:
+        _leave_out(rest, path)
+    try:
+        project = Project.model_validate(rest)
+    except ValidationError:  # a field that is wrong and cannot be left out
+        return
+    for path, words in crosscheck(project):
+        if not any(path == found[: len(path)] or found == path[: len(found)] for found in wrong):
+            yield path, words
+
+
+def _leave_out(node: Any, path: Path) -> None:
+    """Remove the field at a path from a document; of a column whose rules do not fit, name and type stay."""
+    step, rest = path[0], path[1:]
+    try:
+        child = node[step]
+    except (KeyError, IndexError, TypeError):
+        return
+    if rest and isinstance(child, dict | list):
+        _leave_out(child, rest)
+    elif isinstance(node, dict):
+        del node[step]
+    elif isinstance(child, dict):
+        node[step] = {key: value for key, value in child.items() if key in ("name", "type")}
 
 
 def _compose(text: str, source: str) -> yaml.Node:

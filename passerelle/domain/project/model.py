@@ -6,17 +6,22 @@ import hashlib
 import json
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from passerelle.contracts.bundle import ColumnType, TaskType
 from passerelle.contracts.naming import PROJECT_PATTERN
+from passerelle.contracts.words import NULL_WORDS
 from passerelle.domain.project.metric_names import CANDIDATES, METRICS
+from passerelle.domain.project.patterns import pattern_error
 
 Role = Literal["feature", "ignored", "leakage"]
 Share = Annotated[float, Field(ge=0, le=1)]
+
+#: Counts changes in how a text is read, so that earlier files are read again (2: offsets of times, 64-bit integers).
+RULES_VERSION: Final = 2
 
 _COMPARISONS: Final[dict[str, Callable[[Any, Any], Any]]] = {
     ">=": operator.ge,
@@ -92,27 +97,32 @@ class Column(_Part):
     @field_validator("pattern")
     @classmethod
     def _pattern_compiles(cls, pattern: str | None) -> str | None:
-        if pattern is not None:
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                raise ValueError(f"is not a regular expression: {error}") from error
+        why = None if pattern is None else pattern_error(pattern)
+        if why:
+            raise ValueError(f"is no regular expression of RE2 (no look-around, no back-references): {why}")
         return pattern
 
     @model_validator(mode="after")
     def _rules_fit_the_type(self) -> Column:
+        problems = list(self._misfits())
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _misfits(self) -> Iterator[str]:
         numeric = self.type in ("integer", "number")
         if not numeric and (self.min is not None or self.max is not None):
-            raise ValueError(f"min and max are for integer and number columns, not for {self.type}")
+            yield f"min and max are for integer and number columns, not for {self.type}"
         if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError(f"min {self.min:g} is greater than max {self.max:g}")
+            yield f"min {self.min:g} is greater than max {self.max:g}"
         kinds: tuple[type, ...] = {"integer": (int,), "number": (int, float), "boolean": (bool,)}.get(self.type, (str,))
         wrong = [item for item in self.allowed or () if not isinstance(item, kinds)]
+        if numeric:  # to Python, True is a number
+            wrong += [item for item in self.allowed or () if isinstance(item, bool)]
         if wrong:
-            raise ValueError(f"allowed holds {wrong[0]!r}, which is no {self.type}")
+            yield f"allowed holds {wrong[0]!r}, which is no {self.type}"
         if self.type not in ("category", "text") and (self.max_length is not None or self.pattern is not None):
-            raise ValueError(f"max_length and pattern are for category and text columns, not for {self.type}")
-        return self
+            yield f"max_length and pattern are for category and text columns, not for {self.type}"
 
 
 class Csv(_Part):
@@ -120,6 +130,13 @@ class Csv(_Part):
 
     delimiter: str = Field(default=",", min_length=1, max_length=1)
     encoding: Literal["utf-8", "latin-1", "utf-16"] = "utf-8"
+
+    @field_validator("delimiter")
+    @classmethod
+    def _can_delimit(cls, delimiter: str) -> str:
+        if delimiter in '"\r\n\0':
+            raise ValueError("a quote, line end or NUL cannot separate fields; use , ; | or a tab")
+        return delimiter
 
 
 class Thresholds(_Part):
@@ -140,7 +157,7 @@ class Data(_Part):
     columns: tuple[Column, ...] = Field(min_length=1)
     extra_columns: Literal["ignore", "reject"] = "ignore"
     thresholds: Thresholds = Thresholds()
-    null_values: tuple[str, ...] = ("", "NA", "N/A", "NULL", "null", "NaN", "nan")
+    null_values: tuple[str, ...] = NULL_WORDS
 
     @field_validator("entity_id", mode="before")
     @classmethod
@@ -270,6 +287,7 @@ class Project(_Part):
     def contract_hash(self) -> str:
         """Return 12 hex digits over everything that changes what the prepared data means."""
         meaning = {
+            "rules": RULES_VERSION,
             "data": self.data.model_dump(mode="json"),
             "task": self.task.type,
             "split": self.training.split.model_dump(mode="json"),

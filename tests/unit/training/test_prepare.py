@@ -3,57 +3,16 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import shutil
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from passerelle.contracts.container import DropFile, DropManifest, PrepareResult
-from passerelle.domain.project import load_project
-from tests.e2e.projects import as_csv, make_rows, project_document
-from training.prepare.main import Folders, prepare
-
-ROWS = make_rows(400)
-
-
-class Local:
-    """Dropped objects as bytes in memory."""
-
-    def __init__(self, files: dict[str, bytes]) -> None:
-        self.files = files
-
-    def download(self, bucket: str, key: str, path: Path, version_id: str | None = None) -> Path:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(self.files[key])
-        return path
-
-
-def run(tmp_path: Path, files: dict[str, bytes], task: str = "binary", **changes: Any) -> tuple[PrepareResult, Folders]:
-    shutil.rmtree(tmp_path / "work", ignore_errors=True)
-    folders = Folders(**{name: tmp_path / name for name in ("result", "quarantine", "curated", "work")})
-    for folder in vars(folders).values():
-        folder.mkdir(parents=True, exist_ok=True)
-    document = project_document("p-x", task)
-    document["data"] |= changes
-    drops = tuple(
-        DropFile(bucket="raw", key=key, version_id=None, size=len(body), sha256=hashlib.sha256(body).hexdigest())
-        for key, body in files.items()
-    )
-    zones = {name: f"{name}-bucket" for name in ("raw", "curated", "quarantine")}
-    manifest = DropManifest(project="p-x", run_id="r", attempt=1, zones=zones, new_files=drops)
-    project = load_project(yaml.safe_dump(document), source="p")
-    return prepare(manifest, project, Local(files), folders), folders  # type: ignore[arg-type]
-
-
-def quarantined(folders: Folders) -> list[dict[str, Any]]:
-    return [row for path in sorted(folders.quarantine.glob("*.parquet")) for row in pq.read_table(path).to_pylist()]
+from tests.e2e.projects import as_csv
+from tests.unit.training.prepared import ROWS, as_parquet, quarantined, run
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
@@ -88,10 +47,7 @@ def test_harmless_differences_are_accepted(tmp_path: Path, body: bytes) -> None:
 
 
 def test_a_parquet_file_reads_as_its_csv_does(tmp_path: Path) -> None:
-    rows = [{**row, "age": row["age"] or None} for row in ROWS]
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pylist(rows), sink)
-    result, _ = run(tmp_path, {"p-x/a.parquet": sink.getvalue().to_pybytes()})
+    result, _ = run(tmp_path, {"p-x/a.parquet": as_parquet(ROWS)})
     assert (result.status, result.rows_accepted) == ("accepted", 400), result.problems
 
 
@@ -118,7 +74,7 @@ def test_a_bad_cell_rejects_its_row_and_says_why(tmp_path: Path, column: str, va
     assert (result.status, result.rows_rejected) == ("accepted", 1)
     kept = quarantined(folders)
     assert [(row["_line"], row["_reasons"]) for row in kept] == [(9, [f"{code}:{column}"])]
-    assert kept[0][column] == (value or None)
+    assert kept[0][column] == value
     problem = next(item for item in result.problems if item.column == column)
     assert (problem.code, problem.row, problem.file) == (code, 9, "p-x/a.csv")
 

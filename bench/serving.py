@@ -1,0 +1,253 @@
+"""Serve one model with our container's server and with MLflow's, and measure both in the same run.
+
+    make bench-serving            or: python -m bench.serving [--json] [--seconds 5] [--starts 3] [--candidate xgboost]
+
+Both serve the same fitted pipeline on this machine, one process each, one after the other, asked by the same client.
+Standard output holds one JSON object (with --json nothing else); progress and a table go to standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+
+from bench.flights import Flights, train_flights
+from bench.load import ask_once, run_load
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+RESULT: Final = ROOT / "bench" / "results" / "serving.json"
+START_SECONDS: Final = 120.0
+CONCURRENCY: Final = 8
+WARM_UP_REQUESTS: Final = 50
+CANDIDATES: Final = ("xgboost", "hist_gradient_boosting", "random_forest", "logistic")
+THROUGHPUT: Final = f"throughput, 1 row, {CONCURRENCY} connections"
+#: The unit of a measure, by its first word.
+UNITS: Final = {"start": "s", "latency": "ms", "throughput": "requests/s", "memory": "MB"}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A server under measurement; `{port}` in its command and environment stands for its port."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: dict[str, str]
+
+
+def subjects(flights: Flights, *, peer: bool) -> Iterator[Subject]:
+    """Yield our server, then MLflow's."""
+    ours = {
+        "SAGEMAKER_BASE_DIR": str(flights.base),
+        "SAGEMAKER_BIND_TO_PORT": "{port}",
+        "PASSERELLE_BIND_HOST": "127.0.0.1",
+    }
+    yield Subject("passerelle", (sys.executable, "-m", "training", "serve"), ours)
+    if peer:
+        serve = (sys.executable, "-m", "mlflow", "models", "serve", "-m", str(flights.mlflow_model))
+        options = ("--env-manager", "local", "--host", "127.0.0.1", "--port", "{port}")
+        # MLflow starts its server by the name of a command: it must be found beside this interpreter.
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        yield Subject(f"mlflow {version('mlflow')}", (*serve, *options), {"PATH": path})
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that answers."""
+
+    port: int
+    process: psutil.Process
+    start_seconds: float
+
+    def memory(self) -> float:
+        """Return the resident megabytes of the server with all its children."""
+        family = [self.process, *self.process.children(recursive=True)]
+        return sum(float(member.memory_info().rss) for member in family) / 1e6
+
+
+@contextmanager
+def started(subject: Subject, body: bytes, log: Path) -> Iterator[Running]:
+    """Start a server on a free port, wait for its first answer, and end it with all its children."""
+    port = free_port()
+    environment = {name: value.format(port=port) for name, value in subject.environment.items()}
+    with log.open("ab") as file:
+        begun = time.perf_counter()
+        process = subprocess.Popen(
+            [part.format(port=port) for part in subject.command],
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
+    try:
+        while not _answers(port, body):
+            if process.poll() is not None or time.perf_counter() - begun > START_SECONDS:
+                raise SystemExit(f"{subject.name} did not start:\n{log.read_text()[-2_000:]}")
+            time.sleep(0.005)
+        yield Running(port, psutil.Process(process.pid), time.perf_counter() - begun)
+    finally:
+        _end(process)
+
+
+def _answers(port: int, body: bytes) -> bool:
+    try:
+        ask_once(port, body)
+    except OSError:
+        return False
+    return True
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the session of a process that we started."""
+    try:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(30)
+        os.killpg(process.pid, signal.SIGKILL)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    except ProcessLookupError:
+        process.wait()
+
+
+def measure(subject: Subject, flights: Flights, options: argparse.Namespace, log: Path) -> dict[str, float]:
+    """Return {measure: figure} of one server."""
+    body = flights.body(1)
+    starts = []
+    for number in range(1, options.starts):
+        say(f"{subject.name}: start {number} of {options.starts}")
+        with started(subject, body, log) as running:
+            starts.append(running.start_seconds)
+    say(f"{subject.name}: start {options.starts} of {options.starts}")
+    with started(subject, body, log) as running:
+        starts.append(running.start_seconds)
+        figures = _measure_load(subject.name, running, flights, options.seconds)
+    return {"start to first answer": statistics.median(starts)} | figures
+
+
+def _measure_load(name: str, running: Running, flights: Flights, seconds: float) -> dict[str, float]:
+    figures = {}
+    run_load(running.port, flights.body(1), connections=1, seconds=0, least=WARM_UP_REQUESTS)
+    for words, rows in (("1 row", 1), ("100 rows", 100)):
+        say(f"{name}: {words}, one connection, {seconds:g} s")
+        load = run_load(running.port, flights.body(rows), connections=1, seconds=seconds)
+        figures[f"latency p50, {words}"] = load.percentile(0.5) * 1_000
+        figures[f"latency p99, {words}"] = load.percentile(0.99) * 1_000
+    say(f"{name}: 1 row, {CONCURRENCY} connections, {seconds:g} s")
+    load = run_load(running.port, flights.body(1), connections=CONCURRENCY, seconds=seconds)
+    figures[THROUGHPUT] = load.per_second
+    figures["memory, all processes"] = running.memory()
+    return figures
+
+
+def compare(ours: dict[str, float], peer: dict[str, float] | None, peer_name: str | None) -> list[dict[str, Any]]:
+    """Return the rows of the result; `ratio` says how many times better ours is."""
+    rows = []
+    for name, figure in ours.items():
+        row: dict[str, Any] = {
+            "measure": name,
+            "unit": UNITS[name.replace(",", " ").split()[0]],
+            "ours": round(figure, 3),
+        }
+        other = peer[name] if peer else None
+        if other is None:
+            rows.append(row | {"peer": None, "peer_name": None, "ratio": None})
+            continue
+        ratio = figure / other if name == THROUGHPUT else other / figure
+        rows.append(row | {"peer": round(other, 3), "peer_name": peer_name, "ratio": round(ratio, 2)})
+    return rows
+
+
+def machine() -> dict[str, Any]:
+    """Describe the machine that the figures hold for."""
+    models = [line.partition(":")[2].strip() for line in _lines(Path("/proc/cpuinfo")) if line.startswith("model name")]
+    return {
+        "cpu": models[0] if models else platform.processor(),
+        "cores": os.cpu_count(),
+        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
+        "load_average_at_start": round(os.getloadavg()[0], 2),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()}",
+    }
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def say(words: str) -> None:
+    """Show progress."""
+    print(words, file=sys.stderr, flush=True)
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m bench.serving", description=__doc__.splitlines()[0])
+    parser.add_argument("--json", action="store_true", help="write nothing to standard output but the JSON")
+    parser.add_argument("--seconds", type=float, default=5.0, help="how long each load lasts (default 5)")
+    parser.add_argument(
+        "--starts", type=int, default=3, help="how often each server is started (default 3, the median counts)"
+    )
+    parser.add_argument("--candidate", default="xgboost", choices=CANDIDATES, help="default xgboost: 200 trees")
+    parser.add_argument("--rows", type=int, default=50_000, help="flights to train on (default 50,000)")
+    parser.add_argument("--no-peer", action="store_true", help="measure our server only")
+    options = parser.parse_args(arguments)
+    if options.starts < 1 or options.seconds <= 0 or options.rows < 1_000:
+        parser.error("--starts must be at least 1, --seconds above 0, --rows at least 1,000")
+    return options
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the benchmark, write bench/results/serving.json, and print it."""
+    options = parse(arguments)
+    described = machine()
+    with tempfile.TemporaryDirectory(prefix="passerelle-bench-") as name:
+        folder = Path(name)
+        say(f"training {options.candidate} on {options.rows:,} flights")
+        flights = train_flights(folder, candidate=options.candidate, rows=options.rows, peer=not options.no_peer)
+        figures = {
+            subject.name: measure(subject, flights, options, folder / "server.log")
+            for subject in subjects(flights, peer=not options.no_peer)
+        }
+    names = list(figures)
+    peer_name = names[1] if len(names) > 1 else None
+    rows = compare(figures[names[0]], figures[peer_name] if peer_name else None, peer_name)
+    result = {"bench": "serving", "candidate": options.candidate, "rows": rows, "machine": described}
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    for row in rows:
+        peer = "" if row["peer"] is None else f"  {row['peer']:>10,.2f} ({peer_name})  {row['ratio']:g} times better"
+        print(
+            f"{row['measure']:36} {row['ours']:>10,.2f} {row['unit']:10}{peer}",
+            file=sys.stderr if options.json else sys.stdout,
+        )
+    print(json.dumps(result))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""A contract's rules compiled once to DuckDB's SQL, to be run on any number of files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property, lru_cache
+from typing import Final
+
+import ibis
+
+from passerelle.domain.contract.faults import FAULTS_OF_ROWS
+from passerelle.domain.contract.rules import CellRule, cell_rules, cleaned, typed
+from passerelle.domain.project import Column, Project
+
+#: Columns of the table of texts, beside the declared ones. The names are reserved in contracts.
+LINE: Final = "_line"
+RAW: Final = "_raw"
+FAULTS: Final = "__faults"
+#: Columns of the quarantine.
+FILE: Final = "_file"
+REASONS: Final = "_reasons"
+#: The table that the queries read.
+TEXTS: Final = "texts"
+
+
+class CompiledContract:
+    """Two queries over a table `texts`: together they return each of its rows once.
+
+    Each is compiled when it is first asked for: that takes longer than running it on a small file. `rules` are the
+    cells' rules by reason (`code:column`). Times are read as UTC: run with TimeZone UTC.
+    """
+
+    def __init__(self, declared: tuple[Column, ...], nulls: tuple[str, ...]) -> None:
+        columns = list(enumerate(declared))
+        self._names = [column.name for column in declared]
+        schema = {LINE: "int64", FAULTS: "array<string>", RAW: "string", **dict.fromkeys(self._names, "string")}
+        table = ibis.table(schema, name=TEXTS)
+        # Layer by layer, so that a rule names its cell and does not repeat how the cell came about.
+        table = table.mutate(**{f"__c{i}": cleaned(table[column.name], nulls) for i, column in columns})
+        table = table.mutate(**{f"__v{i}": typed(column, table[f"__c{i}"]) for i, column in columns})
+        rules = [rule for i, column in columns for rule in cell_rules(column, table[f"__c{i}"], table[f"__v{i}"])]
+        self._table = table
+        self._bad_row = ibis.or_(table[FAULTS].notnull(), *(rule.bad for rule in rules))
+        self.rules: Mapping[str, CellRule] = {_reason(rule): rule for rule in rules}
+
+    @cached_property
+    def good(self) -> str:
+        """The rows that keep every rule: line and typed values."""
+        values = {name: self._table[f"__v{i}"] for i, name in enumerate(self._names)}
+        return _sql(self._table.filter(~self._bad_row).select(LINE, **values))
+
+    @cached_property
+    def bad(self) -> str:
+        """The other rows as they came, with all their reasons."""
+        reasons = _reasons(self._table, list(self.rules.values()))
+        return _sql(self._table.filter(self._bad_row).select(LINE, reasons.name(REASONS), RAW, *self._names))
+
+
+def compile_contract(project: Project) -> CompiledContract:
+    """Return the compiled contract of a project, the same one for the same columns."""
+    return _compiled(project.data.columns, project.data.null_values)
+
+
+_compiled = lru_cache(maxsize=16)(CompiledContract)
+
+
+def _sql(table: ibis.Table) -> str:
+    return str(ibis.to_sql(table, dialect="duckdb", pretty=False))
+
+
+def _reason(rule: CellRule) -> str:
+    return f"{rule.code}:{rule.column}"
+
+
+def _reasons(table: ibis.Table, rules: Sequence[CellRule]) -> ibis.expr.types.ArrayValue:
+    """Return every reason at once: faults of the row, then broken rules; of a row without cells only the fault."""
+    none, whole = ibis.null("string"), [f"{code}:" for code, fault in FAULTS_OF_ROWS.items() if fault.whole]
+    broken = ibis.array([none, *(rule.bad.ifelse(_reason(rule), none) for rule in rules)])
+    faults = table[FAULTS].coalesce(ibis.literal([], type="array<string>"))
+    both = faults.concat(broken.filter(lambda code: code.notnull()))
+    return table[FAULTS][0].isin(whole).fill_null(False).ifelse(faults, both)

@@ -1,0 +1,213 @@
+"""A deployment is planned from what the endpoint is now, and tried before anyone relies on it."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from botocore.response import StreamingBody
+from botocore.stub import Stubber
+
+from passerelle.aws import clients
+from passerelle.errors import BundleError, JobFailedError, NotFoundError, TransientError
+from passerelle.settings import PlanDeploymentSettings, SmokeTestSettings
+from passerelle.steps.plan_deployment import plan_deployment
+from passerelle.steps.smoke_test import smoke_test
+
+from . import results
+from .results import BASE
+from .world import IMAGE, ROLE, Aws
+
+ENDPOINT = "passerelle-laptop-flights"
+MODEL = "s3://test-models/model.tar.gz"
+EXAMPLE = {"dataframe_split": {"columns": ["a"], "data": [[1.5]]}, "predictions": [1], "probabilities": [[0.25, 0.75]]}
+
+
+# Planning
+
+
+def _plan(aws: Aws) -> dict[str, Any]:
+    settings = PlanDeploymentSettings(
+        **aws.shared, zones=aws.buckets, image_uri=IMAGE, model_role_arn=ROLE, kms_key_arn=""
+    )
+    return plan_deployment({**BASE, "status": "passed", "model_version": 3}, settings)
+
+
+@pytest.fixture
+def sagemaker(aws: Aws) -> Iterator[Stubber]:
+    with Stubber(clients.client("sagemaker")) as stubber:
+        yield stubber
+        stubber.assert_no_pending_responses()
+
+
+def _is(sagemaker: Stubber, status: str, config: str, **fields: Any) -> None:
+    document = {
+        "EndpointName": ENDPOINT,
+        "EndpointArn": f"arn:aws:sagemaker:us-east-1:123456789012:endpoint/{ENDPOINT}",
+        "EndpointConfigName": config,
+        "EndpointStatus": status,
+        "CreationTime": 0,
+        "LastModifiedTime": 0,
+    }
+    sagemaker.add_response("describe_endpoint", document | fields, {"EndpointName": ENDPOINT})
+
+
+def _missing(sagemaker: Stubber) -> None:
+    message = f'Could not find endpoint "arn:aws:sagemaker:us-east-1:123456789012:endpoint/{ENDPOINT}".'
+    sagemaker.add_client_error("describe_endpoint", "ValidationException", message, 400)
+
+
+def test_the_first_deployment_creates_the_endpoint_with_its_tags(aws: Aws, sagemaker: Stubber) -> None:
+    _missing(sagemaker)
+    plan = _plan(aws)
+    assert (plan["action"], plan["endpoint_name"]) == ("create", ENDPOINT)
+    assert {tag["Key"] for tag in plan["endpoint"]["Tags"]} >= {"passerelle:project", "passerelle:run"}
+    assert plan["model_data_url"] == "s3://test-models/flights/training/flights-r1-train-1/output/model.tar.gz"
+    assert plan["model"]["PrimaryContainer"]["Environment"] == {"PASSERELLE_MODEL_VERSION": "3"}
+
+
+def test_a_later_deployment_updates_the_endpoint_which_takes_no_tags(aws: Aws, sagemaker: Stubber) -> None:
+    _is(sagemaker, "InService", "older")
+    plan = _plan(aws)
+    assert plan["action"] == "update"
+    assert set(plan["endpoint"]) == {"EndpointName", "EndpointConfigName"}
+
+
+def test_planning_twice_gives_the_same_names(aws: Aws, sagemaker: Stubber) -> None:
+    for _ in range(2):
+        _missing(sagemaker)
+    assert _plan(aws) == _plan(aws)
+
+
+def test_an_endpoint_that_serves_the_model_already_is_left_alone(aws: Aws, sagemaker: Stubber) -> None:
+    _missing(sagemaker)
+    config = _plan(aws)["endpoint"]["EndpointConfigName"]
+    _is(sagemaker, "InService", config)
+    assert _plan(aws)["action"] == "none"
+
+
+@pytest.mark.parametrize("status", ["Creating", "Updating"])
+def test_a_redriven_deployment_waits_for_the_change_that_it_began(aws: Aws, sagemaker: Stubber, status: str) -> None:
+    _missing(sagemaker)
+    config = _plan(aws)["endpoint"]["EndpointConfigName"]
+    coming = {"PendingDeploymentSummary": {"EndpointConfigName": config}} if status == "Updating" else {}
+    _is(sagemaker, status, "older" if coming else config, **coming)
+    assert _plan(aws)["action"] == "none"
+
+
+@pytest.mark.parametrize("status", ["Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"])
+def test_an_endpoint_that_is_changing_is_waited_for(aws: Aws, sagemaker: Stubber, status: str) -> None:
+    _is(sagemaker, status, "older")
+    with pytest.raises(TransientError, match=f"is {status}"):
+        _plan(aws)
+
+
+def test_a_failed_endpoint_is_deleted_and_made_anew_once_it_is_gone(aws: Aws, sagemaker: Stubber) -> None:
+    _is(sagemaker, "Failed", "older", FailureReason="no ping")
+    sagemaker.add_response("delete_endpoint", {}, {"EndpointName": ENDPOINT})
+    with pytest.raises(TransientError, match="no ping"):
+        _plan(aws)
+    _is(sagemaker, "Deleting", "older")
+    with pytest.raises(TransientError, match="is Deleting"):
+        _plan(aws)
+    _missing(sagemaker)
+    assert _plan(aws)["action"] == "create"
+
+
+def test_a_project_that_is_no_longer_deployed_is_named(aws: Aws) -> None:
+    with pytest.raises(NotFoundError, match=r"'trains' is not deployed in laptop \(deployed: flights\)"):
+        plan_deployment(
+            {**BASE, "project": "trains", "model_version": "1"},
+            PlanDeploymentSettings(
+                **aws.shared, zones=aws.buckets, image_uri=IMAGE, model_role_arn=ROLE, kms_key_arn=""
+            ),
+        )
+
+
+# Trying
+
+
+@pytest.fixture
+def runtime(aws: Aws) -> Iterator[Stubber]:
+    with Stubber(clients.client("sagemaker-runtime")) as stubber:
+        yield stubber
+        stubber.assert_no_pending_responses()
+
+
+def _bundle(aws: Aws, example: Any = EXAMPLE) -> None:
+    body = results.archive({"input_example.json": json.dumps(example).encode()} if example is not None else {"a": b""})
+    aws.s3.put_object(Bucket=aws.buckets["models"], Key="model.tar.gz", Body=body)
+
+
+def _answers(runtime: Stubber, body: bytes) -> None:
+    answer = {"Body": StreamingBody(io.BytesIO(body), len(body))}
+    sent = {
+        "EndpointName": ENDPOINT,
+        "Body": json.dumps({"dataframe_split": EXAMPLE["dataframe_split"]}).encode(),
+        "ContentType": "application/json",
+        "Accept": "application/json",
+    }
+    runtime.add_response("invoke_endpoint", answer, sent)
+
+
+def _try(aws: Aws) -> dict[str, Any]:
+    settings = SmokeTestSettings(**aws.shared, zones=aws.buckets)
+    return smoke_test({**BASE, "model_data_url": MODEL, "endpoint_name": ENDPOINT, "model_version": "1"}, settings)
+
+
+def test_an_endpoint_that_predicts_as_training_did_passes_with_the_whole_request(aws: Aws, runtime: Stubber) -> None:
+    _bundle(aws)
+    _answers(runtime, b'{"predictions": [1], "probabilities": [[0.25, 0.7500000001]], "model_version": "1"}')
+    assert _try(aws)["endpoint_name"] == ENDPOINT
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (b'{"predictions": [0], "probabilities": [[0.25, 0.75]]}', "predictions"),
+        (b'{"predictions": [1], "probabilities": [[0.25, 0.751]]}', "probabilities"),
+        (b'{"predictions": [1], "probabilities": [[0.25, null]]}', "probabilities"),
+        (b'{"predictions": [1]}', "probabilities None"),
+        (b'{"predictions": [1], "probabilities": []}', "probabilities"),
+        (b"[1]", "not JSON|answers"),
+        (b"<html>", "<html>"),
+        (b"", "not JSON"),
+    ],
+)
+def test_an_endpoint_that_predicts_otherwise_is_not_relied_on(
+    aws: Aws, runtime: Stubber, answer: bytes, says: str
+) -> None:
+    _bundle(aws)
+    _answers(runtime, answer)
+    with pytest.raises(JobFailedError, match=says):
+        _try(aws)
+
+
+@pytest.mark.parametrize("code", ["ModelNotReadyException", "ServiceUnavailable", "InternalDependencyException"])
+def test_an_endpoint_that_is_not_warm_yet_is_asked_again(aws: Aws, runtime: Stubber, code: str) -> None:
+    _bundle(aws)
+    runtime.add_client_error("invoke_endpoint", code, "wait", 429)
+    with pytest.raises(TransientError):
+        _try(aws)
+
+
+def test_a_model_that_fails_on_its_own_example_is_refused_with_the_containers_words(aws: Aws, runtime: Stubber) -> None:
+    _bundle(aws)
+    runtime.add_client_error("invoke_endpoint", "ModelError", "column a: unknown", 424)
+    with pytest.raises(JobFailedError, match="column a: unknown"):
+        _try(aws)
+
+
+@pytest.mark.parametrize("example", [None, {}, [1], {"dataframe_split": {}}, {"predictions": [1]}])
+def test_a_bundle_with_nothing_to_compare_never_passes(aws: Aws, runtime: Stubber, example: Any) -> None:
+    _bundle(aws, example)
+    with pytest.raises(BundleError, match=r"model\.tar\.gz holds no input_example\.json"):
+        _try(aws)
+
+
+def test_a_bundle_that_is_gone_is_named(aws: Aws, runtime: Stubber) -> None:
+    with pytest.raises(NotFoundError, match=r"s3://test-models/model\.tar\.gz is gone"):
+        _try(aws)

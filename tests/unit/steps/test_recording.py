@@ -1,0 +1,254 @@
+"""What a job leaves is read once or twice with the same result, and what it does not leave is explained."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from passerelle.contracts import zones
+from passerelle.contracts.container import Problem
+from passerelle.contracts.runs import RunFile, RunRecord, StageRecord
+from passerelle.errors import BundleError, InputError, JobFailedError, NotFoundError
+from passerelle.settings import (
+    CloseRunSettings,
+    RecordDatasetSettings,
+    RecordEvaluationSettings,
+    RecordTrainingSettings,
+)
+from passerelle.steps.close_run import close_run
+from passerelle.steps.record_dataset import record_dataset
+from passerelle.steps.record_evaluation import record_evaluation
+from passerelle.steps.record_training import record_training
+
+from . import results
+from .results import BASE, as_json
+from .world import MOMENT, Aws
+
+GONE = Problem(code="file_gone", file="flights/b.csv", rule="stay", message="gone", remedy="Drop it again.")
+
+
+def _begin(aws: Aws, stage: str, **fields: Any) -> None:
+    files = (RunFile(key="flights/a.csv", version_id="v1", size=1, sha256="aa"),)
+    stages = (StageRecord.model_validate({"stage": stage, "status": "running", "started_at": MOMENT}),)
+    aws.begin_run(files=files, stages=stages, **fields)
+
+
+def _dataset(aws: Aws, **job: Any) -> dict[str, Any]:
+    request = {**BASE, "job": results.processing_description("prepare", **job)}
+    return record_dataset(as_json(request), RecordDatasetSettings(**aws.jobs))
+
+
+def _training(aws: Aws, **job: Any) -> dict[str, Any]:
+    request = {**BASE, "training_job_name": "x", "job": results.training_description(aws, **job)}
+    return record_training(as_json(request), RecordTrainingSettings(**aws.jobs))
+
+
+def _evaluation(aws: Aws, **job: Any) -> dict[str, Any]:
+    settings = RecordEvaluationSettings(**aws.shared, zones=aws.buckets, region="us-east-1")
+    return record_evaluation(as_json({**BASE, "job": results.processing_description("evaluate", **job)}), settings)
+
+
+def _ready(aws: Aws, stage: str) -> Callable[..., dict[str, Any]]:
+    """Lay out what a stage needs; returns the step that records it."""
+    _begin(aws, stage)
+    results.put_result(aws, "prepare", results.prepared().model_dump_json())
+    results.put_training_output(aws)
+    results.put_result(aws, "evaluate", results.evaluated().model_dump_json())
+    return {"prepare": _dataset, "train": _training, "evaluate": _evaluation}[stage]
+
+
+@pytest.mark.parametrize("stage", ["prepare", "train", "evaluate"])
+def test_f25_recording_a_stage_twice_gives_the_same_answer_and_the_same_record(aws: Aws, stage: str) -> None:
+    record = _ready(aws, stage)
+    first = record(aws)
+    once = aws.table.need("flights", "r1")
+    assert record(aws) == first
+    again = aws.table.need("flights", "r1").model_copy(update={"updated_at": once.updated_at})
+    assert again == once
+
+
+@pytest.mark.parametrize("stage", ["prepare", "train", "evaluate"])
+def test_a_redriven_execution_of_an_earlier_attempt_records_nothing(aws: Aws, stage: str) -> None:
+    record = _ready(aws, stage)
+    before = aws.begin_run(attempt=2)
+    with pytest.raises(InputError, match="attempt 2 has begun"):
+        record(aws)
+    assert aws.table.need("flights", "r1") == before
+    assert aws.table.accepted_files("flights") == ()
+
+
+@pytest.mark.parametrize("stage", ["prepare", "train"])
+def test_a_run_that_had_failed_is_at_work_again_when_its_execution_is_redriven(aws: Aws, stage: str) -> None:
+    record = _ready(aws, stage)
+    aws.table.change("flights", "r1", lambda run: run.model_copy(update={"status": "failed"}))
+    record(aws)
+    assert aws.table.need("flights", "r1").status == "running"
+
+
+@pytest.mark.parametrize("stage", ["prepare", "train", "evaluate"])
+def test_a_job_that_left_no_result_is_named_with_the_place_where_it_should_be(aws: Aws, stage: str) -> None:
+    record = _ready(aws, stage)
+    prefix = zones.result_prefix("flights", "r1", 1, stage)
+    aws.s3.delete_object(Bucket=aws.buckets["curated"], Key=f"{prefix}/result.json")
+    results.put_training_output(aws, results.archive({"other.json": b"{}"}))
+    with pytest.raises(JobFailedError, match=rf"Job flights-r1-{stage}-1 ended without its result.json .*s3://test-"):
+        record(aws)
+
+
+@pytest.mark.parametrize("stage", ["prepare", "evaluate"])
+def test_a_result_of_another_version_names_the_field_and_the_remedy(aws: Aws, stage: str) -> None:
+    record = _ready(aws, stage)
+    document = json.loads((results.prepared() if stage == "prepare" else results.evaluated()).model_dump_json())
+    results.put_result(aws, stage, json.dumps(document | {"shoe_size": 43}))
+    with pytest.raises(JobFailedError, match=r"shoe_size: Extra inputs.*deploy both"):
+        record(aws)
+
+
+@pytest.mark.parametrize("body", [b"", b"not gzip", results.archive({"a": bytes(9_000)})[:40]])
+def test_a_corrupt_archive_of_a_training_job_is_refused(aws: Aws, body: bytes) -> None:
+    record = _ready(aws, "train")
+    results.put_training_output(aws, body)
+    with pytest.raises(BundleError, match=r"output\.tar\.gz: not a sound"):
+        record(aws)
+
+
+def test_an_accepted_dataset_is_remembered_and_handed_to_training(aws: Aws) -> None:
+    answer = _ready(aws, "prepare")(aws)
+    assert answer["status"] == "accepted"
+    assert answer["training_job"]["TrainingJobName"] == "flights-r1-train-1"
+    record = aws.table.need("flights", "r1")
+    assert record.files[0].outcome == "accepted"
+    assert (record.dataset_id, record.problems) == ("d1", (results.LATE_ROW,))
+    assert [file.key for file in aws.table.accepted_files("flights")] == ["flights/a.csv"]
+
+
+def test_problems_found_while_gathering_stay_beside_those_of_the_data(aws: Aws) -> None:
+    record = _ready(aws, "prepare")
+    aws.table.change("flights", "r1", lambda run: run.model_copy(update={"problems": (GONE,)}))
+    for _ in range(2):
+        record(aws)
+    assert aws.table.need("flights", "r1").problems == (GONE, results.LATE_ROW)
+
+
+def test_rejected_data_trains_nothing_and_is_not_remembered(aws: Aws) -> None:
+    record = _ready(aws, "prepare")
+    results.put_result(aws, "prepare", results.prepared(status="rejected", split={}).model_dump_json())
+    answer = record(aws)
+    assert answer == {**BASE, "status": "rejected"}
+    assert aws.table.accepted_files("flights") == ()
+    assert [stage.stage for stage in aws.table.need("flights", "r1").stages] == ["prepare"]
+
+
+def test_a_trained_model_is_handed_to_evaluation_with_the_champion(aws: Aws) -> None:
+    record = _ready(aws, "train")
+    aws.table.put("flights", "CHAMPION", model_data_url="s3://test-models/old.tar.gz")
+    inputs = record(aws)["evaluate_job"]["ProcessingInputs"]
+    assert {item["InputName"]: item["S3Input"]["S3Uri"] for item in inputs}["champion"] == "s3://test-models/old.tar.gz"
+    run = aws.table.need("flights", "r1")
+    assert [item["name"] for item in run.candidates] == ["forest", "broken"]
+    assert run.stages[0].summary == {"resumed": [], "interruptions": 1}
+
+
+@pytest.mark.parametrize(
+    ("job", "says"),
+    [
+        ({"TrainingJobStatus": "Failed", "FailureReason": "AlgorithmError: exit 137"}, "AlgorithmError: exit 137"),
+        ({"TrainingJobStatus": "Stopped", "SecondaryStatus": "MaxWaitTimeExceeded"}, "training.max_wait_minutes"),
+        ({"TrainingJobStatus": "Stopped", "SecondaryStatus": "MaxRuntimeExceeded"}, "training.max_runtime_minutes"),
+        ({"TrainingJobStatus": "Stopped", "SecondaryStatus": "Stopped"}, r"it ended Stopped \(Stopped\)"),
+    ],
+)
+def test_f08_a_training_job_that_did_not_complete_ends_the_run_with_its_reason(
+    aws: Aws, job: dict[str, Any], says: str
+) -> None:
+    record = _ready(aws, "train")
+    with pytest.raises(JobFailedError, match=rf"flights-r1-train-1: .*{says}"):
+        record(aws, **job)
+
+
+@pytest.mark.parametrize("status", ["passed", "refused"])
+def test_the_gates_verdict_goes_into_the_record_and_its_figures_to_where_people_read(aws: Aws, status: str) -> None:
+    record = _ready(aws, "evaluate")
+    results.put_result(aws, "evaluate", results.evaluated(status).model_dump_json())
+    aws.put_json("curated", f"{zones.result_prefix('flights', 'r1', 1, 'evaluate')}/plots/a b.json", {"drawn": True})
+    assert record(aws) == {**BASE, "status": status}
+    run = aws.table.need("flights", "r1")
+    assert run.gate["status"] == status
+    assert [(stage.stage, stage.status) for stage in run.stages] == [("evaluate", "done"), ("register", "running")]
+    copied = aws.s3.get_object(Bucket=aws.buckets["reports"], Key="flights/runs/r1/plots/a b.json")["Body"].read()
+    assert json.loads(copied) == {"drawn": True}
+
+
+# Closing
+
+
+def _close(aws: Aws, status: str) -> dict[str, Any]:
+    return close_run({**BASE, "status": status}, CloseRunSettings(**aws.shared))
+
+
+@pytest.mark.parametrize(
+    ("status", "final"),
+    [("passed", "succeeded"), ("refused", "refused"), ("rejected", "rejected"), ("duplicate", "duplicate")],
+)
+def test_closing_writes_the_final_status_and_frees_the_project_however_often(aws: Aws, status: str, final: str) -> None:
+    aws.begin_run()
+    aws.table.create("flights", "LOCK", run_id="r1")
+    assert _close(aws, status) == _close(aws, status) == {"project": "flights", "run_id": "r1", "status": final}
+    assert aws.table.need("flights", "r1").status == final
+    assert aws.table.item("flights", "LOCK") is None
+
+
+def test_closing_leaves_the_lock_of_another_run_alone(aws: Aws) -> None:
+    aws.begin_run()
+    aws.table.create("flights", "LOCK", run_id="r2")
+    _close(aws, "passed")
+    assert (aws.table.item("flights", "LOCK") or {})["run_id"] == "r2"
+
+
+def test_an_earlier_attempt_neither_closes_the_run_nor_frees_the_project(aws: Aws) -> None:
+    aws.begin_run(attempt=2)
+    aws.table.create("flights", "LOCK", run_id="r1")
+    with pytest.raises(InputError, match="attempt 2 has begun"):
+        _close(aws, "passed")
+    assert aws.table.need("flights", "r1").status == "running"
+    assert aws.table.item("flights", "LOCK") is not None
+
+
+def test_an_unknown_status_is_named_with_the_known_ones(aws: Aws) -> None:
+    aws.begin_run()
+    with pytest.raises(InputError, match=r"'waiting'; known: passed, refused, rejected, duplicate.*deploy both"):
+        _close(aws, "waiting")
+
+
+def test_a_run_without_a_record_is_named(aws: Aws) -> None:
+    with pytest.raises(NotFoundError, match="Project flights has no run r1"):
+        _close(aws, "passed")
+
+
+# Costs of jobs
+
+
+def _stage(aws: Aws, name: str) -> StageRecord:
+    run: RunRecord = aws.table.need("flights", "r1")
+    return next(stage for stage in run.stages if stage.stage == name)
+
+
+def test_a_job_costs_its_billable_time_on_every_instance(aws: Aws) -> None:
+    _ready(aws, "prepare")(aws)
+    stage = _stage(aws, "prepare")
+    assert (stage.instance_type, stage.billable_seconds) == ("ml.m5.xlarge", 90.0)
+    assert stage.cost_usd == pytest.approx(0.23 * 90 / 3600)
+    pair = {"InstanceType": "ml.m5.xlarge", "InstanceCount": 2}
+    _training(aws, ResourceConfig=pair)
+    assert _stage(aws, "train").cost_usd == pytest.approx(2 * 0.23 * 120 / 3600)
+
+
+def test_what_sagemaker_does_not_bill_yet_is_unknown_and_not_zero(aws: Aws) -> None:
+    record = _ready(aws, "train")
+    record(aws, BillableTimeInSeconds=None)
+    assert (_stage(aws, "train").billable_seconds, _stage(aws, "train").cost_usd) == (None, None)
+    _evaluation(aws, ProcessingEndTime=None)
+    assert (_stage(aws, "evaluate").billable_seconds, _stage(aws, "evaluate").cost_usd) == (None, None)

@@ -1,0 +1,27 @@
+"""Bounds on what one dropped file may ask for, so that no file can fill the job's disk or memory.
+
+A Processing job has 30 GB of disk (`VOLUME_GB`) for the raw file, its rows as texts and its typed rows.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+MAX_FILE_BYTES: Final = 8 * 1024**3
+MAX_EXPANDED_BYTES: Final = 16 * 1024**3
+#: A file may always expand to the floor of its format; beyond it, to this many times its size.
+MAX_EXPANSION: Final = 200
+TEXT_FLOOR: Final = 64 * 1024**2
+PARQUET_FLOOR: Final = 2 * 1024**3
+MAX_ROW_GROUP_BYTES: Final = 2 * 1024**3
+MAX_COLUMNS: Final = 5_000
+MAX_CELL_CHARS: Final = 1024**2
+MAX_ROW_CHARS: Final = 8 * 1024**2
+BATCH_ROWS: Final = 20_000
+BATCH_CHARS: Final = 64 * 1024**2
+
+
+def expanded_limit(path: Path, floor: int) -> int:
+    """Return how many bytes a file may expand to."""
+    return min(MAX_EXPANDED_BYTES, max(path.stat().st_size * MAX_EXPANSION, floor))
