@@ -18,6 +18,7 @@ FARGATE_MEMORY = {
 }
 #: MLflow's server has about 350 MiB resident before its first request.
 MLFLOW_MIN_MIB = 1_024
+_CERTIFICATE = r"^arn:aws:acm:[a-z0-9-]+:\d{12}:certificate/[0-9a-f-]{36}$"
 
 
 class Part(BaseModel):
@@ -53,7 +54,9 @@ class Network(Part):
         try:
             network = ipaddress.ip_network(value)
         except ValueError as error:
-            raise ValueError(f"{value!r} is no network in CIDR notation ({error}); write for example 10.60.0.0/20") from error
+            raise ValueError(
+                f"{value!r} is no network in CIDR notation ({error}); write for example 10.60.0.0/20"
+            ) from error
         if not network.is_private or network.version != 4:
             raise ValueError(f"{value} is not a private IPv4 network; take one of 10/8, 172.16/12 or 192.168/16")
         if not 16 <= network.prefixlen <= 22:
@@ -114,7 +117,9 @@ class Tracking(Part):
     max_storage_gb: Annotated[int, Field(ge=22, le=4_000)] = 100
     multi_az: bool = False
     backup_days: Annotated[int, Field(ge=1, le=35)] = 7
-    certificate_arn: str | None = Field(default=None, pattern=r"^arn:aws:acm:[a-z0-9-]+:\d{12}:certificate/[0-9a-f-]{36}$")
+    certificate_arn: str | None = Field(
+        default=None, pattern=r"^arn:aws:acm:[a-z0-9-]+:\d{12}:certificate/[0-9a-f-]{36}$"
+    )
     domain_name: str | None = None
     oidc: Oidc | None = None
     allowed_cidrs: tuple[str, ...] = ()
@@ -146,5 +151,7 @@ class Tracking(Part):
             if not re.fullmatch(r"\d+\.\d+\.\d+\.\d+/\d+", value):
                 raise ValueError(f"allowed_cidrs: {value!r} is no IPv4 network in CIDR notation")
             if ipaddress.ip_network(value, strict=False).prefixlen == 0 and not self.oidc:
-                raise ValueError("allowed_cidrs: 0.0.0.0/0 is allowed only with oidc; MLflow's own passwords are no boundary")
+                raise ValueError(
+                    "allowed_cidrs: 0.0.0.0/0 is allowed only with oidc; MLflow's own passwords are no boundary"
+                )
         return self

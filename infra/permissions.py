@@ -74,6 +74,22 @@ def find_job_logs(stack: Stack) -> Statement:
     return allow(["logs:DescribeLogStreams"], logs)
 
 
+def network_interfaces() -> Statement:
+    """Return what jobs and endpoints in a VPC need, without any condition (developer guide, "Roles", VPC)."""
+    actions = [
+        "ec2:CreateNetworkInterface",
+        "ec2:CreateNetworkInterfacePermission",
+        "ec2:DeleteNetworkInterface",
+        "ec2:DeleteNetworkInterfacePermission",
+        "ec2:DescribeNetworkInterfaces",
+        "ec2:DescribeVpcs",
+        "ec2:DescribeDhcpOptions",
+        "ec2:DescribeSubnets",
+        "ec2:DescribeSecurityGroups",
+    ]
+    return allow(actions, "*")
+
+
 def sagemaker_role_base(stack: Stack) -> list[Statement]:
     """Return what every SageMaker execution role needs: logs, metrics, the image (developer guide, "Roles")."""
     logs = f"arn:{stack.partition}:logs:{stack.region}:{stack.account}:log-group:/aws/sagemaker/*"

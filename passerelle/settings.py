@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Final, Self
 
 from passerelle.errors import SettingsError
@@ -30,22 +30,22 @@ class FunctionSettings:
         Raises SettingsError naming every variable that is missing or not readable.
         """
         problems, values = [], {}
-        for field in fields(cls):
-            name = PREFIX + field.name.upper()
+        for item in fields(cls):
+            name = PREFIX + item.name.upper()
             if name not in environ:
                 problems.append(f"{name} is missing")
                 continue
             try:
-                values[field.name] = _read(str(field.type), environ[name])
+                values[item.name] = _read(str(item.type), environ[name])
             except ValueError as error:
-                problems.append(f"{name}={environ[name]!r} is not a {field.type}: {error}")
+                problems.append(f"{name}={environ[name]!r} is not a {item.type}: {error}")
         if problems:
             raise SettingsError(f"The environment of this function is wrong ({cls.__name__}): {'; '.join(problems)}")
         return cls(**values)
 
     def to_env(self) -> dict[str, str]:
         """Return the environment variables that `from_env` reads."""
-        return {PREFIX + field.name.upper(): _write(getattr(self, field.name)) for field in fields(self)}
+        return {PREFIX + item.name.upper(): _write(getattr(self, item.name)) for item in fields(self)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +85,7 @@ class ReconcileDropsSettings(ClaimDropSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class JobSettings(RunFunctionSettings):
-    """What SageMaker requests are made of. `zones` maps zone to bucket."""
+    """What SageMaker requests are made of. `zones` maps zone to bucket; `vpc` is a VpcConfig, or empty."""
 
     zones: dict[str, str]
     image_uri: str
@@ -95,6 +95,7 @@ class JobSettings(RunFunctionSettings):
     prepare_instance_type: str
     git_sha: str
     lock_hash: str
+    vpc: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,10 +126,11 @@ class RecordEvaluationSettings(RunFunctionSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class RegisterModelSettings(RunFunctionSettings):
-    """register_model: where MLflow answers."""
+    """register_model: where MLflow answers; `tracking_secret` "" when it asks for no password."""
 
     zones: dict[str, str]
     tracking_uri: str
+    tracking_secret: str = ""
     git_sha: str
     lock_hash: str
 
@@ -141,6 +143,7 @@ class PlanDeploymentSettings(RunFunctionSettings):
     image_uri: str
     model_role_arn: str
     kms_key_arn: str
+    vpc: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,9 +155,10 @@ class SmokeTestSettings(RunFunctionSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class PromoteModelSettings(RunFunctionSettings):
-    """promote_model."""
+    """promote_model: as for register_model."""
 
     tracking_uri: str
+    tracking_secret: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

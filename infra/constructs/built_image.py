@@ -11,6 +11,7 @@ from aws_cdk import (
     CustomResource,
     Duration,
     RemovalPolicy,
+    Stack,
     aws_codebuild,
     aws_ecr,
     aws_iam,
@@ -102,15 +103,15 @@ class BuiltImage(Construct):
     def _project(
         self, source: ImageSource, config: PlatformConfig, key: aws_kms.IKey, assets: aws_s3_assets.Asset
     ) -> aws_codebuild.Project:
-        arm = source.architecture == "arm64"
-        images = aws_codebuild.LinuxArmBuildImage if arm else aws_codebuild.LinuxBuildImage
-        image = images.AMAZON_LINUX_2023_STANDARD_3_0 if arm else aws_codebuild.LinuxBuildImage.AMAZON_LINUX_2023_5
-        logs = aws_logs.LogGroup(
-            self, "Logs", retention=retention(config), removal_policy=RemovalPolicy.DESTROY
-        )
+        image: aws_codebuild.IBuildImage = aws_codebuild.LinuxBuildImage.AMAZON_LINUX_2023_5
+        if source.architecture == "arm64":
+            image = aws_codebuild.LinuxArmBuildImage.AMAZON_LINUX_2023_STANDARD_3_0
+        logs = aws_logs.LogGroup(self, "Logs", retention=retention(config), removal_policy=RemovalPolicy.DESTROY)
         project = aws_codebuild.Project(
             self,
             "Project",
+            role=self._build_role(key, assets, logs).without_policy_updates(),
+            grant_report_group_permissions=False,
             description=f"Builds the {source.name} image of passerelle {config.name}",
             source=aws_codebuild.Source.s3(bucket=assets.bucket, path=assets.s3_object_key),
             environment=aws_codebuild.BuildEnvironment(
@@ -128,12 +129,38 @@ class BuiltImage(Construct):
             build_spec=aws_codebuild.BuildSpec.from_object(BUILD_SPEC),
             encryption_key=key,
             timeout=Duration.minutes(14),  # the waiting function has 15
-            logging=aws_codebuild.LoggingOptions(
-                cloud_watch=aws_codebuild.CloudWatchLoggingOptions(log_group=logs)
+            logging=aws_codebuild.LoggingOptions(cloud_watch=aws_codebuild.CloudWatchLoggingOptions(log_group=logs)),
+        )
+        return project
+
+    def _build_role(self, key: aws_kms.IKey, assets: aws_s3_assets.Asset, logs: aws_logs.ILogGroup) -> aws_iam.Role:
+        """Read the sources, write the log, push the image; nothing else."""
+        stack = Stack.of(self)
+        role = aws_iam.Role(
+            self,
+            "BuildRole",
+            assumed_by=aws_iam.ServicePrincipal(
+                "codebuild.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": stack.account}}
             ),
         )
-        self.repository.grant_pull_push(project)
-        return project
+        push = [
+            "ecr:BatchCheckLayerAvailability",
+            "ecr:BatchGetImage",
+            "ecr:CompleteLayerUpload",
+            "ecr:GetDownloadUrlForLayer",
+            "ecr:InitiateLayerUpload",
+            "ecr:PutImage",
+            "ecr:UploadLayerPart",
+        ]
+        for statement in (
+            _allow(["s3:GetObject", "s3:GetObjectVersion"], assets.bucket.arn_for_objects(assets.s3_object_key)),
+            _allow(["logs:CreateLogStream", "logs:PutLogEvents"], logs.log_group_arn),
+            _allow(["ecr:GetAuthorizationToken"], "*"),
+            _allow(push, self.repository.repository_arn),
+            _allow(["kms:Decrypt", "kms:GenerateDataKey"], key.key_arn),
+        ):
+            role.add_to_policy(statement)
+        return role
 
 
 #: `set -e` holds within one phase; a later phase asks how the earlier ones ended.

@@ -1,4 +1,4 @@
-"""PostgreSQL of the tracking server: on Graviton, TLS only, password kept and rotated by AWS, restorable to a second."""
+"""PostgreSQL of the tracking server: Graviton, TLS only, password kept and rotated by AWS, restorable to a second."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from infra.config_parts import Tracking
 from infra.stacks.network import NetworkStack
 from passerelle.contracts import tracking as server
 
-ENGINE: Final = "17"
+ENGINE: Final = "17.9"
 FAMILY: Final = "postgres17"
 #: db.t4g.micro has 1 GiB and about 80 connections; MLflow takes ten a task, RDS itself keeps three.
 FREE_STORAGE_BYTES: Final = 2 * 1024**3

@@ -43,7 +43,7 @@ class TrackingDoor(Construct):
         super().__init__(scope, id_)
         assert tracking.certificate_arn
         group = aws_ec2.SecurityGroup(
-            self, "Group", vpc=network.vpc, description="People's way to MLflow", allow_all_outbound=False
+            self, "Group", vpc=network.vpc, description="The way of people to MLflow", allow_all_outbound=False
         )
         for cidr in tracking.allowed_cidrs:
             group.add_ingress_rule(aws_ec2.Peer.ipv4(cidr), aws_ec2.Port.tcp(443), "Allowed networks")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
-from aws_cdk import Duration, Stack, aws_ecs, aws_iam, aws_scheduler
+from aws_cdk import Duration, Stack, aws_ecs, aws_iam, aws_kms, aws_scheduler, aws_sqs
 from constructs import Construct
 
 from infra.config_parts import Hours
@@ -27,10 +28,12 @@ class WorkingHours(Construct):
         service: aws_ecs.FargateService,
         tasks: int,
         database: TrackingDatabase,
+        dead_letters: aws_sqs.IQueue,
+        key: aws_kms.IKey,
     ) -> None:
         super().__init__(scope, id_)
         stack = Stack.of(self)
-        self._hours = hours
+        self._hours, self._dead_letters = hours, dead_letters
         self._role = aws_iam.Role(
             self,
             "Role",
@@ -41,6 +44,8 @@ class WorkingHours(Construct):
         database_arn = f"arn:{stack.partition}:rds:{stack.region}:{stack.account}:db:{database.instance.ref}"
         self._role.add_to_policy(_allow(["ecs:UpdateService"], service.service_arn))
         self._role.add_to_policy(_allow(["rds:StartDBInstance", "rds:StopDBInstance"], database_arn))
+        self._role.add_to_policy(_allow(["sqs:SendMessage"], dead_letters.queue_arn))
+        self._role.add_to_policy(_allow(["kms:Decrypt", "kms:GenerateDataKey"], key.key_arn))
         scale = {"Cluster": cluster.cluster_name, "Service": service.service_name}
         instance = {"DbInstanceIdentifier": database.instance.ref}
         stop = 0 if hours.stop == 24 else hours.stop
@@ -53,7 +58,7 @@ class WorkingHours(Construct):
         start = {**scale, "DesiredCount": tasks}
         self._schedule("StartServer", f"0 {hours.start} ? * MON-FRI *", "ecs:updateService", start)
 
-    def _schedule(self, id_: str, cron: str, call: str, arguments: dict[str, object]) -> None:
+    def _schedule(self, id_: str, cron: str, call: str, arguments: Mapping[str, object]) -> None:
         aws_scheduler.CfnSchedule(
             self,
             id_,
@@ -64,6 +69,7 @@ class WorkingHours(Construct):
                 arn=f"arn:{Stack.of(self).partition}:scheduler:::aws-sdk:{call}",
                 role_arn=self._role.role_arn,
                 input=json.dumps(arguments),
+                dead_letter_config=aws_scheduler.CfnSchedule.DeadLetterConfigProperty(arn=self._dead_letters.queue_arn),
                 retry_policy=aws_scheduler.CfnSchedule.RetryPolicyProperty(
                     maximum_retry_attempts=10, maximum_event_age_in_seconds=int(Duration.hours(1).to_seconds())
                 ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from aws_cdk import Stack, aws_events, aws_events_targets, aws_kms, aws_lambda, aws_sns
+from aws_cdk import Stack, aws_events, aws_events_targets, aws_kms, aws_lambda, aws_sns, aws_sqs
 from constructs import Construct
 
 from infra.config import PlatformConfig
@@ -26,9 +26,12 @@ class ImagesStack(Stack):
         key: aws_kms.IKey,
         alerts: aws_sns.ITopic,
         layers: Sequence[aws_lambda.ILayerVersion],
+        dead_letters: aws_sqs.IQueue,
         **kwargs: Any,
     ) -> None:
         super().__init__(scope, id_, **kwargs)
+        # By its ARN: grants then go into roles here, and none into the key's policy in the data stack.
+        key = aws_kms.Key.from_key_arn(self, "Key", key.key_arn)
         builder = Function(
             self,
             "BuildImage",
@@ -46,9 +49,9 @@ class ImagesStack(Stack):
         shared: dict[str, Any] = {"config": config, "key": key, "builder": builder}
         self.training = BuiltImage(self, "Training", source=TRAINING, **shared)
         self.tracking = BuiltImage(self, "Tracking", source=TRACKING, **shared) if config.tracking else None
-        self._tell_of_findings(alerts)
+        self._tell_of_findings(alerts, dead_letters)
 
-    def _tell_of_findings(self, alerts: aws_sns.ITopic) -> None:
+    def _tell_of_findings(self, alerts: aws_sns.ITopic, dead_letters: aws_sqs.IQueue) -> None:
         """Tell people of critical findings in an image that was pushed."""
         repositories = [image.repository.repository_name for image in (self.training, self.tracking) if image]
         pattern = aws_events.EventPattern(
@@ -64,6 +67,7 @@ class ImagesStack(Stack):
         rule.add_target(
             aws_events_targets.SnsTopic(
                 alerts,
+                dead_letter_queue=aws_sqs.Queue.from_queue_arn(self, "DeadLetters", dead_letters.queue_arn),
                 message=aws_events.RuleTargetInput.from_text(
                     "Critical findings in image "
                     f"{aws_events.EventField.from_path('$.detail.repository-name')}"

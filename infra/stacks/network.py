@@ -41,7 +41,7 @@ class NetworkStack(Stack):
         )
         self.functions = self._group("Functions", "Functions that talk to the tracking server")
         self.jobs = self._group("Jobs", "SageMaker jobs and endpoints: S3 through the gateway, nothing else")
-        self.tracking = self._group("Tracking", "MLflow's tasks")
+        self.tracking = self._group("Tracking", "MLflow tasks")
         self.database = self._group("Database", "PostgreSQL of the tracking server")
         self._endpoints()
         if network.flow_logs:
@@ -51,6 +51,12 @@ class NetworkStack(Stack):
     def availability_zones(self) -> list[str]:
         """The environment's own choice: CDK would ask an account that synthesis must not need."""
         return [f"{self._config.region}{zone}" for zone in self._network.zones]
+
+    @property
+    def jobs_vpc(self) -> dict[str, list[str]]:
+        """SageMaker's VpcConfig for jobs and models."""
+        subnets = self.vpc.select_subnets(subnet_group_name="isolated").subnet_ids
+        return {"SecurityGroupIds": [self.jobs.security_group_id], "Subnets": subnets}
 
     @property
     def task_subnets(self) -> aws_ec2.SubnetSelection:
@@ -100,7 +106,7 @@ class NetworkStack(Stack):
             names = (*FARGATE_ENDPOINTS, *FUNCTION_ENDPOINTS, *session)
         zones = self.availability_zones[: self._network.endpoint_zones]
         doors = aws_ec2.SecurityGroup(
-            self, "Endpoints", vpc=self.vpc, description="Interface endpoints of AWS's APIs", allow_all_outbound=False
+            self, "Endpoints", vpc=self.vpc, description="Interface endpoints of AWS APIs", allow_all_outbound=False
         )
         for name in names:
             self.vpc.add_interface_endpoint(
@@ -112,8 +118,8 @@ class NetworkStack(Stack):
             )
         https = aws_ec2.Port.tcp(443)
         for group in (self.functions, self.tracking):
-            group.add_egress_rule(doors, https, "AWS's APIs")
-            doors.add_ingress_rule(group, https, "AWS's APIs")
+            group.add_egress_rule(doors, https, "AWS APIs")
+            doors.add_ingress_rule(group, https, "AWS APIs")
         # The gateways are routes: a group must let traffic to S3's and DynamoDB's addresses out. Which these are is
         # known to an account only (managed prefix lists), so the port is the limit, and the missing route the wall.
         for group in (self.functions, self.jobs, self.tracking):
@@ -124,9 +130,7 @@ class NetworkStack(Stack):
             self, "FlowLogs", retention=retention(self._config), removal_policy=RemovalPolicy.RETAIN
         )
         role = aws_iam.Role(self, "FlowLogsRole", assumed_by=flow_logs_principal(self))
-        self.vpc.add_flow_log(
-            "Flows", destination=aws_ec2.FlowLogDestination.to_cloud_watch_logs(logs, role)
-        )
+        self.vpc.add_flow_log("Flows", destination=aws_ec2.FlowLogDestination.to_cloud_watch_logs(logs, role))
 
 
 def flow_logs_principal(stack: Stack) -> aws_iam.PrincipalBase:
@@ -134,4 +138,3 @@ def flow_logs_principal(stack: Stack) -> aws_iam.PrincipalBase:
     return aws_iam.ServicePrincipal(
         "vpc-flow-logs.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": stack.account}}
     )
-

@@ -24,9 +24,10 @@ from constructs import Construct
 
 from infra import permissions as may
 from infra.config import PlatformConfig
-from infra.constructs.function import Function
+from infra.constructs.function import Function, Place
 from infra.constructs.queue_alarm import alarm_on_messages
 from infra.constructs.state_machine import StateMachine
+from infra.runtime import Runtime
 from infra.source import git_sha, lock_hash
 from infra.stacks.serving import confused_deputy_safe
 from passerelle import settings as function_settings
@@ -52,11 +53,13 @@ class PipelineStack(Stack):
         key: aws_kms.IKey,
         alerts: aws_sns.ITopic,
         layers: Sequence[aws_lambda.ILayerVersion],
+        runtime: Runtime,
         deploy_model: StateMachine,
         **kwargs: Any,
     ) -> None:
         super().__init__(scope, id_, **kwargs)
         self._config, self._zones, self._key, self._alerts, self._layers = config, zones, key, alerts, layers
+        self._runtime = runtime
         self._archives = may.allow(["s3:GetObject"], f"{archive_bucket_arn}/*")
         self._table = may.table_access(runs_table_arn)
         #: Why an execution failed: what Step Functions says, and the log of its job.
@@ -100,6 +103,7 @@ class PipelineStack(Stack):
             may.read_objects(zones["curated"], zones["models"]),
             may.write_objects(zones["curated"], zones["models"], zones["quarantine"]),
             may.allow(["kms:Decrypt", "kms:GenerateDataKey", "kms:CreateGrant"], self._key.key_arn),
+            *([may.network_interfaces()] if self._runtime.jobs_vpc else []),
         ):
             role.add_to_policy(statement)
         return role
@@ -114,6 +118,7 @@ class PipelineStack(Stack):
         timeout_seconds: int = 120,
         memory_mib: int = 512,
         asynchronous: bool = False,
+        place: Place | None = None,
     ) -> Function:
         return Function(
             self,
@@ -128,13 +133,15 @@ class PipelineStack(Stack):
             timeout_seconds=timeout_seconds,
             memory_mib=memory_mib,
             dead_letters=self.dead_letters if asynchronous else None,
+            place=place,
         )
 
     def _job_settings(self) -> dict[str, Any]:
         return {
             **self._shared,
             "zones": {name: bucket.bucket_name for name, bucket in self._zones.items()},
-            "image_uri": self._config.image_uri,
+            "image_uri": self._runtime.image_uri,
+            "vpc": self._runtime.jobs_vpc,
             "job_role_arn": self.job_role.role_arn,
             "region": self._config.region,
             "kms_key_arn": self._key.key_arn,
@@ -196,7 +203,7 @@ class PipelineStack(Stack):
                 function_settings.RegisterModelSettings(
                     **self._shared,
                     zones=buckets,
-                    tracking_uri=config.tracking_uri,
+                    **self._runtime.tracking_settings,
                     git_sha=jobs["git_sha"],
                     lock_hash=jobs["lock_hash"],
                 ),
@@ -204,9 +211,11 @@ class PipelineStack(Stack):
                     self._table,
                     may.list_objects(zones["curated"]),
                     may.read_objects(zones["curated"], zones["models"]),
+                    *self._runtime.tracking_statements,
                 ],
                 timeout_seconds=600,
                 memory_mib=2048,
+                place=self._runtime.function_place,
             ),
             "CloseRun": self._function(
                 "CloseRun", "close_run", function_settings.CloseRunSettings(**self._shared), [self._table]
@@ -345,7 +354,7 @@ class PipelineStack(Stack):
             "runs-table": runs_table,
             "training-pipeline": self.pipeline.machine.state_machine_arn,
             "deploy-model": deploy_model.machine.state_machine_arn,
-            "tracking-uri": self._config.tracking_uri,
+            "tracking-uri": self._runtime.tracking_settings["tracking_uri"],
             "job-role": self.job_role.role_arn,
             "dead-letters": self.dead_letters.queue_url,
             **{f"{name}-bucket": bucket.bucket_name for name, bucket in self._zones.items()},

@@ -21,6 +21,7 @@ from aws_cdk import (
     aws_secretsmanager,
     aws_servicediscovery,
     aws_sns,
+    aws_sqs,
 )
 from constructs import Construct
 
@@ -60,9 +61,12 @@ class TrackingStack(Stack):
         key: aws_kms.IKey,
         alerts: aws_sns.ITopic,
         layers: Sequence[aws_lambda.ILayerVersion],
+        dead_letters: aws_sqs.IQueue,
         **kwargs: Any,
     ) -> None:
         super().__init__(scope, id_, termination_protection=config.retain_data, **kwargs)
+        # By its ARN: grants then go into roles here, and none into the key's policy in the data stack.
+        key = aws_kms.Key.from_key_arn(self, "Key", key.key_arn)
         self._config, self._tracking, self._network, self._key = config, tracking, network, key
         self.database = TrackingDatabase(
             self, "Database", config=config, tracking=tracking, network=network, key=key, alerts=alerts
@@ -84,7 +88,9 @@ class TrackingStack(Stack):
             vpc=network.vpc,
             enable_fargate_capacity_providers=True,
             container_insights_v2=(
-                aws_ecs.ContainerInsights.ENABLED if config.stage == "production" else aws_ecs.ContainerInsights.DISABLED
+                aws_ecs.ContainerInsights.ENABLED
+                if config.stage == "production"
+                else aws_ecs.ContainerInsights.DISABLED
             ),
         )
         self.log_group = aws_logs.LogGroup(
@@ -117,6 +123,8 @@ class TrackingStack(Stack):
                 service=self.service,
                 tasks=tracking.tasks,
                 database=self.database,
+                dead_letters=dead_letters,
+                key=key,
             )
 
     def _secret(self, name: str) -> aws_secretsmanager.Secret:
@@ -153,9 +161,7 @@ class TrackingStack(Stack):
         **options: Any,
     ) -> aws_ecs.ContainerDefinition:
         """Every container is MLflow's image with the database's address; secrets come as (variable, secret)."""
-        address = server.database_environment(
-            host=self.database.host, port=self.database.port, user=self.database.user
-        )
+        address = server.database_environment(host=self.database.host, port=self.database.port, user=self.database.user)
         return definition.add_container(
             name,
             container_name=name,
@@ -165,8 +171,7 @@ class TrackingStack(Stack):
             secrets={
                 "PGPASSWORD": aws_ecs.Secret.from_secrets_manager(self.database.secret, "password"),
                 **{
-                    variable: aws_ecs.Secret.from_secrets_manager(self._secrets[secret])
-                    for variable, secret in secrets
+                    variable: aws_ecs.Secret.from_secrets_manager(self._secrets[secret]) for variable, secret in secrets
                 },
             },
             logging=aws_ecs.LogDrivers.aws_logs(stream_prefix=name, log_group=self.log_group),
@@ -174,9 +179,7 @@ class TrackingStack(Stack):
             **options,
         )
 
-    def _upgrade_schema(
-        self, alerts: aws_sns.ITopic, layers: Sequence[aws_lambda.ILayerVersion]
-    ) -> CustomResource:
+    def _upgrade_schema(self, alerts: aws_sns.ITopic, layers: Sequence[aws_lambda.ILayerVersion]) -> CustomResource:
         definition = self._definition("Schema", cpu=256, memory_mib=1_024)
         users = [("MLFLOW_AUTH_ADMIN_PASSWORD", "AdminPassword"), ("PASSERELLE_PIPELINE_PASSWORD", "PipelinePassword")]
         command = ["python", "/app/prepare_store.py", *server.schema_command()]
@@ -197,9 +200,7 @@ class TrackingStack(Stack):
                     resources=roles,
                     conditions={"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}},
                 ),
-                aws_iam.PolicyStatement(
-                    actions=["logs:GetLogEvents"], resources=[f"{self.log_group.log_group_arn}"]
-                ),
+                aws_iam.PolicyStatement(actions=["logs:GetLogEvents"], resources=[f"{self.log_group.log_group_arn}"]),
             ],
             key=self._key,
             alerts=alerts,

@@ -23,6 +23,7 @@ def plan_deployment(request: dict[str, Any], settings: PlanDeploymentSettings) -
             image_uri=settings.image_uri,
             role_arn=settings.model_role_arn,
             kms_key_arn=settings.kms_key_arn,
+            vpc=settings.vpc,
         ),
         deployed.project,
         run_id=run_id,

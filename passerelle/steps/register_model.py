@@ -10,6 +10,7 @@ from passerelle.aws.clients import client, translated
 from passerelle.aws.experiment_log import ExperimentLog, RunStory
 from passerelle.aws.objects import Objects
 from passerelle.aws.runs_table import RunsTable, need_attempt
+from passerelle.aws.tracking_login import sign_in
 from passerelle.contracts import naming, zones
 from passerelle.contracts.container import RESULT_FILE, TrainResult
 from passerelle.contracts.runs import RunRecord
@@ -52,6 +53,7 @@ def register_model(request: dict[str, Any], settings: RegisterModelSettings) -> 
             model_data_url=zones.s3_uri(models, f"{output}/model.tar.gz"),
             model_name=naming.registered_model_name(settings.environment, project),
         )
+        sign_in(settings.tracking_secret)
         registered = ExperimentLog(settings.tracking_uri).tell(story)
 
     def update(record: RunRecord) -> RunRecord:

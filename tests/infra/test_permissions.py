@@ -29,17 +29,25 @@ CALLS = {
     "RecordDataset": {*TABLE, *PROJECTS, *ARCHIVE},
     "RecordTraining": {*TABLE, *PROJECTS, *ARCHIVE},
     "RecordEvaluation": {*TABLE, "s3:ListBucket", "s3:GetObject", "s3:PutObject"},
-    "RegisterModel": {*TABLE, "s3:ListBucket", "s3:GetObject"},
+    "RegisterModel": {*TABLE, "s3:ListBucket", "s3:GetObject", "secretsmanager:GetSecretValue"},
     "CloseRun": TABLE,
     "FailRun": {*TABLE, "states:DescribeExecution"},
     "PlanDeployment": {*PROJECTS, *ARCHIVE, "sagemaker:DescribeEndpoint", "sagemaker:DeleteEndpoint"},
     "SmokeTest": {"s3:GetObject", "sagemaker:InvokeEndpoint"},
-    "PromoteModel": TABLE,
+    "PromoteModel": {*TABLE, "secretsmanager:GetSecretValue"},
+    "BuildImage": {"codebuild:StartBuild", "codebuild:BatchGetBuilds", "ecr:DescribeImages"},
+    "UpgradeSchema": {"ecs:RunTask", "ecs:DescribeTasks", "iam:PassRole"},
 }  # fmt: skip
-EVERY_FUNCTION = ("logs:", "xray:", "kms:", "sqs:")
+#: Those in the network have its interfaces too.
+EVERY_FUNCTION = ("logs:", "xray:", "kms:", "sqs:", "ec2:")
 #: AWS offers no resource for these (service authorization reference).
 WITHOUT_RESOURCE = {
     "cloudwatch:PutMetricData",
+    *(f"ec2:{action}NetworkInterface" for action in ("Create", "Delete")),
+    *(f"ec2:{action}NetworkInterfacePermission" for action in ("Create", "Delete")),
+    *(f"ec2:Describe{what}" for what in ("NetworkInterfaces", "Subnets", "Vpcs", "DhcpOptions", "SecurityGroups")),
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:UnassignPrivateIpAddresses",
     "ecr:GetAuthorizationToken",
     "xray:PutTraceSegments",
     "xray:PutTelemetryRecords",
@@ -99,7 +107,7 @@ def test_alarms_may_publish_to_the_encrypted_topic(resources: Find) -> None:
     (policy,) = resources("prod", "AWS::SNS::TopicPolicy").values()
     allowed = [item for item in policy["Properties"]["PolicyDocument"]["Statement"] if item["Effect"] == "Allow"]
     assert [(item["Principal"], item["Action"]) for item in allowed] == [
-        ({"Service": "cloudwatch.amazonaws.com"}, "sns:Publish")
+        ({"Service": f"{service}.amazonaws.com"}, "sns:Publish") for service in ("cloudwatch", "events")
     ]
     assert allowed[0]["Condition"]["StringEquals"]["aws:SourceAccount"] == "111111111111"
     (key,) = resources("prod", "AWS::KMS::Key").values()

@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from mlflow.server.auth.sqlalchemy_store import SqlAlchemyStore
 
@@ -29,14 +29,14 @@ def main(schema_command: list[str]) -> int:
         return migrated.returncode
     settings = configparser.ConfigParser()
     settings.read(os.environ.get("MLFLOW_AUTH_CONFIG_PATH", Path(__file__).with_name("basic_auth.ini")))
-    store = SqlAlchemyStore()
+    store: Any = SqlAlchemyStore()
     store.init_db(settings["mlflow"]["database_uri"])
     for name, (variable, administrator) in USERS.items():
         ensure_user(store, name, os.environ[variable], administrator)
     return 0
 
 
-def ensure_user(store: SqlAlchemyStore, name: str, password: str, administrator: bool) -> None:
+def ensure_user(store: Any, name: str, password: str, administrator: bool) -> None:
     """Create a user, or give the one that exists its password and rights."""
     if not store.has_user(name):
         store.create_user(name, password, is_admin=administrator)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from passerelle.contracts import naming, zones
@@ -24,7 +25,10 @@ Request = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class JobPlace:
-    """Where and as whom jobs run. `kms_key_arn` "" leaves the encryption to the buckets' default."""
+    """Where and as whom jobs run.
+
+    `kms_key_arn` "" leaves the encryption to the buckets' default; `vpc` is a VpcConfig, or empty.
+    """
 
     environment: str
     zones: dict[str, str]
@@ -34,6 +38,7 @@ class JobPlace:
     prepare_instance_type: str
     git_sha: str
     lock_hash: str
+    vpc: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +134,11 @@ def _processing(
             "ContainerArguments": [stage],
         },
         "Environment": {"PASSERELLE_ENVIRONMENT": place.environment},
+        "NetworkConfig": {
+            # Only `prepare` calls AWS itself: it reads raw objects by version.
+            "EnableNetworkIsolation": stage != "prepare",
+            **({"VpcConfig": dict(place.vpc)} if place.vpc else {}),
+        },
         "StoppingCondition": {"MaxRuntimeInSeconds": PROCESSING_MAX_SECONDS},
         "RoleArn": place.role_arn,
         "Tags": tags(project, place.environment, run.run_id),
@@ -173,6 +183,8 @@ def training_job(place: JobPlace, run: RunRef, project: Project, dataset: Prepar
             "VolumeSizeInGB": VOLUME_GB,
             **({"VolumeKmsKeyId": place.kms_key_arn} if place.kms_key_arn else {}),
         },
+        "EnableNetworkIsolation": True,
+        **({"VpcConfig": dict(place.vpc)} if place.vpc else {}),
         "EnableManagedSpotTraining": training.spot,
         "StoppingCondition": {
             "MaxRuntimeInSeconds": longest,
