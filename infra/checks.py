@@ -82,6 +82,10 @@ TRACKING_WILDCARDS: Final = (
         ("Resource::arn:aws:ecs:{region}:{account}:task/<ClusterEB0386A7>/*",),
     ),
     (
+        "Streams of the tracking server's own log group: sessions of people in its tasks are logged there.",
+        ("Resource::arn:aws:logs:{region}:{account}:log-group:<Logs6819BB44>:*",),
+    ),
+    (
         "The tracking server's own prefix of the models zone: clients name their artefacts.",
         ("Resource::passerelle-{name}-data:ExportsOutputFnGetAttModelsBucket970C6ADAArnC12F88E2/mlflow/*",),
     ),

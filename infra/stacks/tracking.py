@@ -82,19 +82,24 @@ class TrackingStack(Stack):
         self.host = f"mlflow.{namespace.namespace_name}"
         #: How functions reach the server.
         self.uri = f"http://{self.host}:{server.PORT}"
+        self.log_group = aws_logs.LogGroup(
+            self, "Logs", retention=retention(config), removal_policy=RemovalPolicy.DESTROY
+        )
         self.cluster = aws_ecs.Cluster(
             self,
             "Cluster",
             vpc=network.vpc,
+            # Who opens a shell in a task leaves what was typed in the log.
+            execute_command_configuration=aws_ecs.ExecuteCommandConfiguration(
+                logging=aws_ecs.ExecuteCommandLogging.OVERRIDE,
+                log_configuration=aws_ecs.ExecuteCommandLogConfiguration(cloud_watch_log_group=self.log_group),
+            ),
             enable_fargate_capacity_providers=True,
             container_insights_v2=(
                 aws_ecs.ContainerInsights.ENABLED
                 if config.stage == "production"
                 else aws_ecs.ContainerInsights.DISABLED
             ),
-        )
-        self.log_group = aws_logs.LogGroup(
-            self, "Logs", retention=retention(config), removal_policy=RemovalPolicy.DESTROY
         )
         upgrade = self._upgrade_schema(alerts, layers)
         self.service = self._service(artifacts, namespace)
@@ -149,7 +154,9 @@ class TrackingStack(Stack):
                 operating_system_family=aws_ecs.OperatingSystemFamily.LINUX,
             ),
         )
+        # It starts the task: pulls the image, and reads the secrets, which are encrypted with our key.
         self._repository.grant_pull(definition.obtain_execution_role())
+        self._key.grant_decrypt(definition.obtain_execution_role())
         return definition
 
     def _container(
