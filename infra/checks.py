@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from typing import Final
 
 from aws_cdk import Acknowledgment, App, Validations
-from cdk_nag import AwsSolutionsChecks
+from cdk_nag import AwsSolutionsChecks, NIST80053R5Checks
 
+from infra.checks_nist import nist_acknowledgements
 from infra.config import PlatformConfig
-from infra.config_parts import Tracking
+from infra.config_parts import Delivery, Tracking
 
 #: Why each wildcard (AwsSolutions-IAM5) is what it should be. {name}, {account}, {region} are the environment's.
 WILDCARDS: Final = (
@@ -86,6 +87,10 @@ TRACKING_WILDCARDS: Final = (
         ("Resource::arn:aws:logs:{region}:{account}:log-group:<Logs6819BB44>:*",),
     ),
     (
+        "Streams of the group to which RDS writes enhanced monitoring: AWS names both.",
+        ("Resource::arn:aws:logs:{region}:{account}:log-group:RDSOSMetrics:log-stream:*",),
+    ),
+    (
         "The tracking server's own prefix of the models zone: clients name their artefacts.",
         ("Resource::passerelle-{name}-data:ExportsOutputFnGetAttModelsBucket970C6ADAArnC12F88E2/mlflow/*",),
     ),
@@ -129,10 +134,10 @@ INSIGHTS: Final = (
 
 
 def add_checks(app: App, config: PlatformConfig) -> None:
-    """Add the AwsSolutions rules, and acknowledge what is meant to be so."""
+    """Add the AwsSolutions and NIST 800-53 rules, and acknowledge what is meant to be so."""
     checks = Validations.of(app)
-    checks.add_plugins(AwsSolutionsChecks(app))
-    checks.acknowledge(*acknowledgements(config))
+    checks.add_plugins(AwsSolutionsChecks(app), NIST80053R5Checks(app))
+    checks.acknowledge(*acknowledgements(config), *nist_acknowledgements(config))
 
 
 def acknowledgements(config: PlatformConfig) -> Iterator[Acknowledgment]:
@@ -147,6 +152,8 @@ def acknowledgements(config: PlatformConfig) -> Iterator[Acknowledgment]:
         yield Acknowledgment(id="AwsSolutions-VPC7", reason=FLOW_LOGS)
     if config.tracking:
         yield from _of_tracking(config, config.tracking)
+    if config.delivery:
+        yield from _of_delivery(config, config.delivery)
 
 
 def _of_tracking(config: PlatformConfig, tracking: Tracking) -> Iterator[Acknowledgment]:
@@ -159,3 +166,21 @@ def _of_tracking(config: PlatformConfig, tracking: Tracking) -> Iterator[Acknowl
         yield Acknowledgment(id="AwsSolutions-RDS10", reason=DISPOSABLE)
     if config.stage != "production":
         yield Acknowledgment(id="AwsSolutions-ECS4", reason=INSIGHTS)
+
+
+#: Reason -> what GitHub's jobs may reach; the second only where a deployment is tried by dropping data.
+TEMPLATES: Final = "Templates of this environment's own stacks: CloudFormation adds an id to a stack's name."
+SMOKE_DATA: Final = "The raw folder of the one project that a deployment is tried with."
+JOB_LOGS: Final = "Streams of SageMaker's two groups of job logs, named after jobs at run time."
+
+
+def _of_delivery(config: PlatformConfig, delivery: Delivery) -> Iterator[Acknowledgment]:
+    place = f"{config.region}:{config.account}"
+    stacks = f"Resource::arn:aws:cloudformation:{place}:stack/passerelle-{config.name}-*/*"
+    yield Acknowledgment(id=f"AwsSolutions-IAM5[{stacks}]", reason=TEMPLATES)
+    if delivery.smoke == "drop":
+        raw = f"Resource::passerelle-{config.name}-data:ExportsOutputFnGetAttRawBucket672A0DBBArnB9DC31D0"
+        yield Acknowledgment(id=f"AwsSolutions-IAM5[{raw}/{delivery.smoke_project}/*]", reason=SMOKE_DATA)
+        for group in ("ProcessingJobs", "TrainingJobs"):
+            logs = f"Resource::arn:aws:logs:{place}:log-group:/aws/sagemaker/{group}:*"
+            yield Acknowledgment(id=f"AwsSolutions-IAM5[{logs}]", reason=JOB_LOGS)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from infra.config_parts import Images, Network, Part, Tracking
+from infra.config_parts import Delivery, Images, Network, Part, Tracking
 from passerelle.errors import SettingsError
 
 FOLDER = Path(__file__).resolve().parent.parent / "environments"
@@ -43,6 +43,7 @@ class PlatformConfig(Part):
     tracking: Tracking | None = None
     tracking_uri: str | None = Field(default=None, pattern=r"^https?://")
     projects: tuple[str, ...]
+    delivery: Delivery | None = None
 
     @model_validator(mode="after")
     def _one_tracking_server(self) -> Self:
@@ -54,6 +55,16 @@ class PlatformConfig(Part):
             raise ValueError("`tracking` needs a `network` to run in; copy the section from environments/dev.yaml")
         if self.tracking and self.network and len(self.network.zones) < 2:
             raise ValueError("network.zones: RDS and load balancers need at least two availability zones")
+        return self
+
+    @model_validator(mode="after")
+    def _delivery_is_tried(self) -> Self:
+        if self.delivery and self.delivery.smoke_project not in self.projects:
+            raise ValueError(
+                f"delivery.smoke_project: {self.delivery.smoke_project!r} is none of `projects` ({self.projects})"
+            )
+        if self.delivery and self.delivery.smoke == "drop" and self.stage == "production":
+            raise ValueError("delivery.smoke: a test's data must not train a production model; write `predict`")
         return self
 
     @model_validator(mode="after")

@@ -155,3 +155,29 @@ class Tracking(Part):
                     "allowed_cidrs: 0.0.0.0/0 is allowed only with oidc; MLflow's own passwords are no boundary"
                 )
         return self
+
+
+class Delivery(Part):
+    """From where GitHub Actions may deploy this environment: by OpenID Connect, without a long-lived key.
+
+    `repository` is as GitHub's tokens name it: `owner/name`, or with numbers, `owner@123/name@456`, where the
+    repository was created or renamed since 2026-07-15. `provider` says whether this environment makes the account's
+    one identity provider for GitHub, or finds it there. After a deployment, `smoke: drop` lets GitHub drop data of
+    `smoke_project` and train a model; `smoke: predict` only lets it ask the endpoint.
+    """
+
+    repository: str = Field(pattern=r"^[A-Za-z0-9-]+(@\d+)?/[A-Za-z0-9._-]+(@\d+)?$")
+    branch: str = Field(default="main", pattern=r"^[A-Za-z0-9._/-]+$")
+    provider: Literal["create", "existing"]
+    smoke: Literal["drop", "predict"]
+    smoke_project: str
+
+    @field_validator("repository")
+    @classmethod
+    def _numbers_on_both(cls, value: str) -> str:
+        if value.count("@") == 1:
+            raise ValueError(
+                f"{value}: GitHub numbers the owner and the name, or neither; `gh api repos/OWNER/NAME --jq "
+                "'.owner.id, .id'` prints both numbers"
+            )
+        return value

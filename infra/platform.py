@@ -14,6 +14,7 @@ from infra.constructs.function import Place
 from infra.projects import ProjectSource
 from infra.runtime import Runtime
 from infra.stacks.data import DataStack
+from infra.stacks.delivery import DeliveryStack
 from infra.stacks.foundation import FoundationStack
 from infra.stacks.images import ImagesStack
 from infra.stacks.network import NetworkStack
@@ -66,7 +67,22 @@ class Platform(Construct):
         self.pipeline = PipelineStack(
             self, "Pipeline", **shared, deploy_model=self.serving.deploy_model, stack_name=f"{named}-pipeline"
         )
+        self._delivery(config, where, named)
         self._tag(config)
+
+    def _delivery(self, config: PlatformConfig, where: Environment, named: str) -> None:
+        if config.delivery:
+            DeliveryStack(
+                self,
+                "Delivery",
+                config=config,
+                delivery=config.delivery,
+                raw=self.data.zones["raw"],
+                runs_table=self.data.runs_table,
+                key=self.data.key,
+                env=where,
+                stack_name=f"{named}-delivery",
+            )
 
     def _runtime(self, config: PlatformConfig, where: Environment, named: str) -> Runtime:
         """On AWS: the stacks that the laptop replaces by processes of its own."""
@@ -112,7 +128,13 @@ class Platform(Construct):
         if config.network is None:
             return None
         return NetworkStack(
-            self, "Network", config=config, network=config.network, env=where, stack_name=f"{named}-network"
+            self,
+            "Network",
+            config=config,
+            network=config.network,
+            key=self.data.key,
+            env=where,
+            stack_name=f"{named}-network",
         )
 
     def _tag(self, config: PlatformConfig) -> None:

@@ -106,7 +106,9 @@ class BuiltImage(Construct):
         image: aws_codebuild.IBuildImage = aws_codebuild.LinuxBuildImage.AMAZON_LINUX_2023_5
         if source.architecture == "arm64":
             image = aws_codebuild.LinuxArmBuildImage.AMAZON_LINUX_2023_STANDARD_3_0
-        logs = aws_logs.LogGroup(self, "Logs", retention=retention(config), removal_policy=RemovalPolicy.DESTROY)
+        logs = aws_logs.LogGroup(
+            self, "Logs", encryption_key=key, retention=retention(config), removal_policy=RemovalPolicy.DESTROY
+        )
         project = aws_codebuild.Project(
             self,
             "Project",

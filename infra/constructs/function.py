@@ -128,6 +128,7 @@ class Function(Construct):
         self.log_group = aws_logs.LogGroup(
             self,
             "Logs",
+            encryption_key=key,
             retention=retention(config),
             removal_policy=RemovalPolicy.RETAIN if config.retain_data else RemovalPolicy.DESTROY,
         )

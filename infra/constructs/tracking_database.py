@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from aws_cdk import (
     CfnDeletionPolicy,
     Duration,
+    Stack,
     aws_cloudwatch,
     aws_cloudwatch_actions,
+    aws_iam,
     aws_kms,
     aws_rds,
     aws_secretsmanager,
@@ -94,6 +96,7 @@ class TrackingDatabase(Construct):
             deletion_protection=retain,
             enable_cloudwatch_logs_exports=["postgresql", "upgrade"],
             ca_certificate_identifier="rds-ca-rsa2048-g1",
+            **(self._enhanced_monitoring() if config.stage == "production" else {}),
         )
         policy = CfnDeletionPolicy.SNAPSHOT if retain else CfnDeletionPolicy.DELETE
         self.instance.cfn_options.deletion_policy = policy
@@ -104,6 +107,34 @@ class TrackingDatabase(Construct):
             self, "Password", secret_complete_arn=self.instance.attr_master_user_secret_secret_arn, encryption_key=key
         )
         self._alarms(alerts)
+
+    def _enhanced_monitoring(self) -> dict[str, Any]:
+        """Metrics of the operating system, every minute."""
+        role = aws_iam.Role(
+            self,
+            "MonitoringRole",
+            assumed_by=aws_iam.ServicePrincipal(
+                "monitoring.rds.amazonaws.com",
+                conditions={"StringEquals": {"aws:SourceAccount": Stack.of(self).account}},
+            ),
+        )
+        # What the managed policy AmazonRDSEnhancedMonitoringRole allows, for this group only.
+        stack = Stack.of(self)
+        group = f"arn:{stack.partition}:logs:{stack.region}:{stack.account}:log-group:RDSOSMetrics"
+        role.add_to_policy(
+            aws_iam.PolicyStatement(
+                actions=[
+                    "logs:CreateLogGroup",
+                    "logs:PutRetentionPolicy",
+                    "logs:CreateLogStream",
+                    "logs:PutLogEvents",
+                    "logs:DescribeLogStreams",
+                    "logs:GetLogEvents",
+                ],
+                resources=[group, f"{group}:log-stream:*"],
+            )
+        )
+        return {"monitoring_interval": 60, "monitoring_role_arn": role.role_arn}
 
     def _alarms(self, alerts: aws_sns.ITopic) -> None:
         below = aws_cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from aws_cdk import RemovalPolicy, Stack, aws_ec2, aws_iam, aws_logs
+from aws_cdk import RemovalPolicy, Stack, aws_ec2, aws_iam, aws_kms, aws_logs
 from constructs import Construct
 
 from infra.config import PlatformConfig
@@ -23,7 +23,9 @@ class NetworkStack(Stack):
     Idle, it costs its interface endpoints or NAT gateways; `public-egress` has one endpoint.
     """
 
-    def __init__(self, scope: Construct, id_: str, *, config: PlatformConfig, network: Network, **kwargs: Any) -> None:
+    def __init__(
+        self, scope: Construct, id_: str, *, config: PlatformConfig, network: Network, key: aws_kms.IKey, **kwargs: Any
+    ) -> None:
         super().__init__(scope, id_, **kwargs)
         self._config, self._network = config, network
         self.vpc = aws_ec2.Vpc(
@@ -45,7 +47,7 @@ class NetworkStack(Stack):
         self.database = self._group("Database", "PostgreSQL of the tracking server")
         self._endpoints()
         if network.flow_logs:
-            self._flow_logs()
+            self._flow_logs(key)
 
     @property
     def availability_zones(self) -> list[str]:
@@ -125,9 +127,9 @@ class NetworkStack(Stack):
         for group in (self.functions, self.jobs, self.tracking):
             group.add_egress_rule(aws_ec2.Peer.any_ipv4(), https, "S3 and DynamoDB through their gateways")
 
-    def _flow_logs(self) -> None:
+    def _flow_logs(self, key: aws_kms.IKey) -> None:
         logs = aws_logs.LogGroup(
-            self, "FlowLogs", retention=retention(self._config), removal_policy=RemovalPolicy.RETAIN
+            self, "FlowLogs", encryption_key=key, retention=retention(self._config), removal_policy=RemovalPolicy.RETAIN
         )
         role = aws_iam.Role(self, "FlowLogsRole", assumed_by=flow_logs_principal(self))
         self.vpc.add_flow_log("Flows", destination=aws_ec2.FlowLogDestination.to_cloud_watch_logs(logs, role))

@@ -252,6 +252,7 @@ class PipelineStack(Stack):
                 may.allow(["states:DescribeExecution", "states:StopExecution"], executions),
             ],
             timeout=Duration.days(7),
+            key=self._key,
             alerts=self._alerts,
         )
 

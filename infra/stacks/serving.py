@@ -93,6 +93,7 @@ class ServingStack(Stack):
                 may.allow(["kms:CreateGrant"], key.key_arn),
             ],
             timeout=Duration.hours(2),
+            key=key,
             alerts=alerts,
         )
 

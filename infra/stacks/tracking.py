@@ -83,7 +83,7 @@ class TrackingStack(Stack):
         #: How functions reach the server.
         self.uri = f"http://{self.host}:{server.PORT}"
         self.log_group = aws_logs.LogGroup(
-            self, "Logs", retention=retention(config), removal_policy=RemovalPolicy.DESTROY
+            self, "Logs", encryption_key=key, retention=retention(config), removal_policy=RemovalPolicy.DESTROY
         )
         self.cluster = aws_ecs.Cluster(
             self,

@@ -7,8 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import yaml
+
+from tests.infra.conftest import ROOT
 
 pytestmark = pytest.mark.xdist_group("infra")
+#: Production's.
+ACCOUNT = yaml.safe_load((ROOT / "environments" / "prod.yaml").read_text())["account"]
 Find = Callable[[str, str], dict[str, dict[str, Any]]]
 
 TABLE = {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:Query"}
@@ -46,6 +51,7 @@ WITHOUT_RESOURCE = {
     *(f"ec2:{action}NetworkInterface" for action in ("Create", "Delete")),
     *(f"ec2:{action}NetworkInterfacePermission" for action in ("Create", "Delete")),
     *(f"ec2:Describe{what}" for what in ("NetworkInterfaces", "Subnets", "Vpcs", "DhcpOptions", "SecurityGroups")),
+    *(f"ssmmessages:{what}{kind}Channel" for what in ("Create", "Open") for kind in ("Control", "Data")),
     "ec2:AssignPrivateIpAddresses",
     "ec2:UnassignPrivateIpAddresses",
     "ecr:GetAuthorizationToken",
@@ -109,7 +115,7 @@ def test_alarms_may_publish_to_the_encrypted_topic(resources: Find) -> None:
     assert [(item["Principal"], item["Action"]) for item in allowed] == [
         ({"Service": f"{service}.amazonaws.com"}, "sns:Publish") for service in ("cloudwatch", "events")
     ]
-    assert allowed[0]["Condition"]["StringEquals"]["aws:SourceAccount"] == "111111111111"
+    assert allowed[0]["Condition"]["StringEquals"]["aws:SourceAccount"] == ACCOUNT
     (key,) = resources("prod", "AWS::KMS::Key").values()
     users = json.dumps(key["Properties"]["KeyPolicy"])
     for service in ("cloudwatch.amazonaws.com", "events.amazonaws.com"):
@@ -127,4 +133,4 @@ def test_services_assume_roles_for_this_account_only(resources: Find) -> None:
         for statement in role["Properties"]["AssumeRolePolicyDocument"]["Statement"]:
             service = statement["Principal"]["Service"]
             if service in ("sagemaker.amazonaws.com", "scheduler.amazonaws.com"):
-                assert statement["Condition"]["StringEquals"] == {"aws:SourceAccount": "111111111111"}, name
+                assert statement["Condition"]["StringEquals"] == {"aws:SourceAccount": ACCOUNT}, name
