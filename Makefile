@@ -8,7 +8,7 @@ RUN = PATH="$(NODE_BIN):$(PATH)" $(BIN)
 UV_VERSION := 0.13.8
 UV = VIRTUAL_ENV=$(VENV) $(BIN)/uv pip
 
-.PHONY: help demo test check format install lock clean up down
+.PHONY: help demo test bench-serving check format install lock clean up down
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -48,6 +48,9 @@ test: install ## Run all tests
 	@$(RUN)/python -m pytest -n 2 --dist loadfile --cov --cov-report= tests/unit tests/contract tests/infra
 	@# The whole platform is one at a time: its jobs want both cores.
 	@$(RUN)/python -m pytest --cov --cov-append --cov-report=term:skip-covered tests/e2e
+
+bench-serving: install ## Measure the server beside MLflow's
+	@$(BIN)/python -m bench.serving
 
 check: install ## Lint, types, import rules
 	@$(BIN)/ruff check .

@@ -39,7 +39,7 @@ WARM_UP_REQUESTS: Final = 50
 CANDIDATES: Final = ("xgboost", "hist_gradient_boosting", "random_forest", "logistic")
 THROUGHPUT: Final = f"throughput, 1 row, {CONCURRENCY} connections"
 #: The unit of a measure, by its first word.
-UNITS: Final = {"start": "s", "latency": "ms", "throughput": "requests/s", "memory": "MB"}
+UNITS: Final = {"start": "s", "latency": "ms", "processor": "ms", "throughput": "requests/s", "memory": "MB"}
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,11 @@ class Running:
         """Return the resident megabytes of the server with all its children."""
         family = [self.process, *self.process.children(recursive=True)]
         return sum(float(member.memory_info().rss) for member in family) / 1e6
+
+    def processor_seconds(self) -> float:
+        """Return what the server has used of the processor, with all its children: other work does not change it."""
+        times = [member.cpu_times() for member in [self.process, *self.process.children(recursive=True)]]
+        return sum(float(time.user + time.system) for time in times)
 
 
 @contextmanager
@@ -147,9 +152,11 @@ def _measure_load(name: str, running: Running, flights: Flights, seconds: float)
     run_load(running.port, flights.body(1), connections=1, seconds=0, least=WARM_UP_REQUESTS)
     for words, rows in (("1 row", 1), ("100 rows", 100)):
         say(f"{name}: {words}, one connection, {seconds:g} s")
+        used = running.processor_seconds()
         load = run_load(running.port, flights.body(rows), connections=1, seconds=seconds)
         figures[f"latency p50, {words}"] = load.percentile(0.5) * 1_000
         figures[f"latency p99, {words}"] = load.percentile(0.99) * 1_000
+        figures[f"processor time, {words}"] = (running.processor_seconds() - used) / len(load.seconds) * 1_000
     say(f"{name}: 1 row, {CONCURRENCY} connections, {seconds:g} s")
     load = run_load(running.port, flights.body(1), connections=CONCURRENCY, seconds=seconds)
     figures[THROUGHPUT] = load.per_second

@@ -47,11 +47,14 @@ def show_run(console: Console, record: RunRecord) -> None:
         console.print(f"[red]{escape(record.error.message)}[/]\nStage: {record.error.stage}. {record.error.remedy}")
         if record.error.log_group:
             console.print(f"[dim]Log: {record.error.log_group} {record.error.log_stream or ''}[/]")
+        if record.error.log_url:
+            console.print(f"[dim]{escape(record.error.log_url)}[/]")
     _show_files(console, record)
     _show_problems(console, record.problems, record.quarantine_uri)
     _show_candidates(console, record)
     _show_gate(console, record)
     _show_stages(console, record)
+    _show_cost(console, record)
     for label, value in (
         ("Dataset", record.dataset_id),
         ("MLflow", record.mlflow_url),
@@ -141,5 +144,20 @@ def _show_stages(console: Console, record: RunRecord) -> None:
         )
     partial = any(stage.instance_type and stage.cost_usd is None for stage in record.stages)
     table.add_section()
-    table.add_row("total", "", "", "", "", f"{sum(known):.6f}{' (partial)' if partial else ''}")
+    jobs = (f"{sum(known):.6f}" if known else "unknown") if known or partial else ""
+    table.add_row("jobs", "", "", "", "", f"{jobs}{' (partial)' if known and partial else ''}")
     console.print(table)
+
+
+def _show_cost(console: Console, record: RunRecord) -> None:
+    """Say what the cost is made of and what it leaves out; an unknown part is said to be unknown."""
+    if record.cost is None:
+        return
+    parts = [f"{part.name} {_usd(part.usd)} ({part.basis})" for part in record.cost.parts]
+    at_least = "" if record.cost.complete or record.cost.known_usd is None else "at least "
+    console.print(f"On AWS, USD: {at_least}{_usd(record.cost.known_usd)} = {escape('; '.join(parts))}.")
+    console.print(f"[dim]Not counted: {escape(record.cost.excluded)}.[/]")
+
+
+def _usd(amount: float | None) -> str:
+    return "unknown" if amount is None else f"{amount:.6f}"

@@ -53,6 +53,10 @@ WILDCARDS: Final = (
         ),
     ),
     (
+        "Functions of this environment, whose size their cost depends on: CloudFormation makes their names.",
+        ("Resource::arn:aws:lambda:{region}:{account}:function:passerelle-{name}-*",),
+    ),
+    (
         "Project archives among the CDK's assets: their names are content hashes.",
         ("Resource::arn:aws:s3:::cdk-hnb659fds-assets-{account}-{region}/*",),
     ),

@@ -10,11 +10,12 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True, kw_only=True)
 class MetricDatum:
-    """One CloudWatch value; latencies are in microseconds as SageMaker emits them."""
+    """One CloudWatch value, seen `count` times; latencies are in microseconds as SageMaker emits them."""
 
     name: str
     value: float
     unit: str
+    count: int = 1
     dimensions: Mapping[str, str] = field(default_factory=dict)
     namespace: str = "AWS/SageMaker"
 

@@ -154,6 +154,7 @@ class PipelineStack(Stack):
         config, zones, jobs = self._config, self._zones, self._job_settings()
         buckets = jobs["zones"]
         projects = [may.read_projects(self, config.name), self._archives]
+        # Whose execution is gone does not hold the project's lock.
         executions = may.allow(["states:DescribeExecution"], self._arn("states", "execution:*"))
         return {
             "GatherDrop": self._function(
@@ -177,13 +178,13 @@ class PipelineStack(Stack):
                 "RecordDataset",
                 "record_dataset",
                 function_settings.RecordDatasetSettings(**jobs),
-                [self._table, *projects, may.read_objects(zones["curated"])],
+                [self._table, *projects, executions, may.read_objects(zones["curated"])],
             ),
             "RecordTraining": self._function(
                 "RecordTraining",
                 "record_training",
                 function_settings.RecordTrainingSettings(**jobs),
-                [self._table, *projects, may.read_objects(zones["curated"], zones["models"])],
+                [self._table, *projects, executions, may.read_objects(zones["curated"], zones["models"])],
                 memory_mib=1024,
             ),
             "RecordEvaluation": self._function(
@@ -192,6 +193,7 @@ class PipelineStack(Stack):
                 function_settings.RecordEvaluationSettings(**self._shared, zones=buckets, region=config.region),
                 [
                     self._table,
+                    executions,
                     may.list_objects(zones["curated"]),
                     may.read_objects(zones["curated"]),
                     may.write_objects(zones["reports"]),
@@ -209,6 +211,7 @@ class PipelineStack(Stack):
                 ),
                 [
                     self._table,
+                    executions,
                     may.list_objects(zones["curated"]),
                     may.read_objects(zones["curated"], zones["models"]),
                     *self._runtime.tracking_statements,
@@ -218,7 +221,19 @@ class PipelineStack(Stack):
                 place=self._runtime.function_place,
             ),
             "CloseRun": self._function(
-                "CloseRun", "close_run", function_settings.CloseRunSettings(**self._shared), [self._table]
+                "CloseRun",
+                "close_run",
+                function_settings.CloseRunSettings(**self._shared),
+                [
+                    self._table,
+                    may.allow(
+                        ["states:GetExecutionHistory", "states:DescribeStateMachineForExecution"],
+                        self._arn("states", "execution:*"),
+                    ),
+                    may.allow(
+                        ["lambda:GetFunctionConfiguration"], self._arn("lambda", f"function:passerelle-{config.name}-*")
+                    ),
+                ],
             ),
         }
 

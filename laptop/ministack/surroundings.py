@@ -73,8 +73,9 @@ class MiniStackSurroundings:
         for datum in data:
             dimensions = [{"Name": name, "Value": value} for name, value in datum.dimensions.items()]
             by_namespace.setdefault(datum.namespace, []).append(
-                {"MetricName": datum.name, "Value": datum.value, "Unit": datum.unit, "Dimensions": dimensions}
-            )
+                {"MetricName": datum.name, "Values": [datum.value], "Counts": [datum.count], "Unit": datum.unit,
+                 "Dimensions": dimensions}
+            )  # fmt: skip
 
         def put() -> None:
             for namespace, items in by_namespace.items():

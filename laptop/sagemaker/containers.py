@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,10 +20,14 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TextIO
 
+import psutil
+
 from laptop.settings import REPOSITORY, LaptopSettings
 from laptop.surroundings import Surroundings
 
 HOME_MARKER: Final = "PASSERELLE_HOME"
+#: Tells a container's processes from all others, wherever they go.
+IDENTITY: Final = "PASSERELLE_CONTAINER"
 FLUSH_SECONDS: Final = 0.25
 MAX_PENDING_LINES: Final = 20_000
 TAIL_LINES: Final = 20
@@ -50,23 +55,32 @@ def image_command(settings: LaptopSettings, image: str) -> tuple[str, ...] | Non
     return tuple(command) if command else None
 
 
-def container_environment(settings: LaptopSettings, base: Path, extra: Mapping[str, str]) -> dict[str, str]:
-    """Return the whole environment of a container: nothing of the host's but PATH."""
+def container_environment(
+    settings: LaptopSettings, base: Path, extra: Mapping[str, str], *, isolated: bool = False
+) -> dict[str, str]:
+    """Return the whole environment of a container: nothing of the host's but PATH.
+
+    An isolated one (EnableNetworkIsolation) has neither AWS credentials nor an address to use them with.
+    """
+    aws = {
+        "AWS_ENDPOINT_URL": settings.endpoint_url,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+    }
     return {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '/usr/bin:/bin')}",
         "HOME": str(base),
         "LANG": "C.UTF-8",
         "PYTHONPATH": str(REPOSITORY),
         "PYTHONUNBUFFERED": "1",
-        "SAGEMAKER_BASE_DIR": str(base),
-        "AWS_ENDPOINT_URL": settings.endpoint_url,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_REGION": settings.region,
         "AWS_DEFAULT_REGION": settings.region,
         "AWS_EC2_METADATA_DISABLED": "true",
-        HOME_MARKER: str(settings.home),
+        **({} if isolated else aws),
         **extra,
+        # Where it is, and whose: a request cannot move it elsewhere.
+        "SAGEMAKER_BASE_DIR": str(base),
+        HOME_MARKER: str(settings.home),
     }
 
 
@@ -98,8 +112,8 @@ class Container:
         self._log, self._surroundings = log, surroundings
         self._lines: queue.Queue[tuple[datetime, str] | None] = queue.Queue(MAX_PENDING_LINES)
         self.tail: list[str] = []
-        self._over = threading.Event()
-        self._process = _SPAWNER.submit(self._spawn, list(command), dict(environment)).result()
+        self._over, self._identity = threading.Event(), uuid.uuid4().hex
+        self._process = _SPAWNER.submit(self._spawn, list(command), {**environment, IDENTITY: self._identity}).result()
         self._file, self._writing = _open_log(log.file), threading.Lock()
         self._reader = threading.Thread(target=self._read, name=f"log-reader-{self.pid}", daemon=True)
         self._sender = threading.Thread(target=self._send, name=f"log-sender-{self.pid}", daemon=True)
@@ -122,9 +136,13 @@ class Container:
         )
 
     def _mind(self) -> None:
-        """When the command ends, end what it left behind: its group is known only as long as no pid is used again."""
+        """When the command ends, end what it left behind: its group, and what has fled into a session of its own."""
         self._process.wait()
         self.signal_group(signal.SIGKILL)
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):
+                if process.environ().get(IDENTITY) == self._identity:
+                    process.kill()
         self._over.set()
 
     @property
@@ -145,7 +163,7 @@ class Container:
 
     def signal_group(self, number: signal.Signals) -> None:
         """Send a signal to the command and everything it started."""
-        if self._over.is_set():
+        if self._over.is_set():  # another may have got the pid
             return
         try:
             os.killpg(self._process.pid, number)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
+import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -14,7 +14,6 @@ from laptop.sagemaker.errors import invalid
 DEFAULT_PAGE: Final = 10
 _TIMES: Final = ("CreationTime", "LastModifiedTime")
 _BOUNDS: Final = tuple(f"{field}{side}" for field in _TIMES for side in ("After", "Before"))
-_OFFSET: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 
 def list_page(
@@ -36,11 +35,13 @@ def list_page(
     by = {"Name": name_key, "Status": status_key or name_key, **(sort_keys or {})}
     sort_key = by.get(str(request.get("SortBy", "CreationTime")), "CreationTime")
     descending = request.get("SortOrder", "Descending") == "Descending"
-    chosen.sort(key=lambda document: (document[sort_key], document[name_key]), reverse=descending)
-    start, size = _offset(request.get("NextToken")), int(request.get("MaxResults", DEFAULT_PAGE))
-    page = [{key: item[key] for key in summary_keys if key in item} for item in chosen[start : start + size]]
-    more = start + size < len(chosen)
-    return {result_key: page} | ({"NextToken": _token(start + size)} if more else {})
+    places = sorted(((_place(item[sort_key]), item[name_key], item) for item in chosen), key=_order, reverse=descending)
+    last = _last_place(request.get("NextToken"))
+    if last:
+        places = [place for place in places if (_order(place) < last if descending else _order(place) > last)]
+    size = int(request.get("MaxResults", DEFAULT_PAGE))
+    page = [{key: item[key] for key in summary_keys if key in item} for _, _, item in places[:size]]
+    return {result_key: page} | ({"NextToken": _token(_order(places[size - 1]))} if size < len(places) else {})
 
 
 def _wanted(
@@ -78,17 +79,28 @@ def as_time(value: Any) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _token(offset: int) -> str:
-    return base64.b64encode(str(offset).encode()).decode()
+def _place(value: Any) -> Any:
+    return value.timestamp() if isinstance(value, datetime) else value
 
 
-def _offset(token: str | None) -> int:
+def _order(place: tuple[Any, str, Mapping[str, Any]]) -> tuple[str, float, str]:
+    """Return a place's rank: texts and numbers never meet in one list, but a token may come from another one."""
+    value, name, _ = place
+    return (value, 0.0, name) if isinstance(value, str) else ("", float(value), name)
+
+
+def _token(rank: tuple[str, float, str]) -> str:
+    """Name the last item of a page: what is created or deleted meanwhile neither repeats nor hides another."""
+    return base64.b64encode(json.dumps(rank).encode()).decode()
+
+
+def _last_place(token: str | None) -> tuple[str, float, str] | None:
     if not token:
-        return 0
+        return None
     try:
-        text = base64.b64decode(token, validate=True).decode("ascii")
-    except (binascii.Error, ValueError) as error:
+        text, number, name = json.loads(base64.b64decode(token, validate=True))
+    except (binascii.Error, ValueError, TypeError) as error:
         raise invalid(f"Invalid NextToken {token!r}") from error
-    if _OFFSET.fullmatch(text) is None:
+    if not (isinstance(text, str) and isinstance(number, float) and isinstance(name, str)):
         raise invalid(f"Invalid NextToken {token!r}")
-    return int(text)
+    return text, number, name

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from laptop.sagemaker.errors import invalid
+from laptop.sagemaker.errors import SageMakerError, invalid
 from laptop.sagemaker.store import KeyExistsError, Store
 
 KIND: Final = "tags"
@@ -42,7 +42,10 @@ class Tags:
         return {"Tags": _listed(self._change(request["ResourceArn"], added))}
 
     def list(self, request: dict[str, Any]) -> dict[str, Any]:
-        return {"Tags": _listed(self._change(request["ResourceArn"], lambda tags: tags))}
+        document = self._store.get(KIND, request["ResourceArn"])
+        if document is None:
+            raise _not_found(request["ResourceArn"])
+        return {"Tags": _listed(document["tags"])}
 
     def delete(self, request: dict[str, Any]) -> dict[str, Any]:
         gone = set(request["TagKeys"])
@@ -56,7 +59,7 @@ class Tags:
         try:
             document = self._store.update(KIND, arn, lambda document: {"tags": change(document["tags"])})
         except KeyError as error:
-            raise invalid(f'Could not find resource "{arn}".') from error
+            raise _not_found(arn) from error
         return dict(document["tags"])
 
     def _write(self, arn: str, tags: dict[str, str]) -> None:
@@ -77,6 +80,10 @@ def check_tags(tags: list[dict[str, str]]) -> None:
     reserved = [key for key in keys if key.lower().startswith("aws:")]
     if reserved:
         raise invalid(f"aws: prefixed tag key names are not allowed for external use: {', '.join(reserved)}")
+
+
+def _not_found(arn: str) -> SageMakerError:
+    return invalid(f'Could not find resource "{arn}".')
 
 
 def _listed(tags: dict[str, str]) -> list[dict[str, str]]:

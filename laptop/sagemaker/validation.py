@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -64,6 +65,8 @@ def _check(shape: Any, value: Any, path: str) -> Iterator[str]:
             yield from _check(shape.value, item, f"{path}.{key}.member")
     elif shape.type_name == "string":
         yield from _check_text(shape, value, path)
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield _failed(path, value, "Member must be a finite number")
     elif shape.type_name in ("integer", "long", "float", "double"):
         yield from _check_size(shape, value, value, path, "value")
 

@@ -19,11 +19,13 @@ from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from passerelle.aws.clients import is_transient
 from passerelle.aws.runs_table import RunsTable
 from passerelle.contracts import naming
 from passerelle.contracts.runs import FINAL_STATUSES, RunRecord
 from passerelle.errors import InputError, NotFoundError, SettingsError, TransientError
 
+_ATTEMPTS_PASSED_OVER: Final = 20
 _RETRIES: Final = Config(retries={"mode": "standard", "max_attempts": 3}, connect_timeout=3, read_timeout=70)
 
 
@@ -168,21 +170,35 @@ class DeployedPlatform:
     def retry(self, run: RunRecord) -> RunRecord:
         """Start the next attempt of a run that failed, with the same files.
 
+        An attempt that ended before it could write itself into the run's record is passed over: its name is taken.
+
         Raises InputError when the run is still at work or did what it should.
         """
         if run.status not in FINAL_STATUSES:
             raise InputError(f"Run {run.run_id} is {run.status}; wait for its end, or stop its execution first.")
         if run.status != "failed":
             raise InputError(f"Run {run.run_id} is {run.status}, which no retry would change. Drop new data instead.")
-        attempt = run.attempt + 1
-        name = naming.execution_name(run.project, run.run_id, attempt)
+        for attempt in range(run.attempt + 1, run.attempt + _ATTEMPTS_PASSED_OVER):
+            if self._start_attempt(run, attempt):
+                return run.model_copy(update={"attempt": attempt, "status": "collecting", "error": None})
+        raise InputError(
+            f"Attempts {run.attempt + 1} to {attempt} of run {run.run_id} all ended at once. "
+            "`passerelle logs lambda gather_drop` shows why."
+        )
+
+    def _start_attempt(self, run: RunRecord, attempt: int) -> bool:
+        """Start one attempt, or find it running; returns False when it has ended."""
+        step_functions = self.client("stepfunctions")
         with _translated(self.environment):
-            self.client("stepfunctions").start_execution(
-                stateMachineArn=self.resource("training-pipeline"),
-                name=name,
-                input=json.dumps({"project": run.project, "run_id": run.run_id, "attempt": attempt}),
-            )
-        return run.model_copy(update={"attempt": attempt, "status": "collecting", "error": None})
+            try:
+                step_functions.start_execution(
+                    stateMachineArn=self.resource("training-pipeline"),
+                    name=naming.execution_name(run.project, run.run_id, attempt),
+                    input=json.dumps({"project": run.project, "run_id": run.run_id, "attempt": attempt}),
+                )
+            except step_functions.exceptions.ExecutionAlreadyExists:
+                return False
+        return True
 
     def execution_status(self, arn: str) -> str:
         """Return the status of a Step Functions execution."""
@@ -263,6 +279,6 @@ def _translated(environment: str) -> Iterator[None]:
         code = error.response["Error"]["Code"]
         if code in ("ParameterNotFound", "ResourceNotFoundException", "ExecutionDoesNotExist", "NoSuchBucket"):
             raise NotFoundError(str(error)) from error
-        if code in ("ThrottlingException", "RequestLimitExceeded", "InternalError", "ServiceUnavailable"):
-            raise TransientError(str(error)) from error
+        if is_transient(error):
+            raise TransientError(f"{error}. Try again in a while.") from error
         raise InputError(str(error)) from error

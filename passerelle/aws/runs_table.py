@@ -6,22 +6,26 @@ is why Powertools' idempotency records are not used: they expire, and cost a sec
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
+from passerelle.aws.record_size import fitting
 from passerelle.contracts.container import DatasetFile
 from passerelle.contracts.runs import RunRecord
 from passerelle.errors import InputError, NotFoundError, TransientError
 
 Item = dict[str, Any]
 _TRIES: Final = 12
+#: DynamoDB's limit for sort keys (developer guide, "Constraints").
+_KEY_BYTES: Final = 1024
 
 
 def utc_now() -> str:
@@ -105,7 +109,7 @@ class RunsTable:
         return True
 
     def _key(self, project: str, sort_key: str) -> dict[str, Any]:
-        return {"pk": {"S": _pk(project)}, "sk": {"S": sort_key}}
+        return {"pk": {"S": _pk(project)}, "sk": {"S": stored_key(sort_key)}}
 
     def _plain(self, item: dict[str, Any]) -> Item:
         return {name: self._read(value) for name, value in item.items()}
@@ -162,7 +166,7 @@ class RunsTable:
         for number in range(_TRIES):
             item = self.item(project, f"RUN#{run_id}")
             record = make(RunRecord.model_validate_json(item["record"]) if item else None)
-            record = record.model_copy(update={"updated_at": utc_now()})
+            record = fitting(record.model_copy(update={"updated_at": utc_now()}))
             revision = int(item["revision"]) if item else 0
             attributes = {"record": record.model_dump_json(), "revision": revision + 1}
             condition = "revision = :revision" if item else "attribute_not_exists(pk)"
@@ -179,10 +183,26 @@ class RunsTable:
         items = self.items(project, "FILE#")
         return tuple(DatasetFile.model_validate(json.loads(item["file"])) for item in items)
 
-    def accept_files(self, project: str, files: Iterator[DatasetFile] | tuple[DatasetFile, ...]) -> None:
-        """Remember accepted files; a newer version of a key replaces the older."""
+    def accept_files(self, project: str, files: Iterable[DatasetFile], *, new: Collection[str]) -> None:
+        """Remember a dataset's files. Those whose keys are in `new` replace what was known under their key.
+
+        Of an earlier file, only where its curated rows lie may have changed: a run that was interrupted must not bring
+        back a version that another run has replaced since.
+        """
+        known = {file.key: file for file in self.accepted_files(project)}
         for file in files:
-            self.put(project, f"FILE#{file.key}", file=file.model_dump_json())
+            before = known.get(file.key)
+            same = before is not None and (before.version_id, before.sha256) == (file.version_id, file.sha256)
+            if file != before and (file.key in new or same):
+                self.put(project, f"FILE#{file.key}", file=file.model_dump_json())
+
+
+def stored_key(sort_key: str) -> str:
+    """Return a sort key as it is stored: one of an S3 key that is as long as S3 allows is longer than DynamoDB does."""
+    if len(sort_key.encode()) <= _KEY_BYTES:
+        return sort_key
+    kind, _, rest = sort_key.partition("#")
+    return f"{kind}#{hashlib.sha256(rest.encode()).hexdigest()}"
 
 
 def need_attempt(record: RunRecord, attempt: int) -> None:

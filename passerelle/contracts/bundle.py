@@ -2,6 +2,7 @@
 
 manifest.json   {"format": 1, "files": {name: sha256}}; every file of the bundle but itself
 model.skops     the fitted pipeline, loaded with a fixed allow-list of types
+plan.npz        the same model as plain arrays, which the server answers from; absent for a model of a project's own
 signature.json  `BundleSignature`
 input_example.json  {"dataframe_split": {...}} of a few rows, with `predictions` they must give
 profile.json    the reference profile for drift

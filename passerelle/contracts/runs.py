@@ -73,6 +73,23 @@ class RunError(Contract):
     log_url: str | None = None
 
 
+class CostPart(Contract):
+    """One part of a run's cost, and of what; `usd` is None, which is not zero, when price or quantity is unknown."""
+
+    name: str
+    usd: float | None
+    basis: str
+
+
+class RunCost(Contract):
+    """What a run would cost on AWS: the sum of its known parts (None: none is known), and what is not counted."""
+
+    known_usd: float | None
+    complete: bool
+    parts: tuple[CostPart, ...]
+    excluded: str
+
+
 class RunRecord(Contract):
     """Everything about one run."""
 
@@ -98,3 +115,4 @@ class RunRecord(Contract):
     endpoint_name: str | None = None
     duplicate_of: str | None = None
     error: RunError | None = None
+    cost: RunCost | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from datetime import UTC, datetime
@@ -15,10 +16,12 @@ from passerelle.contracts import naming, zones
 from passerelle.domain.claim import DroppedObject, claim_key
 from passerelle.errors import NotFoundError, TransientError
 from passerelle.settings import ClaimDropSettings
-from passerelle.steps.project_source import deployed_projects
+from passerelle.steps.project_source import deployed_projects, is_deployed
 
 LOG: Final = logging.getLogger(__name__)
 _OPENINGS: Final = 5
+#: S3's limit (user guide, "Naming Amazon S3 objects").
+_KEY_BYTES: Final = 1024
 
 
 def claim_drop(event: dict[str, Any], settings: ClaimDropSettings) -> dict[str, Any]:
@@ -45,7 +48,7 @@ def claim(dropped: DroppedObject, settings: ClaimDropSettings) -> dict[str, Any]
     project = zones.project_of_raw_key(dropped.key)
     if dropped.key.endswith("/"):
         return {"outcome": "ignored", "why": "a folder marker"}
-    if project is None or project not in deployed_projects(settings.environment):
+    if project is None or not is_deployed(settings.environment, project):
         return _report_stray(dropped, project, settings)
     try:
         head = Objects(client("s3")).head(dropped.bucket, dropped.key, dropped.version_id)
@@ -111,5 +114,7 @@ def _report_stray(dropped: DroppedObject, project: str | None, settings: ClaimDr
     LOG.error(message)
     body = {"bucket": dropped.bucket, "key": dropped.key, "version_id": dropped.version_id, "message": message}
     key = f"stray/{dropped.key}.json"
+    if len(key.encode()) > _KEY_BYTES:
+        key = f"stray/{hashlib.sha256(dropped.key.encode()).hexdigest()}.json"
     Objects(client("s3")).write(settings.reports_bucket, key, json.dumps(body, indent=2).encode())
     return {"outcome": "stray", "why": message, "report": zones.s3_uri(settings.reports_bucket, key)}

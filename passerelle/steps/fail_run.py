@@ -11,6 +11,7 @@ from passerelle.aws.runs_table import RunsTable, utc_now
 from passerelle.contracts.runs import FINAL_STATUSES, RunRecord
 from passerelle.settings import FailRunSettings
 from passerelle.steps.explain_failure import explain
+from passerelle.steps.run_stages import begin_stage
 
 Answer = dict[str, Any]
 #: What an execution that comes to nothing has changed nothing about. A run that failed may fail again, redriven.
@@ -35,11 +36,32 @@ def fail_run(event: dict[str, Any], settings: FailRunSettings) -> Answer:
             # It failed before it could write its record; what it was to gather must not wait for it.
             table.delete(project, "OPEN", run_id=run_id)
             return {"outcome": "ignored", "why": "the run has no record"}
-        if record.attempt != int(request.get("attempt", 1)):
+        attempt = int(request.get("attempt", 1))
+        if record.attempt < attempt and record.status == "failed":
+            record = _enter(table, record, attempt, detail["executionArn"])
+        if record.attempt != attempt:
             return {"outcome": "ignored", "why": "not the run's current attempt"}
         if record.execution_arn and record.execution_arn != detail["executionArn"]:
             return {"outcome": "ignored", "why": "not the run's pipeline"}
         return fail(table, record, detail["executionArn"], settings.environment)
+
+
+def _enter(table: RunsTable, record: RunRecord, attempt: int, execution_arn: str) -> RunRecord:
+    """Write down a retry that ended before its first step could."""
+
+    def update(current: RunRecord) -> RunRecord:
+        if current.attempt >= attempt or current.status != "failed":
+            return current
+        fresh = {
+            "attempt": attempt,
+            "execution_arn": execution_arn,
+            "status": "collecting",
+            "stages": (),
+            "error": None,
+        }
+        return begin_stage(current.model_copy(update=fresh), "collect")
+
+    return table.change(record.project, record.run_id, update)
 
 
 def fail(table: RunsTable, record: RunRecord, execution_arn: str, environment: str) -> Answer:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from passerelle.aws.clients import client, translated
-from passerelle.aws.executions import is_running
 from passerelle.aws.objects import Objects
 from passerelle.aws.runs_table import RunsTable, need_attempt, utc_now
 from passerelle.contracts import zones
 from passerelle.contracts.container import DropFile, DropManifest, Problem
-from passerelle.contracts.runs import FINAL_STATUSES, RunError, RunFile, RunRecord
+from passerelle.contracts.runs import RunError, RunFile, RunRecord
 from passerelle.domain.claim import newest_per_key
 from passerelle.domain.requests.jobs import JobPlace, RunRef, prepare_job
 from passerelle.errors import NotFoundError
 from passerelle.settings import GatherDropSettings, JobSettings
+from passerelle.steps.project_lock import take_lock
 from passerelle.steps.project_source import read_project
 from passerelle.steps.run_stages import begin_stage, end_stage
 
@@ -41,7 +42,7 @@ def gather_drop(request: dict[str, Any], settings: GatherDropSettings, *, execut
         wait = _must_wait(table, project, run_id, settings)
         if wait:
             return {**base, "status": "waiting", "wait_seconds": wait}
-        if not _take_lock(table, project, run_id, attempt, execution_arn):
+        if not take_lock(table, project, run_id, attempt, execution_arn):
             return {**base, "status": "waiting", "wait_seconds": settings.poll_seconds}
         files = _take_files(table, project, run_id, attempt)
         if not files:
@@ -71,27 +72,6 @@ def _must_wait(table: RunsTable, project: str, run_id: str, settings: GatherDrop
     return max(1, round(left + 0.5)) if left > 0 else 0
 
 
-def _take_lock(table: RunsTable, project: str, run_id: str, attempt: int, execution_arn: str) -> bool:
-    """Let one run of a project be at work at a time; a run whose execution is gone does not hold the lock."""
-    mine = {"run_id": run_id, "attempt": attempt, "execution_arn": execution_arn, "taken_at": utc_now()}
-    if table.replace(project, "LOCK", holder=run_id, **mine):
-        return True
-    holder = table.item(project, "LOCK")
-    if holder is None:
-        return table.create(project, "LOCK", **mine)
-    if _is_at_work(table, project, holder):
-        return False
-    return table.delete(project, "LOCK", run_id=holder["run_id"]) and table.create(project, "LOCK", **mine)
-
-
-def _is_at_work(table: RunsTable, project: str, holder: dict[str, Any]) -> bool:
-    record = table.get(project, holder["run_id"])
-    if record and record.status in FINAL_STATUSES:
-        return False
-    arn = holder.get("execution_arn")
-    return is_running(arn) if arn else True
-
-
 def _take_files(table: RunsTable, project: str, run_id: str, attempt: int) -> list[dict[str, Any]]:
     """Assign every waiting claim to this run; returns the newest claim of each key.
 
@@ -100,15 +80,13 @@ def _take_files(table: RunsTable, project: str, run_id: str, attempt: int) -> li
     """
     table.delete(project, "OPEN", run_id=run_id)
     everything = table.items(project, "DROP#")
-    newest = {claim["sk"] for claim in newest_per_key(everything)[0]}
+    newest = {str(claim["key"]): claim for claim in newest_per_key(everything)[0]}
     mine = [claim for claim in everything if claim.get("run_id") == run_id]
     claims = mine if mine and attempt > 1 else mine + [claim for claim in everything if "run_id" not in claim]
-    # Events come in any order: a version that an earlier run's is newer than must not replace it. What this run has
-    # taken already stays taken, so that a retry keeps its files.
     chosen = [
         claim
         for claim in newest_per_key(claims)[0]
-        if claim["sk"] in newest or ("run_id" in claim and not claim.get("superseded"))
+        if claim["sk"] == newest[claim["key"]]["sk"] or _stays(table, project, run_id, claim, newest[claim["key"]])
     ]
     taken = []
     for claim in claims:
@@ -127,6 +105,20 @@ def _forget(table: RunsTable, project: str, run_id: str) -> None:
     """A run that found nothing to do (its files went into the run before it) leaves no trace."""
     table.delete(project, f"RUN#{run_id}")
     table.delete(project, "LOCK", run_id=run_id)
+
+
+def _stays(table: RunsTable, project: str, run_id: str, claim: Mapping[str, Any], newest: Mapping[str, Any]) -> bool:
+    """Return whether a version that is not its key's newest is processed all the same.
+
+    Events come in any order: a version that an earlier run's is newer than must not replace it. What this run has taken
+    already stays taken, so that a retry keeps its files, unless another run has processed the newer one.
+    """
+    if "run_id" not in claim or claim.get("superseded"):
+        return False
+    if newest.get("run_id") in (None, run_id):
+        return True
+    record = table.get(project, str(newest["run_id"]))
+    return record is None or record.status in ("failed", "rejected")
 
 
 def _end_without_files(table: RunsTable, project: str, run_id: str) -> None:

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import io
 import json
+import time
 import zipfile
+import zlib
 from dataclasses import dataclass
+from typing import Final
 
 from passerelle.aws.clients import client, translated
 from passerelle.aws.objects import Objects
 from passerelle.contracts import naming
 from passerelle.contracts.zones import split_s3_uri
 from passerelle.domain.project import Project, load_project
-from passerelle.errors import NotFoundError
+from passerelle.errors import NotFoundError, ProjectError
 
 _CACHE: dict[str, Project] = {}
+_BELIEVED_SECONDS: Final = 60.0
+#: (environment, project) -> until when it is believed to be deployed.
+_SEEN: dict[tuple[str, str], float] = {}
 
 
 @dataclass(frozen=True)
@@ -33,10 +39,26 @@ def deployed_projects(environment: str) -> list[str]:
         return sorted(item["Name"].rsplit("/", 1)[1] for page in pages for item in page["Parameters"])
 
 
+def is_deployed(environment: str, name: str) -> bool:
+    """Return whether a project is deployed; what was found is believed for a minute.
+
+    A thousand files dropped at once ask a thousand times, more often than SSM answers; a project that was removed
+    meanwhile is found out by the run.
+    """
+    moment = time.monotonic()
+    if _SEEN.get((environment, name), 0.0) > moment:
+        return True
+    if name not in deployed_projects(environment):
+        return False
+    _SEEN[(environment, name)] = moment + _BELIEVED_SECONDS
+    return True
+
+
 def read_project(environment: str, name: str) -> DeployedProject:
     """Return a deployed project; read once per archive.
 
-    Raises NotFoundError naming the deployed projects when it is not among them.
+    Raises NotFoundError naming the deployed projects when it is not among them, ProjectError when what was deployed
+    cannot be read.
     """
     try:
         with translated(f"project {name}"):
@@ -48,6 +70,17 @@ def read_project(environment: str, name: str) -> DeployedProject:
         ) from error
     uri = json.loads(value)["uri"]
     if uri not in _CACHE:
-        with zipfile.ZipFile(io.BytesIO(Objects(client("s3")).read(*split_s3_uri(uri)))) as archive:
-            _CACHE[uri] = load_project(archive.read("project.yaml").decode("utf-8"), source="project.yaml")
+        _CACHE[uri] = _load(name, uri)
     return DeployedProject(_CACHE[uri], uri)
+
+
+def _load(name: str, uri: str) -> Project:
+    archived = Objects(client("s3")).read(*split_s3_uri(uri))
+    try:
+        with zipfile.ZipFile(io.BytesIO(archived)) as archive:
+            text = archive.read("project.yaml").decode("utf-8")
+    except (KeyError, zipfile.BadZipFile, zlib.error, UnicodeDecodeError) as error:
+        raise ProjectError(
+            f"The deployed archive of project {name!r} ({uri}) holds no readable project.yaml: {error}. Deploy again."
+        ) from error
+    return load_project(text, source="project.yaml")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from passerelle.aws.clients import client, translated
-from passerelle.aws.runs_table import RunsTable
+from passerelle.aws.runs_table import RunsTable, stored_key
 from passerelle.contracts import zones
 from passerelle.contracts.runs import FINAL_STATUSES
 from passerelle.domain.claim import DroppedObject, claim_key
@@ -29,7 +29,7 @@ def reconcile_drops(settings: ReconcileDropsSettings) -> dict[str, Any]:
             claims = {item["sk"]: item for item in table.items(project, "DROP#")}
             for item in _objects(settings.raw_bucket, f"{project}/"):
                 dropped = _dropped(settings.raw_bucket, item)
-                sort_key = claim_key(dropped.key, dropped.version_id, dropped.etag)
+                sort_key = stored_key(claim_key(dropped.key, dropped.version_id, dropped.etag))
                 if sort_key in claims or item["LastModified"] > latest or dropped.key.endswith("/"):
                     continue
                 claim(dropped, settings)

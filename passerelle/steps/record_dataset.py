@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from passerelle.aws.clients import client, translated
-from passerelle.aws.runs_table import RunsTable, need_attempt
+from passerelle.aws.runs_table import RunsTable
 from passerelle.contracts.container import PrepareResult
 from passerelle.contracts.runs import RunFile, RunRecord
 from passerelle.domain.requests.jobs import RunRef, training_job
 from passerelle.settings import RecordDatasetSettings
 from passerelle.steps.gather_drop import job_place
 from passerelle.steps.job_results import read_prepare_result
+from passerelle.steps.project_lock import need_lock
 from passerelle.steps.project_source import read_project
 from passerelle.steps.run_stages import begin_stage, end_stage, job_fields
 
@@ -46,9 +47,10 @@ def record_dataset(request: dict[str, Any], settings: RecordDatasetSettings) -> 
         )
 
     with translated("recording a dataset"):
-        need_attempt(table.need(project, run_id), attempt)
+        need_lock(table, base)
         if result.status == "accepted":
-            table.accept_files(project, result.dataset_files)
+            accepted = {outcome.key for outcome in result.files if outcome.status == "accepted"}
+            table.accept_files(project, result.dataset_files, new=accepted)
         table.change(project, run_id, update, attempt=attempt)
     return {**base, "status": result.status, **({"training_job": job} if job else {})}
 

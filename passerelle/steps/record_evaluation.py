@@ -11,6 +11,7 @@ from passerelle.contracts import zones
 from passerelle.contracts.runs import RunRecord
 from passerelle.settings import RecordEvaluationSettings
 from passerelle.steps.job_results import read_evaluate_result
+from passerelle.steps.project_lock import need_lock
 from passerelle.steps.run_stages import begin_stage, end_stage, job_fields
 
 _GATE_FIELDS: Final = (
@@ -37,9 +38,11 @@ def record_evaluation(request: dict[str, Any], settings: RecordEvaluationSetting
         gate = result.model_dump(mode="json", include=set(_GATE_FIELDS))
         return record.model_copy(update={"gate": gate})
 
+    table = RunsTable(client("dynamodb"), settings.runs_table)
     with translated("recording an evaluation"):
+        need_lock(table, base)
         _publish(settings, base)
-        RunsTable(client("dynamodb"), settings.runs_table).change(project, run_id, update, attempt=attempt)
+        table.change(project, run_id, update, attempt=attempt)
     return {**base, "status": result.status}
 
 

@@ -12,6 +12,7 @@ from passerelle.errors import JobFailedError
 from passerelle.settings import RecordTrainingSettings
 from passerelle.steps.gather_drop import job_place
 from passerelle.steps.job_results import read_prepare_result, read_train_result
+from passerelle.steps.project_lock import need_lock
 from passerelle.steps.project_source import read_project
 from passerelle.steps.run_stages import begin_stage, end_stage, job_fields
 
@@ -58,6 +59,7 @@ def record_training(request: dict[str, Any], settings: RecordTrainingSettings) -
         return record.model_copy(update={"candidates": candidates, "chosen": result.chosen, "why": result.why})
 
     with translated("recording a training job"):
+        need_lock(table, base)
         table.change(project, run_id, update, attempt=attempt)
     return {**base, "evaluate_job": evaluation}
 

@@ -9,14 +9,19 @@ from typing import Any
 from passerelle.aws.clients import client, translated
 from passerelle.aws.experiment_log import ExperimentLog, RunStory
 from passerelle.aws.objects import Objects
+<<<<<<< HEAD
 from passerelle.aws.runs_table import RunsTable, need_attempt
 from passerelle.aws.tracking_login import sign_in
+=======
+from passerelle.aws.runs_table import RunsTable
+>>>>>>> main
 from passerelle.contracts import naming, zones
 from passerelle.contracts.container import RESULT_FILE, TrainResult
 from passerelle.contracts.runs import RunRecord
 from passerelle.settings import RegisterModelSettings
 from passerelle.steps.archives import unpack_output
 from passerelle.steps.job_results import read_evaluate_result, read_prepare_result
+from passerelle.steps.project_lock import need_lock
 from passerelle.steps.run_stages import begin_stage, end_stage
 
 
@@ -29,7 +34,7 @@ def register_model(request: dict[str, Any], settings: RegisterModelSettings) -> 
     base = {"project": project, "run_id": run_id, "attempt": attempt}
     table = RunsTable(client("dynamodb"), settings.runs_table)
     with translated("recording a registration"):
-        need_attempt(table.need(project, run_id), attempt)
+        need_lock(table, base)
     training_job = naming.job_name(project, run_id, "train", attempt)
     output = f"{zones.training_output_prefix(project)}/{training_job}/output"
     with tempfile.TemporaryDirectory() as work:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -103,3 +104,9 @@ def in_background(call: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]
 def busy(own: Own) -> bool:
     """Return whether a request is with the endpoint's server."""
     return bool(only_variant(own)._busy)
+
+
+def listens(port: int) -> bool:
+    """Return whether somebody accepts connections at a port of this machine."""
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0

@@ -33,6 +33,9 @@ def refused(*_: Any, **__: Any) -> None:
     raise ClientError({"Error": {"Code": "AccessDenied", "Message": "Access Denied"}}, "AnyOperation")
 
 
+NEVER_READY = {"NEVER_READY": "1"}
+
+
 # Processing
 
 
@@ -111,27 +114,30 @@ def test_a_transform_job_gives_its_environment_to_the_container(own: Own) -> Non
     assert b'"name": "night run"' in own.read("s3://contract/scored/a.csv.out")
 
 
-def test_a_transform_job_stops_while_its_server_is_not_ready(own: Own) -> None:
+@pytest.mark.parametrize("order", ["close", "stop"])
+@pytest.mark.parametrize("ready", [True, False])
+def test_neither_a_close_nor_a_stop_waits_for_a_slow_transform_server(
+    own: Own, tmp_path: Path, ready: bool, order: str
+) -> None:
+    hold = tmp_path / "hold"
+    hold.touch()
     own.put("s3://contract/batch/a.csv", "1\n")
     own.call("CreateModel", make.model("contract-model"))
-    own.call("CreateTransformJob", make.transform("job", Environment={"NEVER_READY": "1"}))
-    wait_for(lambda: "TransformStartTime" in own.call("DescribeTransformJob", {"TransformJobName": "job"}))
-    own.call("StopTransformJob", {"TransformJobName": "job"})
-    job = own.ended("TransformJob", "job")
-    assert (job["TransformJobStatus"], "FailureReason" in job) == ("Stopped", False)
-
-
-def test_a_service_closes_while_a_transform_server_is_not_ready_and_goes_on_later(own: Own) -> None:
-    own.put("s3://contract/batch/a.csv", "1\n")
-    own.call("CreateModel", make.model("contract-model"))
-    own.call("CreateTransformJob", make.transform("job", Environment={"NEVER_READY": "1"}))
-    wait_for(lambda: "TransformStartTime" in own.call("DescribeTransformJob", {"TransformJobName": "job"}))
-    closing = threading.Thread(target=own.sagemaker.close)
+    own.call("CreateTransformJob", make.transform("job", Environment={"HOLD": str(hold)} if ready else NEVER_READY))
+    began = (tmp_path / "hold.seen") if ready else own.settings.sagemaker_home / "transform-jobs/job/log.txt"
+    wait_for(began.exists)
+    if order == "stop":
+        own.call("StopTransformJob", {"TransformJobName": "job"})
+        job = own.ended("TransformJob", "job")
+        assert (job["TransformJobStatus"], "FailureReason" in job) == ("Stopped", False)
+    closing = threading.Thread(target=own.sagemaker.close, daemon=True)
     closing.start()
-    closing.join(60)
+    closing.join(30)
     assert not closing.is_alive()
+    hold.unlink()
     own.open()
-    assert own.call("DescribeTransformJob", {"TransformJobName": "job"})["TransformJobStatus"] == "InProgress"
+    status = own.call("DescribeTransformJob", {"TransformJobName": "job"})["TransformJobStatus"]
+    assert status in (("InProgress", "Completed") if order == "close" else ("Stopped",))
 
 
 def test_a_transform_job_goes_on_after_a_restart_with_what_is_not_scored(own: Own) -> None:
@@ -169,6 +175,26 @@ def test_a_bucket_that_refuses_fails_the_transform_job_with_its_words(own: Own) 
     assert "Access Denied" in job["FailureReason"]
     assert "InternalServerError" not in job["FailureReason"]
     assert "TransformEndTime" in job
+
+
+def test_an_object_that_fails_does_not_hinder_the_others(own: Own) -> None:
+    for name, text in {"a": "bad", "b": "1\n", "c": "bad", "d": "2\n"}.items():
+        own.put(f"s3://contract/batch/{name}.csv", text)
+    job = scored(own)
+    assert job["TransformJobStatus"] == "Failed"
+    assert job["FailureReason"].startswith("ClientError: batch/a.csv, lines 1 to 1: HTTP 400")
+    assert job["FailureReason"].endswith("(and 1 more objects failed)")
+    written = {path.name for path in own.around.bucket.path("contract", "scored").iterdir()}
+    assert written == {"b.csv.out", "d.csv.out"}
+
+
+def test_a_server_that_dies_fails_the_transform_job_at_once(own: Own) -> None:
+    for name, text in {"a": "crash", "b": "1\n"}.items():
+        own.put(f"s3://contract/batch/{name}.csv", text)
+    job = scored(own)
+    assert job["TransformJobStatus"] == "Failed"
+    assert job["FailureReason"].startswith("AlgorithmError: batch/a.csv")
+    assert not own.around.bucket.path("contract", "scored").exists()
 
 
 def test_a_line_above_the_payload_fails_the_job_and_no_limit_takes_it(own: Own) -> None:

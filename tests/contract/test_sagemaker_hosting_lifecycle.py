@@ -19,6 +19,7 @@ from tests.contract.sagemaker_endpoints import (
     gone,
     hold,
     in_background,
+    listens,
     model,
     only_variant,
     refusal,
@@ -67,14 +68,14 @@ def test_an_endpoint_made_anew_under_the_same_name_outlives_the_deletion_of_the_
 
 
 def test_a_creation_that_is_given_up_leaves_no_process_and_no_trace_in_its_successor(own: Own) -> None:
-    model(own, "never", NEVER_READY="1")
+    model(own, "never", NEVER_READY="1", LINGER="1")
     model(own, "one")
     config(own, "c", make.variant("main", ModelName="never"))
     config(own, "c2", make.variant("main", ModelName="one"))
     create(own, "c")
     (fleet,) = wait_for(lambda: own.sagemaker.hosting.endpoints._deployments._alive)
     variant = fleet.variants()[0]
-    wait_for(lambda: variant.alive)
+    wait_for(lambda: variant.alive and listens(variant.port))
     own.call("DeleteEndpoint", {"EndpointName": "e"})
     wait_for(lambda: gone(own))
     assert not variant.alive

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from laptop.sagemaker.errors import SageMakerError
+from laptop.sagemaker.hosting import ports
 from tests.contract import sagemaker_requests as make
 from tests.contract.sagemaker_endpoints import (
     ask,
@@ -144,6 +146,32 @@ def test_a_configuration_of_what_the_laptop_does_not_offer_is_refused(own: Own, 
         config(own, "c", make.variant("main", ModelName="m"), **{key: value})
 
 
+def test_a_pipeline_of_several_containers_is_refused_and_a_list_of_one_is_served(own: Own) -> None:
+    container = {"Image": make.IMAGE, "Environment": {"NAME": "listed"}}
+    with pytest.raises(SageMakerError, match="pipelines"):
+        own.call("CreateModel", make.model("m", PrimaryContainer=None, Containers=[container] * 2))
+    own.call("CreateModel", make.model("m", PrimaryContainer=None, Containers=[container]))
+    config(own, "c", make.variant("main", ModelName="m"))
+    serve(own, "c")
+    assert ask(own)["name"] == "listed"
+
+
+@pytest.mark.parametrize(
+    ("variants", "says"),
+    [
+        ([make.serverless("a"), make.serverless("b")], "exactly one variant"),
+        ([make.serverless("a", InstanceType="ml.m5.large")], "exclude ServerlessConfig"),
+        ([make.serverless("a"), make.variant("b")], "exactly one variant"),
+    ],
+)
+def test_a_serverless_endpoint_has_one_variant_and_no_instances(
+    own: Own, variants: list[dict[str, Any]], says: str
+) -> None:
+    model(own, "m")
+    with pytest.raises(SageMakerError, match=says):
+        config(own, "c", *(variant | {"ModelName": "m"} for variant in variants))
+
+
 def test_a_serverless_variant_takes_no_model_data_source(own: Own, archive: str) -> None:
     wanted = source(archive, "S3Object", "Gzip")
     own.call("CreateModel", make.model("m", PrimaryContainer__ModelDataSource=wanted))
@@ -183,13 +211,16 @@ def test_a_model_in_network_isolation_has_no_credentials_and_no_way_to_aws(own: 
     assert bool({"AWS_ACCESS_KEY_ID"} & variables(own).keys()) != isolated
 
 
-def test_no_two_servers_are_given_the_same_port(own: Own) -> None:
-    model(own, "m")
-    for number in range(4):
-        config(own, f"c{number}", *(make.variant(name, ModelName="m") for name in "ab"))
-        create(own, f"c{number}", f"e{number}")
-    for number in range(4):
-        assert settled(own, f"e{number}")["EndpointStatus"] == "InService"
-    fleets = own.sagemaker.hosting.runtime.fleets.values()
-    ports = [variant.port for fleet in fleets for variant in fleet.variants()]
-    assert len(set(ports)) == len(ports) == 8
+def test_a_port_that_one_server_was_given_is_given_to_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    port = ports.free_port()
+    monkeypatch.setattr(ports, "_PORTS", range(port, port + 1))
+    with pytest.raises(OSError, match="no free port"):
+        ports.free_port()
+    ports.give_back(port)
+    assert ports.free_port() == port
+    ports.give_back(port)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        with pytest.raises(OSError, match="no free port"):
+            ports.free_port()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from laptop.sagemaker.api import SageMaker
 from laptop.sagemaker.errors import SageMakerError
@@ -120,3 +123,82 @@ def test_a_deleted_model_or_configuration_takes_its_tags_with_it(sagemaker: Sage
     for identity in (config, model):
         with pytest.raises(SageMakerError, match="Could not find"):
             sagemaker.call("AddTags", {"ResourceArn": identity, "Tags": tags})
+
+
+S3_SOURCE = {"S3Uri": "s3://b/m/", "S3DataType": "S3Prefix", "CompressionType": "None"}
+CAPTURE = {
+    "EnableCapture": True,
+    "InitialSamplingPercentage": 100,
+    "DestinationS3Uri": "s3://b/c",
+    "CaptureOptions": [{"CaptureMode": "Input"}],
+    "CaptureContentTypeHeader": {"CsvContentTypes": ["text/csv"]},
+}
+TRAFFIC = {"Type": "CANARY", "WaitIntervalInSeconds": 0, "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 10}}
+SOUND: dict[str, dict[str, Any]] = {
+    "CreateModel": make.model(
+        "m",
+        PrimaryContainer__ModelDataSource={"S3DataSource": S3_SOURCE},
+        PrimaryContainer__AdditionalModelDataSources=[{"ChannelName": "a", "S3DataSource": S3_SOURCE}],
+        PrimaryContainer__Environment={"A": "b"},
+        Tags=[{"Key": "a", "Value": "b"}],
+    ),
+    "CreateEndpointConfig": make.endpoint_config(
+        "c", ShadowProductionVariants=[make.variant("shadow")], DataCaptureConfig=CAPTURE
+    ),
+    "CreateEndpoint": {"EndpointName": "e", "EndpointConfigName": "nobody", "Tags": [{"Key": "a", "Value": "b"}]},
+    "UpdateEndpoint": {
+        "EndpointName": "served",
+        "EndpointConfigName": "taken",
+        "RetainAllVariantProperties": True,
+        "ExcludeRetainedVariantProperties": [{"VariantPropertyType": "DesiredWeight"}],
+        "DeploymentConfig": {"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": TRAFFIC}},
+    },
+    "UpdateEndpointWeightsAndCapacities": {
+        "EndpointName": "served",
+        "DesiredWeightsAndCapacities": [
+            {"VariantName": "main", "DesiredWeight": 1.0, "ServerlessUpdateConfig": {"MaxConcurrency": 1}}
+        ],
+    },
+    "ListEndpoints": {"SortBy": "Name", "CreationTimeAfter": 0, "NameContains": "a", "StatusEquals": "Failed"},
+    "AddTags": {"ResourceArn": "arn:aws:sagemaker:us-east-1:000000000000:model/contract-model",
+                "Tags": [{"Key": "a", "Value": "b"}]},
+}  # fmt: skip
+WILD = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.just(1e39),
+    st.text(max_size=70), st.sampled_from(["", "s3://", "s3://b", "__time__", "..", "/", "-", "a" * 64]),
+    st.lists(st.none(), max_size=2), st.just({}), st.just({"__time__": "x"}), st.just([{}]),
+)  # fmt: skip
+
+
+@st.composite
+def broken(draw: st.DrawFn) -> tuple[str, Any]:
+    """A sound request with one member, at any depth, replaced, removed or added."""
+    operation = draw(st.sampled_from(sorted(SOUND)))
+    request = copy.deepcopy(SOUND[operation])
+    place: Any = request
+    while True:
+        keys = sorted(place) if isinstance(place, dict) else list(range(len(place)))
+        key = draw(st.sampled_from([*keys, "NoSuchMember"])) if isinstance(place, dict) else draw(st.sampled_from(keys))
+        inner = place.get(key) if isinstance(place, dict) else place[key]
+        if isinstance(inner, dict | list) and inner and draw(st.booleans()):
+            place = inner
+            continue
+        place[key] = draw(WILD)
+        return operation, request
+
+
+@settings(
+    max_examples=400, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(case=broken())
+def test_no_broken_request_makes_a_server_error(sagemaker: SageMaker, case: tuple[str, Any]) -> None:
+    operation, request = case
+    status, document = post(sagemaker, operation, json.dumps(request).encode())
+    assert status in (200, 400), document
+    for listing in ("ListModels", "ListEndpointConfigs", "ListEndpoints"):
+        assert post(sagemaker, listing, b"{}")[0] == 200
+    if status == 200 and operation.startswith("Create"):
+        kind = operation.removeprefix("Create")
+        name = {f"{kind}Name": request[f"{kind}Name"]}
+        assert post(sagemaker, f"Describe{kind}", json.dumps(name).encode())[0] == 200
+        assert post(sagemaker, f"Delete{kind}", json.dumps(name).encode())[0] == 200

@@ -5,19 +5,24 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import threading
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from laptop.sagemaker.hosting import watcher
 from tests.contract import sagemaker_requests as make
 from tests.contract.sagemaker_endpoints import (
     ask,
     busy,
     config,
+    create,
     described,
     gone,
     hold,
     in_background,
+    listens,
     model,
     only_variant,
     refusal,
@@ -44,14 +49,15 @@ def test_a_deleted_endpoints_server_is_never_started_again(own: Own) -> None:
         start(cancelled)
 
     variant.start = held  # type: ignore[method-assign]
-    assert variant.pid is not None
-    os.kill(variant.pid, signal.SIGKILL)
+    first = variant.pid
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
     assert entered.wait(30), "the watch tries to start it again"
     own.call("DeleteEndpoint", {"EndpointName": "e"})
     wait_for(lambda: gone(own))
     go.set()
     own.sagemaker.hosting.endpoints._deployments._watcher.close()
-    assert not variant.alive
+    assert variant.pid == first
 
 
 def test_a_slow_restart_of_one_endpoint_does_not_keep_another_from_its_own(own: Own) -> None:
@@ -242,11 +248,6 @@ def test_a_server_that_starts_again_gets_no_call_before_it_is_ready(own: Own, tm
     assert ask(own)["name"] == "one"
 
 
-def listens(port: int) -> bool:
-    with socket.socket() as client:
-        return client.connect_ex(("127.0.0.1", port)) == 0
-
-
 def test_what_a_killed_platform_left_of_its_servers_files_is_cleared_away(own: Own) -> None:
     model(own, "one")
     config(own, "c", make.variant("main", ModelName="one"))
@@ -257,3 +258,63 @@ def test_what_a_killed_platform_left_of_its_servers_files_is_cleared_away(own: O
     settled(own)
     assert not left.exists()
     assert ask(own)["name"] == "one"
+
+
+def test_a_server_that_hangs_is_ended_and_started_again(own: Own, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watcher, "HEALTH_SECONDS", 0.2)
+    monkeypatch.setattr(watcher, "UNHEALTHY_SECONDS", 1.0)
+    model(own, "one")
+    config(own, "c", make.variant("main", ModelName="one"))
+    serve(own, "c")
+    variant = only_variant(own)
+    first = variant.pid
+    assert first is not None
+    os.kill(first, signal.SIGSTOP)
+    wait_for(lambda: variant.pid != first and variant.ready)
+    assert ask(own)["name"] == "one"
+
+
+def test_who_calls_while_the_platform_ends_is_told_to_try_again(own: Own, hold: Path) -> None:
+    model(own, "held", HOLD=str(hold))
+    config(own, "c", make.variant("main", ModelName="held"))
+    serve(own, "c")
+    caller, answers = in_background(lambda: ask(own)["name"])
+    wait_for(lambda: busy(own))
+    closing, _ = in_background(own.sagemaker.close)
+    wait_for(lambda: not own.sagemaker.hosting.runtime.fleets)
+    assert refusal(lambda: ask(own)).code == "ServiceUnavailable"
+    hold.unlink()
+    for thread in (caller, closing):
+        thread.join()
+    assert answers == ["held"], "the request in flight has its answer"
+    own.open()
+
+
+def test_an_endpoint_that_was_never_in_service_is_not_said_to_come_back(own: Own) -> None:
+    model(own, "never", NEVER_READY="1")
+    config(own, "c", make.variant("main", ModelName="never"))
+    create(own, "c")
+    own.reopen()
+    assert status(own) == "Creating"
+    assert refusal(lambda: ask(own)).code == "ValidationError"
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_an_endpoint_of_an_earlier_version_comes_back_by_its_configuration(own: Own, there: bool) -> None:
+    model(own, "one")
+    config(own, "c", make.variant("main", ModelName="one"))
+    serve(own, "c")
+
+    def as_it_was(document: dict[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in document.items() if not key.startswith("_")}
+
+    own.sagemaker._store.update("endpoint", "e", as_it_was)
+    if not there:
+        own.sagemaker._store.delete("endpoint-config", "c")
+    own.reopen()
+    answer = settled(own)
+    if there:
+        assert (answer["EndpointStatus"], ask(own)["name"]) == ("InService", "one")
+    else:
+        assert answer["EndpointStatus"] == "Failed"
+        assert "Could not find endpoint configuration c" in answer["FailureReason"]

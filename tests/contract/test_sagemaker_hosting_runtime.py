@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import socket
 import threading
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 
 from laptop.sagemaker.arns import now
 from laptop.sagemaker.errors import SageMakerError
-from laptop.sagemaker.hosting import variant as variant_module
+from laptop.sagemaker.hosting import connections
 from laptop.sagemaker.hosting.backlog import Backlog
 from laptop.sagemaker.hosting.capture import DataCapture, Exchange
 from laptop.sagemaker.http import SageMakerHttp
@@ -120,11 +121,43 @@ def test_a_header_that_invoke_endpoint_does_not_take_is_a_validation_error(
 def test_a_container_that_drips_its_answer_has_no_more_time_than_another(
     served: Own, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(variant_module, "INVOKE_SECONDS", 0.5)
+    monkeypatch.setattr(connections, "INVOKE_SECONDS", 0.5)
     error = refused(served, b"drip")
     assert (error.code, error.status, error.members["OriginalStatusCode"]) == ("ModelError", 424, 0)
     assert "timed out" in error.message
     assert ask(served)["name"] == "one", "the next call has a connection of its own"
+
+
+def test_an_answer_in_chunks_comes_whole_and_the_connection_is_used_again(served: Own) -> None:
+    for _ in range(3):
+        assert served.sagemaker.invoke_endpoint("e", {}, b"chunks").body == b"one two three"
+        assert ask(served)["name"] == "one"
+    assert only_variant(served)._connections._idle.qsize() == 1
+
+
+@pytest.mark.parametrize(("body", "before"), [(b"hangup", 0), (b"half", 0), (b"half", 1)])
+def test_a_request_that_the_container_took_is_not_sent_a_second_time(
+    own: Own, tmp_path: Path, body: bytes, before: int
+) -> None:
+    calls = tmp_path / "calls"
+    model(own, "one", CALLS=str(calls))
+    config(own, "c", make.variant("main", ModelName="one"))
+    serve(own, "c")
+    for _ in range(before):
+        ask(own)
+    assert refused(own, body).code == "ServiceUnavailable"
+    assert calls.read_bytes().split().count(body) == 1
+    assert ask(own)["name"] == "one"
+
+
+def test_a_kept_connection_that_the_container_closed_costs_no_call(served: Own) -> None:
+    ask(served)
+    variant = only_variant(served)
+    kept = variant._connections._idle.get_nowait()
+    kept.sock.shutdown(socket.SHUT_RDWR)
+    variant._connections._idle.put(kept)
+    assert ask(served)["name"] == "one"
+    assert variant._connections._idle.qsize() == 1
 
 
 def test_only_answers_count_in_the_latencies(served: Own, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,6 +168,22 @@ def test_only_answers_count_in_the_latencies(served: Own, monkeypatch: pytest.Mo
     assert (values["Invocations"], values["Invocation5XXErrors"], values["InvocationModelErrors"]) == (1, 1, 1)
     assert "ModelLatency" not in values
     assert "OverheadLatency" not in values
+
+
+def test_every_call_is_counted_though_equal_values_are_sent_as_one(served: Own) -> None:
+    for _ in range(30):
+        ask(served)
+    with pytest.raises(SageMakerError):
+        ask(served, b"bad")
+    served.sagemaker.hosting.runtime.metrics.close()
+    data = served.around.metrics
+    sums = {name: sum(datum.value * datum.count for datum in data if datum.name == name) for name in NAMES}
+    assert (sums["Invocations"], sums["Invocation4XXErrors"], sums["Invocation5XXErrors"]) == (31, 1, 0)
+    assert sum(datum.count for datum in data if datum.name == "ModelLatency") == 31
+    assert sum(datum.name == "Invocations" for datum in data) < 31
+
+
+NAMES = ("Invocations", "Invocation4XXErrors", "Invocation5XXErrors")
 
 
 def test_describing_is_not_kept_waiting_by_calls_that_are(own: Own, hold: Path) -> None:
@@ -217,6 +266,16 @@ def test_a_destination_that_is_not_s3_is_refused(own: Own) -> None:
     elsewhere = {**CAPTURE, "DestinationS3Uri": "https://h/x"}
     with pytest.raises(SageMakerError, match="DestinationS3Uri"):
         config(own, "c", make.variant("main", ModelName="one"), DataCaptureConfig=elsewhere)
+
+
+def test_captured_data_is_encrypted_with_the_key_that_is_named(own: Own) -> None:
+    given: list[dict[str, Any]] = []
+    own.around.bucket.put_object = lambda **request: given.append(request)  # type: ignore[method-assign]
+    key = "arn:aws:kms:us-east-1:000000000000:key/1"
+    capturing(own, KmsKeyId=key)
+    ask(own)
+    (request,) = wait_for(lambda: given)
+    assert (request["ServerSideEncryption"], request["SSEKMSKeyId"]) == ("aws:kms", key)
 
 
 def exchange(body: bytes) -> Exchange:

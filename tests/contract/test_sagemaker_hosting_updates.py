@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.validate import ParamValidator
 
 from laptop.sagemaker.errors import SageMakerError
+from laptop.sagemaker.validation import service_model
 from tests.contract import sagemaker_requests as make
 from tests.contract.sagemaker_endpoints import ask, config, create, described, model, serve, settled, status, update
 from tests.contract.sagemaker_service import Own, own
@@ -73,7 +76,7 @@ def test_a_configuration_whose_weights_are_all_zero_is_refused(pair: Own) -> Non
         config(pair, "zero", *variants)
 
 
-@pytest.mark.parametrize("weight", [float("inf"), 1e39])
+@pytest.mark.parametrize("weight", [3.5e38, 1e300])
 def test_a_weight_beyond_the_apis_floats_is_refused(pair: Own, weight: float) -> None:
     assert "at most" in refused(pair, {"VariantName": "a", "DesiredWeight": weight})
 
@@ -130,6 +133,33 @@ def test_retained_weights_that_leave_only_zeros_still_serve(pair: Own) -> None:
     settled(pair)
     assert weights(pair) == {"a": 0.0, "n": 0.0}
     assert {ask(pair)["name"] for _ in range(60)} == {"one", "two"}
+
+
+def test_an_update_to_the_configuration_in_use_or_from_real_time_to_serverless_is_refused(pair: Own) -> None:
+    with pytest.raises(SageMakerError, match="already uses the endpoint configuration c"):
+        update(pair, "c")
+    config(pair, "s", make.serverless("a", ModelName="one"))
+    with pytest.raises(SageMakerError, match="real-time endpoint cannot be updated to a serverless one"):
+        update(pair, "s")
+    assert status(pair) == "InService"
+
+
+def test_a_serverless_endpoint_can_become_a_real_time_one(own: Own) -> None:
+    model(own, "one")
+    config(own, "s", make.serverless("main", ModelName="one"))
+    config(own, "c", make.variant("main", ModelName="one"))
+    serve(own, "s")
+    update(own, "c", RetainAllVariantProperties=True)
+    assert settled(own)["ProductionVariants"][0]["CurrentInstanceCount"] == 1
+    assert own.sagemaker.hosting.runtime.fleets["e"].limit is None
+
+
+def test_a_serverless_endpoint_takes_no_deployment_configuration(own: Own) -> None:
+    model(own, "one")
+    config(own, "s", make.serverless("main", ModelName="one"))
+    request = {"EndpointName": "e", "EndpointConfigName": "s", "DeploymentConfig": blue_green()}
+    with pytest.raises(SageMakerError, match="DeploymentConfig is not supported for serverless"):
+        own.call("CreateEndpoint", request)
 
 
 def blue_green(routing: str = "ALL_AT_ONCE", **rest: Any) -> dict[str, Any]:
@@ -191,3 +221,52 @@ def test_a_model_that_was_deleted_cannot_be_deployed(own: Own) -> None:
     own.call("DeleteModel", {"ModelName": "one"})
     with pytest.raises(SageMakerError, match="Could not find model"):
         create(own, "c")
+
+
+def fits(operation: str, answer: dict[str, Any]) -> None:
+    """Hold an answer to SageMaker's own model of it: required members, types, and no member that it has not."""
+    shape = service_model().operation_model(operation).output_shape
+    assert not ParamValidator().validate(answer, shape).has_errors(), answer
+
+    def known(shape: Any, value: Any) -> None:
+        if shape.type_name == "structure":
+            assert value.keys() <= shape.members.keys()
+            for key, item in value.items():
+                known(shape.members[key], item)
+        elif shape.type_name == "list":
+            for item in value:
+                known(shape.member, item)
+
+    known(shape, answer)
+
+
+def test_whatever_is_described_and_listed_fits_sagemakers_own_model(own: Own, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    model(own, "one")
+    model(own, "late", READY_WHEN=str(gate))
+    capture = {
+        "InitialSamplingPercentage": 1,
+        "DestinationS3Uri": "s3://contract/c",
+        "CaptureOptions": [{"CaptureMode": "Input"}],
+    }
+    shadow = [make.variant("shadow", ModelName="one")]
+    config(own, "c", make.variant("main", ModelName="one"), ShadowProductionVariants=shadow, DataCaptureConfig=capture)
+    config(own, "c2", make.variant("main", ModelName="late"))
+    config(own, "s", make.serverless("main", ModelName="one"))
+    create(own, "c")
+    fits("DescribeEndpoint", described(own))
+    settled(own)
+    fits("DescribeEndpoint", described(own))
+    update(own, "c2", DeploymentConfig=blue_green())
+    assert described(own)["PendingDeploymentSummary"]["EndpointConfigName"] == "c2"
+    fits("DescribeEndpoint", described(own))
+    gate.touch()
+    settled(own)
+    fits("DescribeEndpoint", described(own))
+    serve(own, "s", "serverless")
+    fits("DescribeEndpoint", described(own, "serverless"))
+    fits("ListEndpoints", own.call("ListEndpoints", {}))
+    fits("DescribeModel", own.call("DescribeModel", {"ModelName": "one"}))
+    fits("ListModels", own.call("ListModels", {}))
+    fits("DescribeEndpointConfig", own.call("DescribeEndpointConfig", {"EndpointConfigName": "c"}))
+    fits("ListEndpointConfigs", own.call("ListEndpointConfigs", {}))

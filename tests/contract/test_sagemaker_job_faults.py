@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 from laptop.sagemaker.jobs import control
+from laptop.sagemaker.jobs.processing import ProcessingRun
+from laptop.sagemaker.jobs.training import TrainingRun
 from laptop.sagemaker.store import Store
 from tests.contract import sagemaker_requests as make
 from tests.contract.sagemaker_service import Own, own, scripted, wait_for
@@ -43,10 +45,11 @@ def edit(own: Own, kind: str, name: str, **fields: Any) -> None:
 # Containers
 
 
-def test_nothing_that_a_container_started_outlives_it(own: Own, tmp_path: Path) -> None:
+@pytest.mark.parametrize("own_session", [False, True])
+def test_nothing_that_a_container_started_outlives_it(own: Own, tmp_path: Path, own_session: bool) -> None:
     code = (
         "import os, pathlib, subprocess\n"
-        "child = subprocess.Popen(['sleep', '60'])\n"
+        f"child = subprocess.Popen(['sleep', '60'], start_new_session={own_session})\n"
         "pathlib.Path(os.environ['PIDFILE']).write_text(str(child.pid))\n"
     )
     pidfile = tmp_path / "pid"
@@ -92,17 +95,65 @@ def test_a_log_file_on_a_full_disk_holds_no_job_up(own: Own) -> None:
     assert "started" in [text for _, _, text in own.around.lines]
 
 
+def test_a_request_cannot_move_a_container_out_of_its_job(own: Own, tmp_path: Path) -> None:
+    environment = {"SAGEMAKER_BASE_DIR": str(tmp_path / "elsewhere"), "PASSERELLE_HOME": "another"}
+    own.call("CreateTrainingJob", make.training("job", Environment=environment))
+    assert own.ended("TrainingJob", "job")["TrainingJobStatus"] == "Completed"
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize(("isolated", "left"), [(True, []), (False, ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])])
+def test_an_isolated_container_has_no_credentials(own: Own, tmp_path: Path, isolated: bool, left: list[str]) -> None:
+    code = "import os; print('keys', sorted(name for name in os.environ if '_KEY' in name))"
+    own.call("CreateTrainingJob", make.training("job", **scripted(tmp_path, code), EnableNetworkIsolation=isolated))
+    own.ended("TrainingJob", "job")
+    assert [text for _, _, text in own.around.lines] == [f"keys {left}"]
+
+
+@pytest.mark.parametrize("kind", ["TrainingJob", "ProcessingJob"])
+def test_a_defect_of_the_service_ends_the_job_and_its_container(
+    own: Own, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    pidfile = tmp_path / "pid"
+    code = f"import os, pathlib, time\npathlib.Path({str(pidfile)!r}).write_text(str(os.getpid()))\ntime.sleep(60)"
+    specification = scripted(tmp_path, code)
+
+    def broken(run: Any, container: Any) -> str:
+        wait_for(lambda: pidfile.exists() and pidfile.read_text())
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(TrainingRun, "_watch", broken)
+    monkeypatch.setattr(ProcessingRun, "_watch", broken)
+    entrypoint = specification["AlgorithmSpecification"]["ContainerEntrypoint"]
+    app = {"ImageUri": make.IMAGE, "ContainerEntrypoint": entrypoint}
+    requests = {
+        "TrainingJob": make.training("job", **specification),
+        "ProcessingJob": make.processing("job", AppSpecification=app),
+    }
+    own.call(f"Create{kind}", requests[kind])
+    job = own.ended(kind, "job")
+    assert job["FailureReason"] == "InternalServerError: RuntimeError: a defect"
+    wait_for(lambda: not alive(int(pidfile.read_text())), seconds=10)
+
+
 # Stop and close
 
 
 def test_a_service_closes_at_once_though_a_job_ignores_its_stop(tmp_path: Path) -> None:
     service = Own(tmp_path, stop_grace_seconds=600.0)
-    service.call("CreateTrainingJob", make.training("job", Environment={"STEPS": "6000", "ON_TERM": "ignore"}))
+    code = (
+        "import signal, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: print('not now', flush=True))\n"
+        "print('started', flush=True)\n"
+        "while True: time.sleep(1)\n"
+    )
+    service.call("CreateTrainingJob", make.training("job", **scripted(tmp_path, code)))
     in_training(service, "job")
     service.call("StopTrainingJob", {"TrainingJobName": "job"})
-    closing = threading.Thread(target=service.sagemaker.close)
+    wait_for(lambda: "not now" in [text for _, _, text in service.around.lines])
+    closing = threading.Thread(target=service.sagemaker.close, daemon=True)
     closing.start()
-    closing.join(60)
+    closing.join(30)
     assert not closing.is_alive()
 
 
@@ -130,6 +181,8 @@ def test_a_stop_while_data_is_downloaded_never_starts_the_container(own: Own, ki
     own.call(f"Create{kind}", requests[kind])
     assert started.wait(30)
     own.call(f"Stop{kind}", {f"{kind}Name": "job"})
+    lifecycle = own.sagemaker.jobs._lifecycles[{"TrainingJob": "training-job", "ProcessingJob": "processing-job"}[kind]]
+    lifecycle.change("job", **{f"{kind}Status": "InProgress"})  # what a thread that has not heard of the stop may say
     go_on.set()
     assert own.ended(kind, "job")[f"{kind}Status"] == "Stopped"
     told = [detail[f"{kind}Status"] for _, detail in own.around.events]
@@ -149,15 +202,20 @@ def test_a_job_that_waits_for_its_turn_stops_without_it(tmp_path: Path) -> None:
     service.sagemaker.close()
 
 
-def test_an_ended_job_stays_ended_whatever_comes_late(own: Own) -> None:
-    own.call("CreateTrainingJob", make.training("job"))
-    before = own.ended("TrainingJob", "job")
-    late = own.sagemaker.jobs._lifecycles["training-job"]
-    late.change("job", TrainingJobStatus="Stopping")
-    late.secondary("job", "Training", "again", TrainingJobStatus="InProgress")
-    after = own.call("DescribeTrainingJob", {"TrainingJobName": "job"})
-    assert after["TrainingJobStatus"] == before["TrainingJobStatus"] == "Completed"
-    assert after["SecondaryStatusTransitions"] == before["SecondaryStatusTransitions"]
+@pytest.mark.parametrize(
+    ("kind", "request_"), [("TrainingJob", make.training("job")), ("ProcessingJob", make.processing("job"))]
+)
+def test_an_ended_job_stays_as_it_is_whatever_comes_late(own: Own, kind: str, request_: dict[str, Any]) -> None:
+    own.call(f"Create{kind}", request_)
+    before = own.ended(kind, "job")
+    late = own.sagemaker.jobs._lifecycles[before[f"{kind}Arn"].split(":")[5].partition("/")[0]]
+    late.change("job", **{f"{kind}Status": "Stopping"})
+    late.end("job", "Failed", message="too late", FailureReason="too late")
+    if kind == "TrainingJob":
+        late.secondary("job", "Training", "again", TrainingJobStatus="InProgress")
+    after = own.call(f"Describe{kind}", {f"{kind}Name": "job"})
+    assert before[f"{kind}Status"] == "Completed"
+    assert after | {"LastModifiedTime": None} == before | {"LastModifiedTime": None}
 
 
 # Restarts

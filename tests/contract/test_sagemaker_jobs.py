@@ -225,7 +225,24 @@ def test_lists_are_paged_and_filtered(own: Own) -> None:
     )
     names = [item["TrainingJobName"] for part in (page, rest) for item in part["TrainingJobSummaries"]]
     assert names == ["job-0", "job-1", "job-2"]
-    assert own.call("ListTrainingJobs", {"StatusEquals": "Failed"})["TrainingJobSummaries"] == []
+    for never in ({"StatusEquals": "Failed"}, {"WarmPoolStatusEquals": "Available"}, {"NameContains": "other"}):
+        assert own.call("ListTrainingJobs", never)["TrainingJobSummaries"] == []
+
+
+def test_a_job_that_is_created_between_two_pages_neither_repeats_nor_hides_another(own: Own) -> None:
+    def page(**options: Any) -> tuple[list[str], dict[str, str]]:
+        answer = own.call("ListProcessingJobs", {"MaxResults": 2, "SortOrder": "Descending", **options})
+        token = {"NextToken": answer["NextToken"]} if "NextToken" in answer else {}
+        return [job["ProcessingJobName"] for job in answer["ProcessingJobSummaries"]], token
+
+    for number in range(5):
+        own.call("CreateProcessingJob", make.processing(f"job-{number}"))
+    first, token = page()
+    own.call("CreateProcessingJob", make.processing("late"))
+    second, token = page(**token)
+    third, token = page(**token)
+    assert [*first, *second, *third] == [f"job-{number}" for number in (4, 3, 2, 1, 0)]
+    assert token == {}
 
 
 def misfits(shape: Any, value: Any, path: str) -> list[str]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import tarfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from tests.contract import sagemaker_requests as make
 from tests.contract.sagemaker_service import Own, own, wait_for
-from tests.contract.test_sagemaker_jobs import SPOT, channel, model_of
+from tests.contract.test_sagemaker_jobs import SPOT, channel, in_training, model_of
 
 __all__ = ["own"]
 
@@ -60,6 +63,19 @@ def test_a_full_disk_while_data_is_downloaded_is_the_reason_of_the_failure(own: 
     assert reason.startswith("ClientError: Failed to download s3://contract/d/a.txt")
 
 
+def test_a_full_disk_while_the_model_is_packed_is_the_reason_of_the_failure(
+    own: Own, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(tar: tarfile.TarFile, *_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tarfile.TarFile, "add", full)
+    own.call("CreateTrainingJob", make.training("job"))
+    job = own.ended("TrainingJob", "job")
+    assert job["FailureReason"].startswith("ClientError: Failed to pack s3://contract/out/job/output/model.tar.gz")
+    assert "No space left on device" in job["FailureReason"]
+
+
 def test_a_job_whose_end_cannot_be_written_ends_when_it_can(own: Own, monkeypatch: pytest.MonkeyPatch) -> None:
     real, left = own.sagemaker._store.update, [6]
 
@@ -76,6 +92,21 @@ def test_a_job_whose_end_cannot_be_written_ends_when_it_can(own: Own, monkeypatc
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Failed", "Failed")
     assert "disk is full" in job["FailureReason"]
     assert "TrainingEndTime" in job
+
+
+def test_a_full_disk_of_the_state_does_not_end_what_runs(own: Own, monkeypatch: pytest.MonkeyPatch) -> None:
+    refusals = []
+
+    def note(*_: Any, **__: Any) -> None:
+        refusals.append(1)
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr("laptop.sagemaker.jobs.control.SAVE_SECONDS", 0.0)
+    own.call("CreateTrainingJob", make.training("job", Environment={"STEPS": "10"}, **SPOT))
+    in_training(own, "job")
+    monkeypatch.setattr(own.sagemaker.jobs._lifecycles["training-job"], "note", note)
+    assert own.ended("TrainingJob", "job")["TrainingJobStatus"] == "Completed"
+    assert refusals
 
 
 def test_a_checkpoint_that_s3_refuses_is_told_in_the_log_and_copied_later(own: Own) -> None:
@@ -129,5 +160,22 @@ def test_a_finished_job_leaves_nothing_but_its_log_on_the_disk(own: Own) -> None
     own.call("CreateTrainingJob", make.training("job", **SPOT))
     own.ended("TrainingJob", "job")
     folder = own.settings.sagemaker_home / "training-jobs" / "job"
-    wait_for(lambda: not any(path.is_file() for path in folder.rglob("*") if path.name != "log.txt"))
+    wait_for(lambda: [name for _, _, names in os.walk(folder) for name in names] == ["log.txt"])
     assert (folder / "log.txt").read_text().startswith("started")
+
+
+def test_an_unfinished_file_beside_its_finished_one_spoils_neither(own: Own) -> None:
+    own.put("s3://contract/d/a.json", "finished")
+    own.put("s3://contract/d/a.json.partial", "unfinished")
+    real = own.around.bucket.download_file
+
+    def download(bucket: str, key: str, target: str) -> None:
+        real(bucket, key, target)
+        if key == "d/a.json":  # be the last: what the other one leaves in this place would be taken for it
+            other = Path(target).with_name("a.json.partial")
+            wait_for(lambda: other.exists() and other.read_text() == "unfinished")
+
+    own.around.bucket.download_file = download  # type: ignore[method-assign]
+    own.call("CreateTrainingJob", make.training("job", InputDataConfig=[channel("c", "s3://contract/d")]))
+    model = model_of(own, own.ended("TrainingJob", "job"))
+    assert model["data"] == {"c/a.json": "finished", "c/a.json.partial": "unfinished"}

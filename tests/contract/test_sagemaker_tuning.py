@@ -12,6 +12,7 @@ import pytest
 from laptop.sagemaker.errors import SageMakerError
 from laptop.sagemaker.jobs.metrics import LogMetrics
 from laptop.sagemaker.jobs.search import Search
+from laptop.sagemaker.jobs.tuning import TuningRun
 from laptop.sagemaker.store import Store
 from tests.contract import sagemaker_requests as make
 from tests.contract.sagemaker_service import Own, own, scripted, wait_for
@@ -55,6 +56,7 @@ def test_a_tuning_job_goes_on_after_a_restart_as_if_there_had_been_none(own: Own
     assert job["HyperParameterTuningJobStatus"] == "Completed", job
     assert job["TrainingJobStatusCounters"]["Completed"] == 4
     assert tried(own, "broken") == tried(own, "whole")
+    assert len({values["x"] for values in tried(own, "broken")}) == 4
     assert job["BestTrainingJob"]["ObjectiveStatus"] == "Succeeded"
 
 
@@ -158,6 +160,22 @@ def test_a_range_that_cannot_be_searched_is_refused(
         ({"TrainingJobDefinition__CheckpointConfig": {"S3Uri": "s3://b/c", "LocalPath": "/home"}}, "under /opt/ml/"),
         ({"WarmStartConfig": WARM_START}, "WarmStart"),
         ({"Autotune": {"Mode": "Enabled"}}, "Autotune"),
+        (
+            {
+                "HyperParameterTuningJobConfig__TuningJobCompletionCriteria": {
+                    "ConvergenceDetected": {"CompleteOnConvergence": "Enabled"}
+                }
+            },
+            "ConvergenceDetected",
+        ),
+        (
+            {
+                "HyperParameterTuningJobConfig__TuningJobCompletionCriteria": {
+                    "TargetObjectiveMetricValue": float("nan")
+                }
+            },
+            "finite number",
+        ),
     ],
 )
 def test_a_tuning_job_that_could_not_be_run_is_refused(own: Own, changes: dict[str, Any], says: str) -> None:
@@ -165,10 +183,58 @@ def test_a_tuning_job_that_could_not_be_run_is_refused(own: Own, changes: dict[s
         own.call(CREATE, make.tuning("tune", **changes))
 
 
+def test_tuning_ends_after_so_many_training_jobs_without_progress_of_one_percent(own: Own) -> None:
+    ranges = {CONTINUOUS: [{"Name": "x", "MinValue": "-2.0001", "MaxValue": "-2"}]}
+    criteria = {"BestObjectiveNotImproving": {"MaxNumberOfTrainingJobsNotImproving": 3}}
+    limits = {"MaxNumberOfTrainingJobs": 100, "MaxParallelTrainingJobs": 1}
+    request = tuning("tune", ParameterRanges=ranges, TuningJobCompletionCriteria=criteria, ResourceLimits=limits)
+    own.call(CREATE, request)
+    job = own.ended(KIND, "tune")
+    assert (job["HyperParameterTuningJobStatus"], job["TrainingJobStatusCounters"]["Completed"]) == ("Completed", 4)
+
+
+def test_tuning_ends_when_the_objective_reaches_its_target(own: Own) -> None:
+    limits = {"MaxNumberOfTrainingJobs": 100, "MaxParallelTrainingJobs": 1}
+    criteria = {"TargetObjectiveMetricValue": 9.1}
+    own.call(CREATE, tuning("tune", TuningJobCompletionCriteria=criteria, ResourceLimits=limits))
+    job = own.ended(KIND, "tune")
+    assert (job["HyperParameterTuningJobStatus"], job["TrainingJobStatusCounters"]["Completed"]) == ("Completed", 1)
+
+
+def test_training_jobs_carry_the_tags_of_their_tuning_job(own: Own) -> None:
+    tags = [{"Key": "cost-centre", "Value": "flights"}]
+    own.call(CREATE, make.tuning("tune", Tags=tags))
+    own.ended(KIND, "tune")
+    for child in children(own, "tune"):
+        assert own.call("ListTags", {"ResourceArn": child["TrainingJobArn"]})["Tags"] == tags
+
+
+def test_a_defect_of_the_service_stops_the_training_jobs_of_a_tuning_job(
+    own: Own, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(run: TuningRun) -> None:
+        if len(run._trials) == 2:
+            raise RuntimeError("a defect")
+
+    monkeypatch.setattr(TuningRun, "_collect", broken)
+    own.call(CREATE, slow(make.tuning("tune"), steps=6000))
+    assert own.ended(KIND, "tune")["FailureReason"] == "InternalServerError: RuntimeError: a defect"
+    assert {
+        own.ended("TrainingJob", child["TrainingJobName"])["TrainingJobStatus"] for child in children(own, "tune")
+    } == {"Stopped"}
+
+
 def test_a_grid_of_another_size_than_its_combinations_is_refused(own: Own) -> None:
     limits = {"MaxParallelTrainingJobs": 1, "MaxNumberOfTrainingJobs": 5}
     with pytest.raises(SageMakerError, match="must be left out or be 6"):
         own.call(CREATE, tuning("tune", Strategy="Grid", ParameterRanges=GRID, ResourceLimits=limits))
+
+
+def test_a_search_may_have_more_combinations_than_memory_holds() -> None:
+    items = [{"Name": f"p{number}", "Values": [str(value) for value in range(30)]} for number in range(30)]
+    for strategy in ("Random", "Bayesian"):
+        search = Search({"Strategy": strategy, "ParameterRanges": {"CategoricalParameterRanges": items}})
+        assert len(search.propose(1)[1]) == 30
 
 
 def test_reverse_logarithmic_scaling_searches_the_distance_to_one_evenly() -> None:

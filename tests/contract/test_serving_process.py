@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import socket
@@ -11,9 +12,11 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 
@@ -27,7 +30,9 @@ from tests.serving import (
     running_server,
     serve_environment,
 )
+from training.bundle.plan import read_plan, write_plan
 from training.bundle.read import file_sha256
+from training.serve.workers import SHORT_LIFE_SECONDS
 
 
 @pytest.fixture(scope="module")
@@ -83,11 +88,21 @@ def _refuses(port: int) -> bool:
     return False
 
 
-def test_sigterm_before_the_model_is_loaded_ends_with_0(base: Path) -> None:
-    process = start(base, {})
-    time.sleep(0.3)  # somewhere in the imports, which take seconds
+def test_sigterm_while_the_model_is_loaded_ends_with_0(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    os.mkfifo(tmp_path / "model" / "manifest.json")  # its reader waits, as for a slow disk
+    process = start(tmp_path, {})
+    wait_until(lambda: _is_read(tmp_path / "model" / "manifest.json"), "nobody reads the manifest")
     process.terminate()
     assert process.wait(30) == 0
+
+
+def _is_read(fifo: Path) -> bool:
+    try:
+        os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
+    except OSError:
+        return False
+    return True
 
 
 # Workers
@@ -112,6 +127,22 @@ def test_no_worker_outlives_a_supervisor_that_was_killed(base: Path) -> None:
         assert psutil.wait_procs(workers, timeout=30)[1] == []
 
 
+def test_a_worker_that_dies_is_replaced_and_one_that_dies_at_once_ends_them_all(base: Path) -> None:
+    with running_server(base, extra={"SAGEMAKER_MODEL_SERVER_WORKERS": "2"}) as server:
+        wait_until(lambda: len(events(server, "serving")) == 2, "the second worker does not serve")
+        parent = psutil.Process(server.process.pid)
+        first, second = parent.children()
+        time.sleep(SHORT_LIFE_SECONDS)  # one that has lived so long has served
+        first.kill()
+        wait_until(lambda: len(events(server, "serving")) == 3, "the dead worker is not replaced")
+        assert server.post({"dataframe_records": [GOOD_ROW]}).status_code == 200
+        workers = {worker.pid for worker in parent.children()}
+        second.kill()
+        wait_until(lambda: {worker.pid for worker in parent.children()} - workers != set(), "no replacement")
+        next(worker for worker in parent.children() if worker.pid not in workers).kill()
+        assert server.process.wait(60) != 0
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -134,6 +165,29 @@ def test_the_limit_of_a_body_is_sagemakers_variable(base: Path) -> None:
     rows = {"dataframe_records": [GOOD_ROW] * 20_000}  # about 2.4 MB
     with running_server(base, extra={"SAGEMAKER_MAX_PAYLOAD_IN_MB": "1"}) as server:
         assert server.post(rows).status_code == 413
+
+
+# The start
+
+
+def test_a_model_with_a_plan_is_served_without_the_libraries_that_trained_it(base: Path) -> None:
+    with running_server(base, python=("-X", "importtime")) as server:
+        assert server.post({"dataframe_records": [GOOD_ROW] * 50}).status_code == 200
+        assert events(server, "serving")[0]["plan"] is True
+        imported = {line.rpartition("|")[2].strip() for line in server.lines if line.startswith("import time:")}
+    assert "numpy" in imported
+    assert not imported & {"sklearn", "scipy", "pandas", "skops", "xgboost", "mlflow", "boto3", "pyarrow"}
+
+
+def test_a_model_without_a_plan_gives_the_same_answers(base: Path, tmp_path: Path) -> None:
+    shutil.copytree(base / "model", tmp_path / "model")
+    without_plan(tmp_path / "model")
+    rows = {"dataframe_records": [GOOD_ROW, GOOD_ROW | {"wind": None, "tailnum": None, "carrier": "new"}]}
+    with running_server(base) as planned, running_server(tmp_path) as plain:
+        assert events(plain, "serving")[0]["plan"] is False
+        given, wanted = planned.post(rows).json(), plain.post(rows).json()
+    assert np.allclose(given.pop("probabilities"), wanted.pop("probabilities"), rtol=0, atol=1e-6)
+    assert given == wanted
 
 
 # The log
@@ -193,8 +247,26 @@ def truncated(model: Path) -> None:
     (model / "model.skops").write_bytes(body[: len(body) // 2])
 
 
+def without_plan(model: Path) -> None:
+    (model / "plan.npz").unlink()
+    seal(model)
+
+
 def truncated_and_sealed(model: Path) -> None:
     truncated(model)
+    without_plan(model)
+
+
+def broken_plan(model: Path) -> None:
+    (model / "plan.npz").write_bytes(b"PK\x03\x04 nothing")
+    seal(model)
+
+
+def plan_that_points_outside(model: Path) -> None:
+    plan = read_plan((model / "plan.npz").read_bytes())
+    children = plan.arrays["children"].copy()
+    children[0] = 10**9
+    (model / "plan.npz").write_bytes(write_plan(replace(plan, arrays={**plan.arrays, "children": children})))
     seal(model)
 
 
@@ -202,7 +274,7 @@ def untrusted_type(model: Path) -> None:
     import skops.io
 
     skops.io.dump({"model": subprocess.Popen.__init__}, model / "model.skops")
-    seal(model)
+    without_plan(model)
 
 
 def no_signature(model: Path) -> None:
@@ -243,6 +315,8 @@ def an_mlflow_model(model: Path) -> None:
         (truncated, "model.skops: its SHA-256 is not the manifest's", "Train the model again"),
         (truncated_and_sealed, "model.skops: not a readable skops file", "Train the model again"),
         (untrusted_type, "types that are not on the allow-list", "Nothing of it was loaded"),
+        (broken_plan, "plan.npz: cannot be read", "Train again"),
+        (plan_that_points_outside, "a node points outside its tree", "Train the model again"),
         (no_signature, "signature.json: missing", "Train the model again"),
         (unknown_field, "BundleMetadata is not valid: from_the_future", "Train the model again"),
         (another_answer, "answers its own example with", "Deploy the image that trained it"),

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.serving import CSV_LINE, GOOD_ROW, GOOD_VALUES, NAMES, RunningServer, make_bundle, running_server
 
@@ -79,6 +81,28 @@ def test_a_chunked_body_is_read(server: RunningServer) -> None:
     assert answer.status_code == 200
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"dataframe_split": {"columns": ["d" * 1_000_000] * 2, "data": []}},
+        {"dataframe_records": [{"d" * 1_000_000: 1}]},
+        {"dataframe_records": [GOOD_ROW | {"distance": "d" * 1_000_000}]},
+        {"dataframe_split": {"columns": [f"distanc{number}" for number in range(100_000)], "data": []}},
+    ],
+    ids=["twice", "unknown", "value", "many"],
+)  # fmt: skip
+def test_a_refusal_stays_short_however_long_the_names_are(server: RunningServer, body: dict[str, Any]) -> None:
+    error = refused(server, body)
+    assert error["status"] == 400
+    assert len(json.dumps(error)) < 3_000
+
+
+def test_a_warning_stays_short_however_long_the_names_are(server: RunningServer) -> None:
+    answer = server.post({"dataframe_records": [GOOD_ROW | {"x" * 1_000_000: 1}]})
+    assert answer.status_code == 200
+    assert len(answer.content) < 3_000
+
+
 @pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity"])
 def test_nan_and_infinity_in_json_are_refused_with_null_as_the_remedy(server: RunningServer, word: str) -> None:
     body = json.dumps({"dataframe_records": [GOOD_ROW]}).replace("12.5", word)
@@ -119,6 +143,13 @@ def test_a_column_left_out_of_one_row_only_names_that_row(server: RunningServer)
 def test_a_wrong_type_names_row_column_and_remedy(server: RunningServer, name: str, value: Any) -> None:
     error = refused(server, {"dataframe_records": [GOOD_ROW, GOOD_ROW, {**GOOD_ROW, name: value}]})
     assert (error["status"], error["code"], error["field"], error["row"]) == (400, "wrong_type", name, 2)
+
+
+@pytest.mark.parametrize("value", ["12", True, 1e300, -(10**400), 0.5, [1]])
+def test_one_wrong_number_in_a_long_column_is_found(server: RunningServer, value: Any) -> None:
+    rows = [GOOD_ROW] * 60 + [GOOD_ROW | {"hour": value}] + [GOOD_ROW] * 60
+    error = refused(server, {"dataframe_records": rows})
+    assert (error["status"], error["code"], error["field"], error["row"]) == (400, "wrong_type", "hour", 60)
 
 
 @pytest.mark.parametrize(
@@ -228,3 +259,36 @@ def test_a_caller_that_hangs_up_or_speaks_no_http_leaves_the_server_as_it_was(
         connection.sendall(raw)
     assert server.post({"dataframe_records": [GOOD_ROW]}).status_code == 200
     assert not [line for line in server.lines if "Traceback" in line or '"defect"' in line]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=st.sampled_from(["content-type", "accept", "x-amzn-sagemaker-inference-id"]),
+       value=st.text(st.characters(min_codepoint=32, max_codepoint=255, exclude_characters="\x7f"), max_size=80))  # fmt: skip
+def test_no_header_makes_a_server_error(server: RunningServer, name: str, value: str) -> None:
+    body = json.dumps({"dataframe_records": [GOOD_ROW]}).encode()
+    headers = {"content-type": b"application/json", name: value.strip().encode("latin-1")}
+    answer = server.client.post("/invocations", content=body, headers=headers)
+    assert answer.status_code in (200, 400, 406, 415), answer.text
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.integers(0, len(CSV_LINE)), wild=st.text(max_size=6), cut=st.integers(0, 4), header=st.booleans())
+def test_a_csv_with_anything_in_it_is_answered_or_refused_with_a_remedy(
+    server: RunningServer, place: int, wild: str, cut: int, header: bool
+) -> None:
+    line = CSV_LINE[:place] + wild + CSV_LINE[place + cut :]
+    body = f"{','.join(NAMES)}\n{line}" if header else line
+    answer = server.post(body.encode(), content_type="text/csv")
+    assert answer.status_code in (200, 400), answer.text
+    assert answer.status_code == 200 or answer.json()["error"]["remedy"]
+
+
+def test_the_openapi_document_names_every_input_and_every_part_of_a_refusal(server: RunningServer) -> None:
+    document = server.client.get("/openapi.json").json()
+    schemas = document["components"]["schemas"]
+    assert list(schemas["Row"]["properties"]) == NAMES
+    assert "wind" not in schemas["Row"]["required"]
+    error = server.post({"dataframe_records": [GOOD_ROW | {"hour": "x"}]}).json()["error"]
+    assert error.keys() == schemas["Error"]["properties"]["error"]["properties"].keys()
+    statuses = document["paths"]["/invocations"]["post"]["responses"]
+    assert statuses.keys() == {"200", "400", "406", "413", "415"}

@@ -10,26 +10,20 @@ from typing import Any
 
 import pytest
 
-from passerelle.aws import clients
 from passerelle.contracts import zones
 from passerelle.contracts.runs import RunRecord
 from passerelle.steps.claim_drop import claim_drop
 from passerelle.steps.gather_drop import gather_drop
 from tests.laptop_platform import LaptopPlatform, unique
-from tests.unit.steps.world import Aws
+from tests.unit.steps.world import Aws, embedded
 
 AT_ONCE = 20
 
 
 @pytest.fixture
 def aws(embedded_aws: LaptopPlatform, monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", embedded_aws.settings.region)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", embedded_aws.settings.endpoint_url)
-    clients.client.cache_clear()
-    yield Aws(unique("steps"), unique("claims"))
-    clients.client.cache_clear()
+    with embedded(embedded_aws.settings, monkeypatch):
+        yield Aws(unique("steps"), unique("claims"))
 
 
 def _together(calls: list[Callable[[], Any]]) -> list[Any]:
@@ -54,7 +48,7 @@ def _gathered(aws: Aws, run_id: str) -> list[str]:
     return [file["key"] for file in json.loads(body)["new_files"]]
 
 
-def test_twenty_files_claimed_at_once_make_one_run_with_all_of_them(aws: Aws) -> None:
+def test_f18_twenty_files_claimed_at_once_make_one_run_with_all_of_them(aws: Aws) -> None:
     keys = [f"flights/{number:02}.csv" for number in range(AT_ONCE)]
     events = [aws.drop(key, key.encode()) for key in keys]
     # Every event twice, as EventBridge may deliver it.
@@ -66,7 +60,7 @@ def test_twenty_files_claimed_at_once_make_one_run_with_all_of_them(aws: Aws) ->
     assert _gathered(aws, run_id) == keys
 
 
-def test_files_that_come_while_a_batch_is_gathered_are_each_in_exactly_one_run(aws: Aws) -> None:
+def test_f18_files_that_come_while_a_batch_is_gathered_are_each_in_exactly_one_run(aws: Aws) -> None:
     keys = [f"flights/{number:02}.csv" for number in range(AT_ONCE)]
     events = [aws.drop(key, key.encode()) for key in keys]
     first = claim_drop(events[0], aws.claim_settings)["run_id"]

@@ -19,23 +19,16 @@ from mlflow.exceptions import MlflowException
 
 from laptop.platform import MLFLOW, up
 from laptop.processes import Processes
-from passerelle.aws import clients
 from passerelle.aws.experiment_log import ExperimentLog
-from passerelle.contracts import zones
 from passerelle.errors import InputError, NotFoundError, TransientError
 from passerelle.settings import PromoteModelSettings, RegisterModelSettings
 from passerelle.steps.promote_model import promote_model
 from passerelle.steps.register_model import register_model
-from tests.laptop_platform import LaptopPlatform, unique
+from tests.laptop_platform import LaptopPlatform
 from tests.unit.steps import results
-from tests.unit.steps.world import ROOT, Aws
+from tests.unit.steps.registry import FILES, World
+from tests.unit.steps.world import ROOT, embedded
 
-FILES: dict[str, bytes] = {
-    "candidates/forest/model/MLmodel": b"flavors: {}\n",
-    "candidates/forest/model/model.skops": bytes(2_000_000),
-    "candidates/forest/plots/a curve é.png": b"drawn",
-    "result.json": b"",
-}
 #: Dies by SIGKILL at the n-th call of a method of MLflow's client, having done what `half` says.
 KILLER = """
 import json, os, signal, sys
@@ -60,59 +53,11 @@ register_model(request, RegisterModelSettings(**settings))
 """
 
 
-class World(Aws):
-    """The steps' world beside a real MLflow server."""
-
-    def __init__(self, platform: LaptopPlatform) -> None:
-        super().__init__(unique("steps"), unique("registry"))
-        self.platform, self.uri = platform, platform.settings.mlflow_url
-        self.mlflow = MlflowClient(self.uri, self.uri)
-        self.model = f"flights-{self.environment}"
-        self.settings = RegisterModelSettings(
-            **self.shared, zones=self.buckets, tracking_uri=self.uri, git_sha="abc", lock_hash="def"
-        )
-
-    def finish_training(self, run_id: str = "r1", gate: str = "passed") -> dict[str, Any]:
-        """Lay out what the jobs of a run leave; returns what the state machine sends to register_model."""
-        whole = FILES | {"result.json": results.trained().model_dump_json().encode()}
-        results.put_training_output(self, results.archive(whole), run_id)
-        results.put_result(self, "prepare", results.prepared().model_dump_json(), run_id)
-        results.put_result(self, "evaluate", results.evaluated(gate).model_dump_json(), run_id)
-        prefix = zones.result_prefix("flights", run_id, 1, "evaluate")
-        self.put_json("curated", f"{prefix}/card.json", {"model": "card"})
-        self.begin_run(run_id)
-        return {"project": "flights", "run_id": run_id, "attempt": 1, "status": gate}
-
-    def runs(self) -> list[Any]:
-        experiment = self.mlflow.get_experiment_by_name(f"flights-{self.environment}")
-        assert experiment is not None
-        return list(self.mlflow.search_runs([experiment.experiment_id]))
-
-    def versions(self) -> list[Any]:
-        return list(self.mlflow.search_model_versions(f"name = '{self.model}'"))
-
-    def alias(self, alias: str) -> str | None:
-        try:
-            return str(self.mlflow.get_model_version_by_alias(self.model, alias).version)
-        except MlflowException:
-            return None
-
-    def stored(self, version: Any) -> dict[str, int]:
-        """Files of a version's logged model, with their sizes."""
-        model = version.source.removeprefix("models:/")
-        return {item.path: item.file_size for item in self.mlflow.list_logged_model_artifacts(model)}
-
-
 @pytest.fixture
 def world(platform: LaptopPlatform, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", platform.settings.region)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", platform.settings.endpoint_url)
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    clients.client.cache_clear()
-    yield World(platform)
-    clients.client.cache_clear()
+    with embedded(platform.settings, monkeypatch):
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        yield World(platform)
 
 
 def _promotion(version: str, run_id: str = "r1") -> dict[str, Any]:
@@ -185,7 +130,7 @@ def test_the_next_run_gets_the_next_version(world: World) -> None:
     ["create_run", "log_batch", "create_logged_model", "log_model_artifacts", "finalize_logged_model", "log_artifacts",
      "create_registered_model", "create_model_version", "set_registered_model_alias"],
 )  # fmt: skip
-def test_a_registration_killed_on_its_way_is_completed_by_the_next_try(
+def test_f25_a_registration_killed_on_its_way_is_completed_by_the_next_try(
     world: World, method: str, tmp_path: Path
 ) -> None:
     request = world.finish_training()
@@ -265,7 +210,7 @@ def test_an_earlier_attempt_registers_nothing_any_more(world: World) -> None:
 # MLflow down, slow, or refusing
 
 
-def test_with_mlflow_down_both_steps_ask_to_be_tried_again_and_then_succeed(world: World) -> None:
+def test_f22_with_mlflow_down_both_steps_ask_to_be_tried_again_and_then_succeed(world: World) -> None:
     request, settings = world.finish_training(), world.platform.settings
     Processes(settings).stop(MLFLOW)
     try:
@@ -371,7 +316,7 @@ def test_the_champion_before_is_archived_and_promoting_twice_changes_nothing(wor
     assert (record.endpoint_name, record.stages[-1].status) == ("e", "done")
 
 
-def test_a_promotion_killed_between_the_aliases_is_completed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_f25_a_promotion_killed_between_the_aliases_is_completed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     for number, run_id in (("1", "r1"), ("2", "r2")):
         register_model(world.finish_training(run_id), world.settings)
         if number == "1":

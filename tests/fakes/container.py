@@ -59,8 +59,9 @@ def files() -> dict[str, str]:
 class Handler(BaseHTTPRequestHandler):
     """Echoes, as NAME, after DELAY seconds and once the file HOLD is gone; `crash` ends the process, `bad` is refused.
 
-    A body `size:N` is answered with N bytes, `drip` with one byte after another without end, `files` with the files
-    that the container was given.
+    A body `size:N` is answered with N bytes, `chunks` in chunks, `drip` with one byte after another without end,
+    `files` with the files that the container was given; `hangup` is not answered, `half` not to its end. CALLS is a file
+    of all bodies.
     """
 
     protocol_version = "HTTP/1.1"
@@ -78,10 +79,23 @@ class Handler(BaseHTTPRequestHandler):
         if body == b"crash":
             os._exit(9)
         time.sleep(float(os.environ.get("DELAY", "0")))
-        while Path(os.environ.get("HOLD", "/nonexistent")).exists():
+        hold = Path(os.environ.get("HOLD", "/nonexistent"))
+        while hold.exists():
+            hold.with_name(f"{hold.name}.seen").touch()
             time.sleep(0.02)
         if body == b"drip":
             self.drip()
+        if "CALLS" in os.environ:
+            with Path(os.environ["CALLS"]).open("ab") as calls:
+                calls.write(body + b"\n")
+        if body in (b"hangup", b"half"):
+            if body == b"half":
+                self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this")
+            self.close_connection = True
+            return
+        if body == b"chunks":
+            self.chunks()
+            return
         if body.startswith(b"size:"):
             self.answer(200, b"x" * int(body[5:]))
             return
@@ -90,6 +104,14 @@ class Handler(BaseHTTPRequestHandler):
         seen_body = json.dumps(files()) if body == b"files" else body.decode("utf-8", "replace")
         document = {"name": os.environ.get("NAME"), "body": seen_body, "headers": seen}
         self.answer(status, json.dumps(document).encode())
+
+    def chunks(self) -> None:
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for part in (b"one ", b"two ", b"three"):
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
+        self.wfile.write(b"0\r\n\r\n")
 
     def drip(self) -> None:
         self.send_response(200)
@@ -101,6 +123,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self, status: int, body: bytes) -> None:
         self.send_response(status)
+        custom = self.headers.get("X-Amzn-SageMaker-Custom-Attributes")
+        if custom:
+            self.send_header("X-Amzn-SageMaker-Custom-Attributes", f"seen {custom}")
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -111,7 +136,9 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def serve() -> None:
-    """Serve until SIGTERM."""
+    """Serve until SIGTERM, and LINGER seconds more."""
+    if "LINGER" in os.environ:
+        signal.signal(signal.SIGTERM, lambda *_: (time.sleep(float(os.environ["LINGER"])), os._exit(0)))
     if os.environ.get("EXIT_AT_START"):
         sys.exit("cannot load the model")
     ThreadingHTTPServer.request_queue_size = 256

@@ -19,6 +19,8 @@ Find = Callable[[str, str], dict[str, dict[str, Any]]]
 TABLE = {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:Query"}
 PROJECTS = {"ssm:GetParameter", "ssm:GetParametersByPath"}
 ARCHIVE = {"s3:GetObject"}
+#: Whose execution is gone does not hold the project's lock.
+LOCK = {"states:DescribeExecution"}
 #: Function -> what its step calls, beside logs, traces, the key, and the dead letter queue.
 CALLS = {
     "ClaimDrop": {
@@ -31,11 +33,13 @@ CALLS = {
     "GatherDrop": {
         *TABLE, *PROJECTS, *ARCHIVE, "s3:GetObjectVersion", "s3:ListBucket", "s3:PutObject", "states:DescribeExecution",
     },
-    "RecordDataset": {*TABLE, *PROJECTS, *ARCHIVE},
-    "RecordTraining": {*TABLE, *PROJECTS, *ARCHIVE},
-    "RecordEvaluation": {*TABLE, "s3:ListBucket", "s3:GetObject", "s3:PutObject"},
-    "RegisterModel": {*TABLE, "s3:ListBucket", "s3:GetObject", "secretsmanager:GetSecretValue"},
-    "CloseRun": TABLE,
+    "RecordDataset": {*TABLE, *PROJECTS, *ARCHIVE, *LOCK},
+    "RecordTraining": {*TABLE, *PROJECTS, *ARCHIVE, *LOCK},
+    "RecordEvaluation": {*TABLE, *LOCK, "s3:ListBucket", "s3:GetObject", "s3:PutObject"},
+    "RegisterModel": {*TABLE, *LOCK, "s3:ListBucket", "s3:GetObject", "secretsmanager:GetSecretValue"},
+    "CloseRun": {
+        *TABLE, "states:GetExecutionHistory", "states:DescribeStateMachineForExecution", "lambda:GetFunctionConfiguration",
+    },
     "FailRun": {*TABLE, "states:DescribeExecution"},
     "PlanDeployment": {*PROJECTS, *ARCHIVE, "sagemaker:DescribeEndpoint", "sagemaker:DeleteEndpoint"},
     "SmokeTest": {"s3:GetObject", "sagemaker:InvokeEndpoint"},

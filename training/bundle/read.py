@@ -22,6 +22,7 @@ from passerelle.contracts.bundle import (
     BundleSignature,
 )
 from passerelle.errors import BundleError
+from training.bundle.plan import PLAN_FILE, Plan, read_plan
 from training.bundle.trusted import TRUSTED_TYPES
 
 REQUIRED_FILES: Final = frozenset((MODEL_FILE, SIGNATURE_FILE, EXAMPLE_FILE, PROFILE_FILE, METADATA_FILE))
@@ -30,22 +31,26 @@ _REMEDY: Final = "Train the model again, and deploy its model.tar.gz as it is."
 
 @dataclass(frozen=True)
 class Bundle:
-    """A verified bundle: the fitted pipeline with what is known of it."""
+    """A verified bundle: the fitted pipeline with what is known of it.
+
+    `plan` is the same model as plain arrays, when it has one; `pipeline` is None where the plan is all that was wanted.
+    """
 
     pipeline: Any
     signature: BundleSignature
     example: dict[str, Any]
     profile: dict[str, Any]
     metadata: BundleMetadata
+    plan: Plan | None = None
 
 
-def load_bundle(directory: Path) -> Bundle:
-    """Return the bundle in a directory.
+def load_bundle(directory: Path, *, plan_suffices: bool = False) -> Bundle:
+    """Return the bundle in a directory; with `plan_suffices`, without its pipeline where there is a plan.
 
     Raises BundleError, naming the file, when anything is missing, altered, added, of an unknown format, or of a type
     that is not on the allow-list. Nothing of the model is executed before the manifest holds.
     """
-    verify_manifest(directory)
+    files = verify_manifest(directory)
     try:
         signature = BundleSignature.model_validate_json((directory / SIGNATURE_FILE).read_text(encoding="utf-8"))
         metadata = BundleMetadata.model_validate_json((directory / METADATA_FILE).read_text(encoding="utf-8"))
@@ -57,7 +62,9 @@ def load_bundle(directory: Path) -> Bundle:
         ) from error
     except (ValueError, OSError, RecursionError) as error:
         raise BundleError(f"{directory}: the bundle's description cannot be read: {error}. {_REMEDY}") from error
-    return Bundle(_load_pipeline(directory / MODEL_FILE), signature, example, profile, metadata)
+    plan = read_plan((directory / PLAN_FILE).read_bytes()) if PLAN_FILE in files else None
+    pipeline = None if plan is not None and plan_suffices else _load_pipeline(directory / MODEL_FILE)
+    return Bundle(pipeline, signature, example, profile, metadata, plan)
 
 
 def verify_manifest(directory: Path) -> dict[str, str]:

@@ -17,6 +17,8 @@ from passerelle.contracts.bundle import (
     BundleMetadata,
     BundleSignature,
 )
+from training.bundle.plan import PLAN_FILE, write_plan
+from training.bundle.prove import make_proven_plan
 from training.bundle.read import Bundle, file_sha256, load_bundle
 
 
@@ -45,7 +47,12 @@ def write_bundle(
     }
     for name, text in texts.items():
         (directory / name).write_text(text, encoding="utf-8")
-    files = {name: file_sha256(directory / name) for name in sorted([MODEL_FILE, *texts])}
+    (directory / PLAN_FILE).unlink(missing_ok=True)
+    plan = make_proven_plan(pipeline, signature, example)
+    if plan is not None:
+        (directory / PLAN_FILE).write_bytes(write_plan(plan))
+    present = [name for name in (MODEL_FILE, PLAN_FILE, *texts) if (directory / name).exists()]
+    files = {name: file_sha256(directory / name) for name in sorted(present)}
     manifest = {"format": FORMAT, "files": files}
     (directory / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2), encoding="utf-8")
     return load_bundle(directory)

@@ -27,6 +27,8 @@ from training.prepare.unreadable import UnreadableFileError, cell_too_long, too_
 
 #: Arrow keeps an offset of four bytes per text: the least that a cell can take.
 _LEAST_CELL_BYTES: Final = 4
+#: What Arrow raises on damaged files: its own errors, and Python's where a footer lies about names, sizes or times.
+_DAMAGE: Final = (pa.ArrowException, OSError, ValueError, OverflowError)
 
 
 class ParquetRows:
@@ -40,9 +42,9 @@ class ParquetRows:
         try:
             metadata = pq.read_metadata(path)
             self._check_size(metadata)
-            self._file = pq.ParquetFile(path, read_dictionary=_dictionary_columns(metadata))
+            self._file = pq.ParquetFile(path, read_dictionary=_text_columns(metadata))
             schema = self._file.schema_arrow
-        except (pa.ArrowException, OSError) as error:
+        except _DAMAGE as error:
             raise self._corrupt(error) from error
         self.header: list[str] = list(schema.names)
         for field in schema:
@@ -102,7 +104,7 @@ class ParquetRows:
                 for start in range(0, batch.num_rows, step):
                     yield chosen.slice(start, step)
                 row += batch.num_rows
-        except (pa.ArrowException, OSError) as error:
+        except _DAMAGE as error:
             raise self._corrupt(error) from error
 
     def _text_size(self, column: pa.Array, row: int, name: str) -> int:
@@ -131,22 +133,25 @@ class ParquetRows:
                 return
 
 
-def _dictionary_columns(metadata: Any) -> list[str]:
-    """Return the columns that lie in the file as dictionaries: decoded, their texts may take any space."""
-    if not metadata.num_row_groups:
-        return []
-    chunks = [metadata.row_group(0).column(index) for index in range(metadata.num_columns)]
-    return [
-        chunk.path_in_schema
-        for chunk in chunks
-        if chunk.physical_type == "BYTE_ARRAY" and any("DICTIONARY" in name for name in chunk.encodings)
-    ]
+def _text_columns(metadata: Any) -> list[str]:
+    """Return the columns of bytes: read as dictionaries, their texts take no more space than in the file.
+
+    Only the schema is asked: Arrow ends the process when a damaged footer is asked for a column's chunks.
+    """
+    columns = [metadata.schema.column(index) for index in range(metadata.num_columns)]
+    return [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
 
 
 def _is_text(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    checks = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
+    checks = (
+        pa.types.is_string,
+        pa.types.is_large_string,
+        pa.types.is_string_view,
+        pa.types.is_binary,
+        pa.types.is_large_binary,
+    )
     return any(check(kind) for check in checks)
 
 
@@ -163,6 +168,8 @@ def _texts(column: pa.Array, declared: str) -> tuple[pa.Array, dict[int, str]]:
         return pc.binary_join_element_wise(naive, "Z", ""), {}
     if pa.types.is_floating(kind) and declared in ("category", "text"):
         return pa.array([None if value is None else str(value) for value in column.to_pylist()], pa.string()), {}
+    if _is_text(kind):
+        column = column.cast(pa.large_binary())  # a column that is said to be text is not checked to be so
     try:
         texts = pc.cast(column, pa.string())
     except pa.ArrowNotImplementedError:
@@ -199,8 +206,10 @@ def _faults(texts: Sequence[tuple[pa.Array, dict[int, str]]], names: Sequence[st
 def _plain(scalar: pa.Scalar) -> Any:
     try:
         return scalar.as_py()
+    except UnicodeDecodeError:
+        return (scalar.value if pa.types.is_dictionary(scalar.type) else scalar).cast(pa.binary()).as_py()
     except (ValueError, OverflowError):  # a time that Python's calendar does not have
-        return str(scalar)
+        return scalar.cast(pa.string()).as_py()
 
 
 def _as_json(value: Any) -> str:

@@ -27,13 +27,12 @@ MAX_REASONS: Final = 30
 RawRows = Callable[[Iterator[int]], Iterator[str]]
 
 
-def write_quarantine(
-    bad: duckdb.DuckDBPyConnection, path: Path, key: str, project: Project, raw_rows: RawRows | None
-) -> None:
-    """Write a query's rows batch by batch: file, line, reasons, the whole row as it came, its declared cells.
+def write_quarantine(bad: Path, path: Path, key: str, project: Project, raw_rows: RawRows | None) -> None:
+    """Write bad rows batch by batch: file, line, reasons, the whole row as it came, its declared cells.
 
     Parameters
     ----------
+    bad : the rows in the order of their lines.
     raw_rows : gives whole rows by number, for formats whose batches do not carry them.
     """
     cells = [(column.name, pa.string()) for column in project.data.columns]
@@ -42,7 +41,7 @@ def write_quarantine(
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         lines: deque[int] = deque()
         raws = raw_rows(iter(lambda: lines.popleft() if lines else None, None)) if raw_rows else None
-        for batch in bad.to_arrow_reader(BATCH_ROWS):
+        for batch in pq.ParquetFile(bad).iter_batches(BATCH_ROWS):
             columns = dict(zip(batch.schema.names, batch.columns, strict=True))
             columns[FILE] = pa.array([key] * batch.num_rows, pa.string())
             if raws:

@@ -8,7 +8,7 @@ import uuid
 from typing import Any, Final
 
 import orjson
-from granian.rsgi import ProtocolClosed
+from granian._granian import RSGIProtocolClosed
 
 from passerelle.contracts.bundle import BundleSignature
 from training.serve.errors import RequestError, error_document
@@ -44,7 +44,7 @@ class Application:
         try:
             answer = await self._respond(scope, protocol, request_id, inference_id)
             protocol.response_bytes(answer.status, answer.headers, answer.body)
-        except ProtocolClosed:
+        except RSGIProtocolClosed:
             answer = Answer(CLIENT_GONE, [], b"", code="client_gone")
         if scope.path != "/ping" or answer.status != 200:  # a good ping every few seconds would bury the requests
             milliseconds = (time.perf_counter() - started) * 1_000
@@ -143,6 +143,20 @@ def _refusal(error: RequestError, request_id: str, headers: list[tuple[str, str]
     return Answer(error.status, [("content-type", JSON), *headers], body, code=error.code)
 
 
+_TEXT: Final = {"type": "string"}
+_ERROR_SCHEMA: Final = {
+    "type": "object",
+    "properties": {
+        "error": {
+            "type": "object",
+            "properties": dict.fromkeys(("code", "message", "remedy", "field", "request_id"), _TEXT)
+            | {"row": {"type": "integer", "minimum": 0, "description": "counted from 0"}},
+            "required": ["code", "message", "remedy", "request_id"],
+        }
+    },
+}
+
+
 def openapi(signature: BundleSignature) -> dict[str, Any]:
     """Return the OpenAPI document of this model: its inputs by name and type."""
     types = {"integer": "integer", "number": "number", "boolean": "boolean"}
@@ -158,11 +172,13 @@ def openapi(signature: BundleSignature) -> dict[str, Any]:
     }
     rows = {"type": "array", "items": {"$ref": "#/components/schemas/Row"}, "minItems": 1}
     request = {"type": "object", "properties": {"dataframe_records": rows}, "required": ["dataframe_records"]}
+    refusal = {"content": {JSON: {"schema": {"$ref": "#/components/schemas/Error"}}}}
     responses = {
         "200": {"description": "predictions"},
-        "400": {"description": "the request is wrong; field and row are named"},
-        "413": {"description": "the body is too large"},
-        "415": {"description": "the content type is not read"},
+        "400": {"description": "the request is wrong; code, field, row and remedy say where and what to do"} | refusal,
+        "406": {"description": "the form that Accept asks for is not offered"} | refusal,
+        "413": {"description": "the body is too large"} | refusal,
+        "415": {"description": "the content type is not read"} | refusal,
     }
     invoke = {"requestBody": {"content": {JSON: {"schema": request}}}, "responses": responses}
     ping = {"responses": {"200": {"description": "the model answers"}}}
@@ -170,5 +186,5 @@ def openapi(signature: BundleSignature) -> dict[str, Any]:
         "openapi": "3.0.3",
         "info": {"title": "Passerelle model", "version": "1"},
         "paths": {"/invocations": {"post": invoke}, "/ping": {"get": ping}},
-        "components": {"schemas": {"Row": row}},
+        "components": {"schemas": {"Row": row, "Error": _ERROR_SCHEMA}},
     }

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from passerelle.errors import InputError
+
+MAX_CHARACTERS: Final = 500
 
 
 class RequestError(InputError):
@@ -17,11 +19,16 @@ class RequestError(InputError):
         self.status, self.code, self.remedy, self.field, self.row = status, code, remedy, field, row
 
 
+def cut(text: str) -> str:
+    """Return a text of bounded length: a caller's names may be as long as its body."""
+    return text if len(text) <= MAX_CHARACTERS else f"{text[:MAX_CHARACTERS]}…"
+
+
 def error_document(error: RequestError, request_id: str) -> dict[str, Any]:
     """Return the JSON body of the answer: `error` with code, message, remedy, request id, and field and row if any."""
-    details: dict[str, Any] = {"code": error.code, "message": str(error), "remedy": error.remedy}
+    details: dict[str, Any] = {"code": error.code, "message": cut(str(error)), "remedy": cut(error.remedy)}
     if error.field is not None:
-        details["field"] = error.field
+        details["field"] = cut(error.field)
     if error.row is not None:
         details["row"] = error.row
     return {"error": details | {"request_id": request_id}}

@@ -12,15 +12,19 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+import numpy as np
+
 from passerelle.contracts.bundle import SignatureColumn
 from passerelle.contracts.words import FALSE_WORDS, ISO_MOMENT, TRUE_WORDS, WHITE_SPACE
-from training.serve.errors import RequestError
+from training.serve.errors import RequestError, cut
 from training.serve.request import Table
 
 #: pandas' nanosecond range.
 _FIRST, _LAST = 1678, 2261
 #: The greatest single-precision number.
 MAX_NUMBER: Final = 3.4028234663852886e38
+#: From so many rows on, a column is checked as a whole first.
+MIN_LONG: Final = 16
 #: So many names are listed in a message.
 MAX_NAMED: Final = 20
 _ISO: Final = re.compile(ISO_MOMENT, re.ASCII)
@@ -41,7 +45,8 @@ def check_inputs(
     if len(table.columns) == len(checked) == len(table.columns.keys() & checked.keys()):
         return checked, []
     extra = sorted(table.columns.keys() - checked.keys())
-    return checked, [f"ignored, as the model does not use them: {', '.join(extra[:MAX_NAMED])}"] if extra else []
+    warning = cut(f"ignored, as the model does not use them: {', '.join(extra[:MAX_NAMED])}")
+    return checked, [warning] if extra else []
 
 
 def _check_column(
@@ -51,6 +56,9 @@ def _check_column(
         if column.nullable:
             return [None] * table.rows
         raise _missing_column(table, column, inputs)
+    whole = _plain_numbers(table.columns[column.name], column.type)
+    if whole is not None:
+        return whole
     read, lenient = _READERS[column.type], table.lenient
     values: list[Any] = []
     for row, value in enumerate(table.columns[column.name]):
@@ -70,6 +78,20 @@ def _check_column(
             message = f"column {column.name!r} must be {words}, not {_shown(value)}"
             raise RequestError(400, "wrong_type", message, remedy, field=column.name, row=row) from error
     return values
+
+
+def _plain_numbers(values: Sequence[Any], kind: str) -> list[Any] | None:
+    """Return a long column of numbers that are all as they should be; None when each has to be looked at."""
+    if kind not in ("integer", "number") or len(values) < MIN_LONG or not set(map(type, values)) <= {int, float}:
+        return None
+    try:
+        numbers = np.array(values, dtype=np.float64)
+    except OverflowError:
+        return None
+    good = np.abs(numbers) <= MAX_NUMBER  # false for NaN
+    if kind == "integer":
+        good &= (np.abs(numbers) < 2**53) & (numbers == np.floor(numbers))
+    return numbers.tolist() if good.all() else None
 
 
 def _null(column: SignatureColumn, row: int) -> RequestError:

@@ -70,7 +70,7 @@ def _load_and_listen(settings: ServeSettings, alive: int | None) -> int:
     from training.serve.scorer import Scorer
 
     try:
-        scorer = Scorer(load_bundle(base_dir() / "model"))
+        scorer = Scorer(load_bundle(base_dir() / "model", plan_suffices=True))
         scorer.prove()
     except BundleError as error:
         print(f"The model is refused: {error}", file=sys.stderr, flush=True)
@@ -78,6 +78,7 @@ def _load_and_listen(settings: ServeSettings, alive: int | None) -> int:
     about = scorer.bundle.metadata
     seconds = round(time.perf_counter() - started, 3)
     write_event({"event": "serving", "host": settings.host, "port": settings.port, "load_seconds": seconds,
-                 "project": about.project, "run_id": about.run_id, "candidate": about.candidate})  # fmt: skip
+                 "project": about.project, "run_id": about.run_id, "candidate": about.candidate,
+                 "plan": scorer.bundle.plan is not None})  # fmt: skip
     listen(Application(scorer, settings), settings, alive)
     return 0

@@ -111,13 +111,15 @@ def _refuse_repeated_names(body: bytes, document: Any, row: int | None) -> None:
 
 
 def _count_names(document: Any) -> int:
-    """Count the names of a document's objects, three levels down: no form of a request is deeper."""
-    count, level = 0, [document]
-    for _ in range(4):
-        objects = [item for item in level if isinstance(item, dict)]
-        count += sum(map(len, objects))
-        level = [value for item in objects for value in item.values() if isinstance(value, dict | list)]
-        level += [part for item in level if isinstance(item, list) for part in item if isinstance(part, dict)]
+    """Count the names of an object, of the objects in it, and of those in its lists: no form of a request is deeper."""
+    if not isinstance(document, dict):
+        return 0
+    count = len(document)
+    for value in document.values():
+        if isinstance(value, dict):
+            count += len(value)
+        elif isinstance(value, list):
+            count += sum(len(part) for part in value if isinstance(part, dict))
     return count
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from passerelle.domain.candidates.frame import typed_frame
 from passerelle.errors import BundleError
 from training.bundle import Bundle
 
@@ -23,6 +22,9 @@ class Scorer:
         signature, metadata = bundle.signature, bundle.metadata
         self.inputs = signature.inputs
         self._task = signature.task
+        self._classes: Any = (
+            bundle.plan.classes if bundle.plan is not None else getattr(bundle.pipeline, "classes_", None)
+        )
         self._about = {
             "project": metadata.project,
             "run_id": metadata.run_id,
@@ -33,13 +35,11 @@ class Scorer:
 
     def score(self, columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
         """Return predictions, for classifiers with classes and probabilities, for binary with decisions."""
-        frame = typed_frame(columns, self.inputs)
         if self._task == "regression":
-            return {"predictions": self.bundle.pipeline.predict(frame).astype(float).tolist(), "model": self._about}
-        shares = self.bundle.pipeline.predict_proba(frame)
-        classes = self.bundle.pipeline.classes_
+            return {"predictions": self._ask(columns).astype(float).tolist(), "model": self._about}
+        shares = self._ask(columns)
         answer: dict[str, Any] = {
-            "predictions": classes[np.argmax(shares, axis=1)].tolist(),
+            "predictions": self._classes[np.argmax(shares, axis=1)].tolist(),
             "probabilities": shares.astype(float).tolist(),
             "classes": list(self.bundle.signature.classes),
         }
@@ -47,6 +47,16 @@ class Scorer:
         if threshold is not None:
             answer |= {"decisions": (shares[:, 1] >= threshold).tolist(), "threshold": threshold}
         return answer | {"model": self._about}
+
+    def _ask(self, columns: Mapping[str, Sequence[Any]]) -> Any:
+        """Return probabilities, or the predictions of a regression: by the plan, without one by the pipeline."""
+        if self.bundle.plan is not None:
+            return self.bundle.plan.answer(columns, len(next(iter(columns.values()))))
+        # Imported here: pandas is needed only where there is no plan.
+        from passerelle.domain.candidates.frame import typed_frame
+
+        frame, pipeline = typed_frame(columns, self.inputs), self.bundle.pipeline
+        return pipeline.predict(frame) if self._task == "regression" else pipeline.predict_proba(frame)
 
     def prove(self) -> None:
         """Answer the bundle's own example, and compare with what training wrote beside it.

@@ -72,21 +72,25 @@ class DataCapture:
 
     def flush(self) -> None:
         """Write everything collected so far, one object per folder."""
-        by_place: dict[str, list[str]] = defaultdict(list)
+        by_place: dict[tuple[str, str], list[str]] = defaultdict(list)
         for config, exchange in self._pending.take_all():
             folder = f"{exchange.endpoint}/{exchange.variant}/{exchange.moment:%Y/%m/%d/%H}"
             place = f"{config['DestinationS3Uri'].rstrip('/')}/{folder}"
-            by_place[place].append(json.dumps(_record(config, exchange)))
-        for place, lines in by_place.items():
-            moment = now()
-            name = f"{moment:%M-%S}-{moment.microsecond // 1000:03d}-{uuid.uuid4()}.jsonl"
-            body = ("\n".join(lines) + "\n").encode()
-            try:
-                bucket, prefix = split_s3_uri(place)
-                self._surroundings.s3().put_object(Bucket=bucket, Key=f"{prefix}/{name}", Body=body)
-            except Exception as error:  # S3 may be going down with the platform; capture is best effort, as on AWS
-                LOG.warning("%d captured requests are lost: %s: %s", len(lines), place, error)
-                self._lost += len(lines)
+            by_place[place, config.get("KmsKeyId", "")].append(json.dumps(_record(config, exchange)))
+        for (place, key), lines in by_place.items():
+            self._write(place, key, lines)
+
+    def _write(self, place: str, key: str, lines: list[str]) -> None:
+        moment = now()
+        name = f"{moment:%M-%S}-{moment.microsecond // 1000:03d}-{uuid.uuid4()}.jsonl"
+        encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key} if key else {}
+        body = ("\n".join(lines) + "\n").encode()
+        try:
+            bucket, prefix = split_s3_uri(place)
+            self._surroundings.s3().put_object(Bucket=bucket, Key=f"{prefix}/{name}", Body=body, **encryption)
+        except Exception as error:  # S3 may be going down with the platform; capture is best effort, as on AWS
+            LOG.warning("%d captured requests are lost: %s: %s", len(lines), place, error)
+            self._lost += len(lines)
 
     def _run(self) -> None:
         while not self._stop.wait(FLUSH_SECONDS):

@@ -69,7 +69,8 @@ class Deployments:
             shutil.rmtree(left, ignore_errors=True)
         for document in self._store.all(KIND):
             if document["EndpointStatus"] in ("InService", *_AT_WORK):
-                self._runtime.returning.add(document["EndpointName"])
+                if document["EndpointStatus"] != "Creating":
+                    self._runtime.returning.add(document["EndpointName"])
                 self._store.update(KIND, document["EndpointName"], self._recovered)
 
     def _recovered(self, document: Document) -> None:
@@ -95,12 +96,12 @@ class Deployments:
                 for task in tasks:
                     task.cancelled.set()
             fleets = list(self._alive)
+        self._runtime.leave()
         self._watcher.close()
         with ThreadPoolExecutor(8) as stopper:
             for fleet in fleets:
                 stopper.submit(fleet.stop, drain_seconds=CLOSE_SECONDS)
         self._pool.shutdown(wait=True, cancel_futures=True)
-        self._runtime.fleets.clear()
 
     def emit(self, document: Document) -> None:
         """Put the event of a status change. EventBridge spells statuses in capitals with underscores."""
@@ -217,10 +218,13 @@ class Deployments:
         if cancelled.is_set():
             self._stop(fleet)
             return "cancelled"
-        old = self._runtime.fleets.get(name)
-        self._runtime.fleets[name] = fleet
-        if old is not None and not self._closing.is_set():
-            self._pool.submit(_logged, self._stop, old)
+        with self._lock:
+            if self._closing.is_set():  # `close` ends it, as it ends all
+                return "cancelled"
+            old = self._runtime.fleets.get(name)
+            self._runtime.fleets[name] = fleet
+            if old is not None:
+                self._pool.submit(_logged, self._stop, old)
         return None
 
     def _start(self, fleet: Fleet, cancelled: threading.Event) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from laptop.sagemaker.errors import SageMakerError
-from laptop.sagemaker.hosting.variant import ContainerAnswer
+from laptop.sagemaker.hosting.connections import ContainerAnswer
 from laptop.settings import LaptopSettings
 
 #: InvokeEndpoint: Body, both ways. Serverless endpoints take and give 4 MB.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from typing import Final
 
 from laptop.surroundings import MetricDatum, Surroundings
@@ -15,7 +16,7 @@ class EndpointMetrics:
 
     def __init__(self, surroundings: Surroundings) -> None:
         self._surroundings, self._lock = surroundings, threading.Lock()
-        self._pending: list[MetricDatum] = []
+        self._pending: Counter[tuple[str, str, str, float, str]] = Counter()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="endpoint-metrics", daemon=True)
         self._thread.start()
@@ -27,7 +28,6 @@ class EndpointMetrics:
 
         InvocationsPerInstance: "1/numberOfInstances is sent as the value on each request" (Monitoring, CloudWatch).
         """
-        where = {"EndpointName": endpoint, "VariantName": variant}
         values = [
             ("Invocations", 1.0, "None"),
             ("InvocationsPerInstance", 1.0 / max(1, instances), "None"),
@@ -38,16 +38,22 @@ class EndpointMetrics:
         for name, latency in (("ModelLatency", model), ("OverheadLatency", overhead)):
             if latency is not None:
                 values.append((name, float(latency), "Microseconds"))
-        data = [MetricDatum(name=name, value=value, unit=unit, dimensions=where) for name, value, unit in values]
         with self._lock:
-            self._pending += data
+            self._pending.update((endpoint, variant, *value) for value in values)
 
     def flush(self) -> None:
-        """Send what was gathered."""
+        """Send what was gathered; equal values as one, so that a million calls do not fill CloudWatch's memory."""
         with self._lock:
-            pending, self._pending = self._pending, []
-        if pending:
-            self._surroundings.put_metrics(pending)
+            pending, self._pending = self._pending, Counter()
+        data = [
+            MetricDatum(
+                name=name, value=value, unit=unit, count=count,
+                dimensions={"EndpointName": endpoint, "VariantName": variant},
+            )
+            for (endpoint, variant, name, value, unit), count in pending.items()
+        ]  # fmt: skip
+        if data:
+            self._surroundings.put_metrics(data)
 
     def close(self) -> None:
         self._stop.set()

@@ -15,6 +15,7 @@ from laptop.sagemaker.arns import now
 from laptop.sagemaker.errors import SageMakerError
 from laptop.sagemaker.hosting.backlog import Backlog
 from laptop.sagemaker.hosting.capture import DataCapture, Exchange
+from laptop.sagemaker.hosting.connections import ContainerAnswer
 from laptop.sagemaker.hosting.fleet import Concurrency, Fleet, Member
 from laptop.sagemaker.hosting.invocation import (
     INFERENCE_ID,
@@ -28,7 +29,7 @@ from laptop.sagemaker.hosting.invocation import (
     model_error,
 )
 from laptop.sagemaker.hosting.metrics import EndpointMetrics
-from laptop.sagemaker.hosting.variant import ContainerAnswer, RetiredError
+from laptop.sagemaker.hosting.variant import RetiredError
 from laptop.settings import LaptopSettings
 from laptop.surroundings import Surroundings
 
@@ -54,7 +55,7 @@ class Runtime:
     settings: LaptopSettings
     surroundings: Surroundings
     fleets: dict[str, Fleet] = field(default_factory=dict)
-    #: Endpoints that were in service before a restart of the platform and are not yet again.
+    #: Endpoints that are in service but for a restart of the platform.
     returning: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -64,6 +65,11 @@ class Runtime:
         self._shadows: Backlog[_Call] = Backlog(max_items=MAX_SHADOWED)
         for number in range(_MIRRORS):
             threading.Thread(target=self._mirror, name=f"shadow-{number}", daemon=True).start()
+
+    def leave(self) -> None:
+        """Take no more requests: the platform ends, and clients do well to try again."""
+        self.returning |= self.fleets.keys()
+        self.fleets.clear()
 
     def close(self) -> None:
         self._shadows.close()
@@ -92,7 +98,7 @@ class Runtime:
     def _fleet(self, name: str) -> Fleet:
         fleet = self.fleets.get(name)
         if fleet is None and name in self.returning:
-            raise SageMakerError("ServiceUnavailable", f"Endpoint {name} comes back after a restart", status=503)
+            raise SageMakerError("ServiceUnavailable", f"Endpoint {name} comes back with the platform", status=503)
         if fleet is None:
             raise invalid_call(f"Endpoint {name} of account {self.settings.account_id} not found.")
         return fleet

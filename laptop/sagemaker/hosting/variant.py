@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import http.client
-import queue
 import shutil
-import socket
+import signal
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +19,7 @@ from laptop.sagemaker.containers import (
     image_command,
     local_command,
 )
+from laptop.sagemaker.hosting.connections import INVOKE_SECONDS, Connections, ContainerAnswer
 from laptop.sagemaker.hosting.model_data import fetch_model_data
 from laptop.sagemaker.hosting.ports import free_port, give_back
 from laptop.sagemaker.jobs.transfer import TransferError
@@ -32,10 +31,6 @@ STARTUP_SECONDS: Final = 480.0
 PING_SECONDS: Final = 2.0
 #: SIGTERM, then SIGKILL 30 s later (SageMaker, "How containers serve").
 STOP_SECONDS: Final = 30.0
-#: InvokeEndpoint: a container must have answered, to its last byte, within 60 seconds.
-INVOKE_SECONDS = 60.0
-MAX_CONNECTIONS: Final = 64
-_READ_BYTES: Final = 1 << 20
 #: How the laptop tells a server where it is; a model's Environment cannot move it elsewhere.
 _OURS: Final = ("SAGEMAKER_BASE_DIR", HOME_MARKER)
 #: "Network isolation": no AWS credentials in the container, and no way to AWS.
@@ -48,16 +43,6 @@ class VariantError(Exception):
 
 class RetiredError(Exception):
     """The variant takes no more requests: another fleet has taken over, or the endpoint is deleted."""
-
-
-@dataclass(frozen=True)
-class ContainerAnswer:
-    """What a container answered, and after how many microseconds."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    microseconds: int
 
 
 class Variant:
@@ -79,7 +64,7 @@ class Variant:
         self._folder, self._settings, self._surroundings = folder, settings, surroundings
         self._startup_seconds = startup_seconds
         self._log = LogTarget(group, stream, folder / "log.txt")
-        self._idle: queue.LifoQueue[http.client.HTTPConnection] = queue.LifoQueue(MAX_CONNECTIONS)
+        self._connections = Connections()
         self._busy, self._retired, self._drained = 0, False, threading.Condition()
         self._process_lock, self._fetched, self._ready = threading.Lock(), False, False
         self.port = 0
@@ -139,7 +124,7 @@ class Variant:
         with self._process_lock:
             if self._retired:
                 raise VariantError("The endpoint was deleted or updated while its server was started.")
-            self._close_idle()
+            self._connections.close()
             give_back(self.port)
             self.port = free_port()
             self._ready = False
@@ -196,6 +181,12 @@ class Variant:
         finally:
             connection.close()
 
+    def kill(self) -> None:
+        """End a server that hangs; `start` may start it again."""
+        with self._process_lock:
+            if self._container is not None and self._container.returncode is None:
+                self._container.signal_group(signal.SIGKILL)
+
     def invoke(self, headers: Mapping[str, str], body: bytes) -> ContainerAnswer:
         """Post to /invocations over a kept connection.
 
@@ -209,65 +200,11 @@ class Variant:
                 raise ConnectionError("its server is started again, and has not passed the ping health check yet")
             self._busy += 1
         try:
-            return self._exchange(headers, body)
+            return self._connections.exchange(self.port, headers, body)
         finally:
             with self._drained:
                 self._busy -= 1
                 self._drained.notify_all()
-
-    def _exchange(self, headers: Mapping[str, str], body: bytes) -> ContainerAnswer:
-        started = time.perf_counter()
-        deadline = time.monotonic() + INVOKE_SECONDS
-        for fresh in (False, True):
-            connection = self._connection(fresh)
-            try:
-                assert connection.sock is not None
-                wire = connection.sock
-                connection.request("POST", "/invocations", body, dict(headers))
-                response = connection.getresponse()
-                content = _read(response, wire, deadline)
-            except TimeoutError:
-                connection.close()
-                raise
-            except (OSError, http.client.HTTPException):
-                connection.close()
-                if fresh:
-                    raise
-                continue  # a kept connection may have been closed by the server meanwhile
-            self._keep(connection)
-            lowered = {name.lower(): value for name, value in response.getheaders()}
-            elapsed = int((time.perf_counter() - started) * 1_000_000)
-            return ContainerAnswer(response.status, lowered, content, elapsed)
-        raise AssertionError("unreachable: the second exchange returns or raises")
-
-    def _connection(self, fresh: bool) -> http.client.HTTPConnection:
-        if not fresh:
-            try:
-                kept = self._idle.get_nowait()
-            except queue.Empty:
-                pass
-            else:
-                if kept.sock is not None:
-                    kept.sock.settimeout(INVOKE_SECONDS)
-                    return kept
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=INVOKE_SECONDS)
-        connection.connect()
-        assert connection.sock is not None
-        connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return connection
-
-    def _keep(self, connection: http.client.HTTPConnection) -> None:
-        try:
-            self._idle.put_nowait(connection)
-        except queue.Full:
-            connection.close()
-
-    def _close_idle(self) -> None:
-        while True:
-            try:
-                self._idle.get_nowait().close()
-            except queue.Empty:
-                return
 
     def stop(self, *, drain_seconds: float | None = None) -> None:
         """Take no more requests, wait for those in flight, then SIGTERM, then SIGKILL."""
@@ -279,25 +216,6 @@ class Variant:
             container = self._container
         if container is not None:
             container.stop(STOP_SECONDS)
-        self._close_idle()
+        self._connections.close()
         give_back(self.port)
         shutil.rmtree(self._folder / "opt", ignore_errors=True)
-
-
-def _read(response: http.client.HTTPResponse, wire: socket.socket, deadline: float) -> bytes:
-    """Return the whole body. A container that sends byte by byte has no more time than another."""
-    parts: list[bytes] = []
-    while response.length != 0:
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("the container did not answer in time")
-        wire.settimeout(left)
-        part = response.read1(_READ_BYTES)
-        if not part:
-            break
-        parts.append(part)
-    body = b"".join(parts)
-    if response.length:
-        raise http.client.IncompleteRead(body, response.length)
-    response.close()
-    return body

@@ -1,4 +1,4 @@
-"""Start again what has died. Callers meanwhile get ServiceUnavailable."""
+"""Start again what has died or hangs. Callers meanwhile get ServiceUnavailable."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from laptop.sagemaker.hosting.fleet import Fleet
@@ -16,15 +16,21 @@ LOG: Final = logging.getLogger(__name__)
 WATCH_SECONDS: Final = 0.5
 #: A variant whose process dies is started again, the wait doubling up to this many seconds.
 MAX_RESTART_WAIT: Final = 30.0
+#: A running server is asked for its health this often, and ended when it has given no sign of life for so long: longer
+#: than a request may take, as a server may work on one and answer nothing else.
+HEALTH_SECONDS: Final = 5.0
+UNHEALTHY_SECONDS: Final = 65.0
 
 
 @dataclass
-class _Restarts:
-    """How a variant's restarts went so far."""
+class _Care:
+    """What the watch knows of a variant."""
 
     wait: float = WATCH_SECONDS
     due: float = 0.0
     at_work: bool = False
+    asked: float = field(default_factory=time.monotonic)
+    healthy: float = field(default_factory=time.monotonic)
 
 
 class Watcher:
@@ -32,7 +38,7 @@ class Watcher:
 
     def __init__(self, fleets: dict[str, Fleet]) -> None:
         self._fleets, self._closing = fleets, threading.Event()
-        self._restarts: dict[Variant, _Restarts] = {}
+        self._cares: dict[Variant, _Care] = {}
         self._pool = ThreadPoolExecutor(8, thread_name_prefix="endpoint-restart")
         self._thread = threading.Thread(target=self._run, name="endpoint-watcher", daemon=True)
         self._thread.start()
@@ -52,22 +58,38 @@ class Watcher:
 
     def _look(self) -> None:
         served = {variant: name for name, fleet in list(self._fleets.items()) for variant in fleet.variants()}
-        for variant in self._restarts.keys() - served.keys():
-            del self._restarts[variant]
+        for variant in self._cares.keys() - served.keys():
+            del self._cares[variant]
         for variant, name in served.items():
-            state = self._restarts.setdefault(variant, _Restarts())
-            if state.at_work or variant.alive or variant.retired or time.monotonic() < state.due:
+            care, moment = self._cares.setdefault(variant, _Care()), time.monotonic()
+            if care.at_work or variant.retired:
                 continue
-            LOG.warning("endpoint %s: a container died and is started again", name)
-            state.at_work = True
-            self._pool.submit(self._restart, name, variant, state)
+            if variant.alive and moment >= care.asked + HEALTH_SECONDS:
+                care.at_work = True
+                self._pool.submit(self._check, name, variant, care)
+            elif not variant.alive and moment >= care.due:
+                LOG.warning("endpoint %s: a container died and is started again", name)
+                care.at_work = True
+                self._pool.submit(self._restart, name, variant, care)
 
-    def _restart(self, name: str, variant: Variant, state: _Restarts) -> None:
+    def _check(self, name: str, variant: Variant, care: _Care) -> None:
+        try:
+            care.asked = time.monotonic()
+            if variant.ping():
+                care.healthy = care.asked
+            elif time.monotonic() > care.healthy + UNHEALTHY_SECONDS:
+                LOG.warning("endpoint %s: a container hangs and is ended", name)
+                variant.kill()
+        finally:
+            care.at_work = False
+
+    def _restart(self, name: str, variant: Variant, care: _Care) -> None:
         try:
             variant.start(self._closing)
         except Exception as error:  # whatever it was, the next attempt comes
             LOG.warning("endpoint %s: %s", name, error)
         # One that dies again and again is tried more and more rarely, one that lasted is as good as new.
-        lasted = time.monotonic() > state.due + 10 * MAX_RESTART_WAIT
-        state.wait = WATCH_SECONDS if lasted else min(state.wait * 2, MAX_RESTART_WAIT)
-        state.due, state.at_work = time.monotonic() + state.wait, False
+        lasted = time.monotonic() > care.due + 10 * MAX_RESTART_WAIT
+        care.wait = WATCH_SECONDS if lasted else min(care.wait * 2, MAX_RESTART_WAIT)
+        care.healthy = time.monotonic()
+        care.due, care.at_work = care.healthy + care.wait, False

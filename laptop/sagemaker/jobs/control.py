@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sqlite3
 import threading
 import time
 from dataclasses import dataclass, field
@@ -9,6 +11,7 @@ from typing import Final
 
 from laptop.sagemaker.jobs.lifecycle import Lifecycle
 
+LOG: Final = logging.getLogger(__name__)
 #: A killed platform loses at most this much of what its jobs have run.
 SAVE_SECONDS: Final = 2.0
 
@@ -71,4 +74,7 @@ class Clock:
         """Write the counts down, now and then."""
         if force or time.monotonic() - self._saved > SAVE_SECONDS:
             self._saved = time.monotonic()
-            self._lifecycle.note(self._name, _elapsed_seconds=self.elapsed, _billed_seconds=self.on_instance)
+            try:
+                self._lifecycle.note(self._name, _elapsed_seconds=self.elapsed, _billed_seconds=self.on_instance)
+            except sqlite3.Error:  # a full disk: no reason to end what runs; the next time may do
+                LOG.exception("what %s has run cannot be written down", self._name)

@@ -40,6 +40,7 @@ def start_container(
     log: LogTarget,
     settings: LaptopSettings,
     surroundings: Surroundings,
+    isolated: bool = False,
 ) -> Container:
     """Start a command with the environment of a container.
 
@@ -48,7 +49,7 @@ def start_container(
     try:
         return Container(
             local_command(command),
-            environment=container_environment(settings, base, environment),
+            environment=container_environment(settings, base, environment, isolated=isolated),
             surroundings=surroundings,
             log=log,
         )

@@ -107,10 +107,12 @@ class Lifecycle:
 
     def end(self, name: str, status: str, *, secondary: str = "", message: str = "", **fields: Any) -> Document:
         """Give a job its final status and its end time; a training job also its last transition and its seconds."""
+        job = self.get(name) or {}
+        if job.get(self.kind.status_key) in FINAL:
+            return job
         fields |= {self.kind.status_key: status, self.kind.end_key: now()}
         if self.kind is not TRAINING:
             return self.change(name, **fields)
-        job = self.get(name) or {}
         if "TrainingStartTime" in job:  # a job that never had an instance costs nothing
             seconds = float(job.get("_billed_seconds", 0.0))
             saving = self._spot_saving if job.get("EnableManagedSpotTraining") else 0.0

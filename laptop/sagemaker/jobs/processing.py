@@ -55,9 +55,12 @@ class ProcessingRun:
         except (TransferError, StartError) as error:
             return self._fail(str(error))
         continuous = self._upload_continuously(container)
-        end = self._watch(container)
-        for sync in continuous:
-            sync.finish()
+        try:
+            end = self._watch(container)
+        finally:  # whatever happens here, no container goes on without its job
+            container.signal_group(signal.SIGKILL)
+            for sync in continuous:
+                sync.finish()
         return None if end == "closing" else self._conclude(end, container)
 
     def _leave(self) -> None:
@@ -106,6 +109,7 @@ class ProcessingRun:
             log=LogTarget(PROCESSING.log_group, f"{self.name}/algo-1-{int(time.time())}", self._folder / "log.txt"),
             settings=self._settings,
             surroundings=self._surroundings,
+            isolated=bool(self._job.get("NetworkConfig", {}).get("EnableNetworkIsolation")),
         )
 
     def _upload_continuously(self, container: Container) -> list[CheckpointSync]:

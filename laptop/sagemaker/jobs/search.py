@@ -144,12 +144,13 @@ class Search:
         self._epochs = _epochs(config, static)
         # The name, too, has a part in Hyperband's brackets: it must be the same after a restart.
         self._study = optuna.create_study(direction="maximize", study_name="search", pruner=self._pruner())
-        self._grid = list(itertools.product(*(item.values for item in self._ranges)))
+        is_grid = config["Strategy"] == "Grid"  # other searches may have more combinations than memory holds
+        self._grid = list(itertools.product(*(item.values for item in self._ranges))) if is_grid else []
 
     def propose(self, number: int) -> tuple[Any, dict[str, str]]:
         """Return a trial and its values for the training job of this number, from 1."""
         self._study.sampler = self._sampler(number)
-        if self._config["Strategy"] == "Grid":
+        if self._grid:
             names = [item.name for item in self._ranges]
             self._study.enqueue_trial(dict(zip(names, self._grid[number - 1], strict=True)))
         trial = self._study.ask()
@@ -176,15 +177,12 @@ class Search:
         """Whether training jobs without prospects are stopped: they must then be watched epoch by epoch."""
         return not isinstance(self._study.pruner, self._optuna.pruners.NopPruner)
 
-    def report(self, trial: Any, epoch: int, value: float) -> None:
-        """Take note of a running trial's objective after an epoch, from 1."""
-        trial.report(value, epoch)
-
-    def gives_up(self, trial: Any, epoch: int) -> bool:
-        """Return whether a trial that has come to this epoch is to be stopped.
+    def gives_up(self, trial: Any, epoch: int, value: float) -> bool:
+        """Take note of a running trial's objective after an epoch, from 1; returns whether it is to be stopped.
 
         One that goes beyond Hyperband's MaxResource is; one that just reaches it may still write its model.
         """
+        trial.report(value, epoch)
         return bool(trial.should_prune()) or (self._epochs is not None and epoch > self._epochs[1])
 
     def _pruner(self) -> Any:
@@ -212,10 +210,8 @@ def check_tuning(request: Mapping[str, Any]) -> None:
     searched = ranges(config)
     _check_names([item.name for item in searched], static=set(definition.get("StaticHyperParameters", {})))
     _check_jobs(config, searched)
-    if (
-        _epochs(config, definition.get("StaticHyperParameters"))
-        and config.get("TrainingJobEarlyStoppingType") == "Auto"
-    ):
+    epochs = _epochs(config, definition.get("StaticHyperParameters"))
+    if epochs and config.get("TrainingJobEarlyStoppingType") == "Auto":
         raise invalid("Hyperband stops training jobs by itself; TrainingJobEarlyStoppingType must be Off")
     objective = config.get("HyperParameterTuningJobObjective")
     if objective is None:
@@ -232,7 +228,9 @@ def _check_offered(request: Mapping[str, Any]) -> Mapping[str, Any]:
     if definition is None or "TrainingJobDefinitions" in request:
         raise limit_exceeded("The laptop's SageMaker tunes one TrainingJobDefinition; give exactly that")
     config = request["HyperParameterTuningJobConfig"]
+    criteria = config.get("TuningJobCompletionCriteria", {})
     refused = {
+        "ConvergenceDetected": criteria.get("ConvergenceDetected", {}).get("CompleteOnConvergence") == "Enabled",
         "WarmStartConfig": request.get("WarmStartConfig"),
         "Autotune": request.get("Autotune"),
         "AutoParameters": config.get("ParameterRanges", {}).get("AutoParameters"),

@@ -32,6 +32,13 @@ from laptop.surroundings import Surroundings
 LOG: Final = logging.getLogger(__name__)
 Operation = Callable[[dict[str, Any]], dict[str, Any]]
 RETRY_SECONDS: Final = 1.0
+#: What a description of a training job tells even if the request did not.
+_TRAINING_DEFAULTS: Final[Document] = {
+    "HyperParameters": {},
+    "EnableNetworkIsolation": False,
+    "EnableInterContainerTrafficEncryption": False,
+    "EnableManagedSpotTraining": False,
+}
 _OBJECTIVE: Final = "FinalHyperParameterTuningJobObjectiveMetric"
 
 _CHECKS: Final[dict[str, Callable[[Mapping[str, Any]], None]]] = {
@@ -142,7 +149,7 @@ class JobService:
         }
         if kind is TRAINING:
             job["SecondaryStatus"] = "Starting"
-            job.setdefault("HyperParameters", {})
+            job = _TRAINING_DEFAULTS | job
         if kind is TUNING:
             job |= counters(Counter(), pending=0, scored=0)
         try:
@@ -203,6 +210,8 @@ class JobService:
         if kind in (TRAINING, TUNING):
             keys.remove("FailureReason")
         jobs = self._store.all(kind.kind)
+        if any(request.get(filter_) for filter_ in ("WarmPoolStatusEquals", "TrainingPlanArnEquals")):
+            jobs = []  # the laptop has neither warm pools nor training plans
         if kind is TUNING:
             config = "HyperParameterTuningJobConfig"
             jobs = [job | {key: job[config][key] for key in ("Strategy", "ResourceLimits")} for job in jobs]
@@ -283,7 +292,9 @@ class JobService:
         """End a job as failed; while even that cannot be written (a full disk), try again."""
         while not control.closing.is_set():
             try:
-                self._lifecycles[kind.kind].end(name, "Failed", message=reason, FailureReason=reason)
+                job = self._lifecycles[kind.kind].end(name, "Failed", message=reason, FailureReason=reason)
+                for child in self.children(job[TUNING.arn_key]) if kind is TUNING else ():
+                    self.stop_training_job(child["TrainingJobName"])
                 return
             except sqlite3.Error:
                 LOG.exception("the end of %s %s cannot be written down", kind.kind, name)
@@ -292,6 +303,10 @@ class JobService:
     def training_job(self, name: str) -> Document | None:
         """Return a training job's document."""
         return self._store.get(TRAINING.kind, name)
+
+    def tags(self, tuning_job_arn: str) -> list[dict[str, str]]:
+        """Return a tuning job's tags, which "are also added to all training jobs that the tuning job launches"."""
+        return list(self._tags.list({"ResourceArn": tuning_job_arn})["Tags"])
 
     def children(self, tuning_job_arn: str) -> list[Document]:
         """Return the training jobs that a tuning job has started."""

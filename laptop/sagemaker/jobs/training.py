@@ -90,11 +90,14 @@ class TrainingRun:
             return self._leave()
         except (TransferError, StartError) as error:
             return self._fail(str(error))
-        if checkpoints:
-            checkpoints.begin(container.say)
-        end = self._watch(container)
-        if checkpoints:
-            checkpoints.finish()
+        try:
+            if checkpoints:
+                checkpoints.begin(container.say)
+            end = self._watch(container)
+        finally:  # whatever happens here, no container goes on without its job
+            container.signal_group(signal.SIGKILL)
+            if checkpoints:
+                checkpoints.finish()
         return self._conclude(end, container)
 
     def _say(self, status: str, message: str, **fields: Any) -> Document:
@@ -179,6 +182,7 @@ class TrainingRun:
             log=LogTarget(TRAINING.log_group, f"{self.name}/algo-1-{int(time.time())}", self._log),
             settings=self._settings,
             surroundings=self._surroundings,
+            isolated=bool(self._job.get("EnableNetworkIsolation")),
         )
 
     # While it runs

@@ -7,6 +7,7 @@ import os
 import shutil
 import tarfile
 import threading
+import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -95,11 +96,12 @@ def _check_places(uri: str, places: list[tuple[str, Path]], target: Path) -> Non
 
 
 def _download(s3: Any, bucket: str, key: str, path: Path) -> None:
-    partial = path.with_name(path.name + ".partial")
+    # A name that no other object of the prefix can have, whatever suffix its programs give to unfinished files.
+    unfinished = path.with_name(f".{uuid.uuid4().hex}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        s3.download_file(bucket, key, str(partial))
-        partial.replace(path)
+        s3.download_file(bucket, key, str(unfinished))
+        unfinished.replace(path)
     except (ClientError, BotoCoreError, Boto3Error, OSError) as error:
         raise TransferError(f"ClientError: Failed to download s3://{bucket}/{key}: {error}") from error
 

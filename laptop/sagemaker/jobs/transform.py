@@ -8,6 +8,7 @@ import io
 import math
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -43,6 +44,7 @@ class TransformRun:
         self.name, self._job, self._lifecycle, self._control = name, job, lifecycle, control
         self._model, self._settings, self._surroundings = model, settings, surroundings
         self._folder = settings.sagemaker_home / TRANSFORM.path / name
+        self._failures: list[str] = list(job.get("_failures", ()))
 
     def run(self) -> None:
         """Run until the job has its final status, or the platform closes (then it goes on later)."""
@@ -52,6 +54,8 @@ class TransformRun:
         if self._model is None:
             return self._fail(f"ClientError: Could not find model {self._job['ModelName']}")
         variant = self._variant(self._model)
+        done = threading.Event()
+        threading.Thread(target=self._obey, args=(variant, done), name=f"orders-{self.name}", daemon=True).start()
         try:
             variant.start(self._control.ended)
             self._transform(variant)
@@ -61,10 +65,17 @@ class TransformRun:
         except (VariantError, TransferError, _TransformError, ClientError, BotoCoreError) as error:
             self._leave() if self._control.ended.is_set() else self._fail(str(error))
         finally:
-            if self._control.closing.is_set() and variant.alive and variant.pid is not None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(variant.pid, signal.SIGKILL)
+            done.set()
             variant.stop(drain_seconds=0)
+
+    def _obey(self, variant: Variant, done: threading.Event) -> None:
+        """Kill the server when the job is to end: neither a stop nor the platform's end waits for a slow answer."""
+        while not done.is_set():
+            if self._control.ended.wait(0.1):
+                if variant.alive and variant.pid is not None:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.killpg(variant.pid, signal.SIGKILL)
+                return
 
     def _variant(self, model: Mapping[str, Any]) -> Variant:
         """Return the model's server, with the job's environment and what SageMaker tells a batch container."""
@@ -100,15 +111,26 @@ class TransformRun:
         keys = list_keys(s3, bucket, prefix)
         if not keys:
             raise _TransformError(f'ClientError: No S3 objects found under S3 URL "{source}"')
-        # What this job has written before a restart; another job's output of that name is written anew.
+        # What this job has done before a restart; another job's output of that name is written anew.
         last = self._job.get("_last_key")
         for key in keys[keys.index(last) + 1 :] if last in keys else keys:
             body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-            answer = self._answer(variant, key, body)
-            target = join_uri(self._job["TransformOutput"]["S3OutputPath"], f"{relative_path(key, prefix)}.out")
-            out_bucket, out_key = split_s3_uri(target)
-            s3.put_object(Bucket=out_bucket, Key=out_key, Body=answer)
-            self._lifecycle.note(self.name, _last_key=key)
+            try:
+                answer = self._answer(variant, key, body)
+            except _TransformError as error:
+                if self._control.ended.is_set():  # its server was killed, the object is sound
+                    raise Cancelled from error
+                self._failures.append(str(error))  # "uploads only the output for successfully processed objects"
+                if not variant.alive:
+                    break
+            else:
+                target = join_uri(self._job["TransformOutput"]["S3OutputPath"], f"{relative_path(key, prefix)}.out")
+                out_bucket, out_key = split_s3_uri(target)
+                s3.put_object(Bucket=out_bucket, Key=out_key, Body=answer)
+            self._lifecycle.note(self.name, _last_key=key, _failures=self._failures)
+        if self._failures:
+            more = len(self._failures) - 1
+            raise _TransformError(self._failures[0] + (f" (and {more} more objects failed)" if more else ""))
 
     def _answer(self, variant: Variant, key: str, body: bytes) -> bytes:
         """Send an object in batches and assemble the answers."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from laptop.sagemaker.jobs.service import JobService
 
 POLL_SECONDS: Final = 0.2
+IMPROVEMENT: Final = 0.01
 #: The quota of a tuning job's run time: 30 days.
 MAX_SECONDS: Final = 2_592_000
 OBJECTIVE_HYPERPARAMETER: Final = "_tuning_objective_metric"
@@ -111,6 +113,7 @@ class TuningRun:
             | {OBJECTIVE_HYPERPARAMETER: self._objective["MetricName"]},
             "TuningJobArn": self._job[TUNING.arn_key],
             "TunedHyperParameters": tuned,
+            "Tags": self._jobs.tags(self._job[TUNING.arn_key]),
             **{key: definition[key] for key in _TAKEN_OVER if key in definition},
         }
         if "CheckpointConfig" in request:  # trials must not resume from each other
@@ -139,19 +142,22 @@ class TuningRun:
 
     def _stop_hopeless(self) -> None:
         """Early stopping and Hyperband: a training job that is behind the others at the same epoch is stopped."""
-        for child, trial in self._trials.items():
+        for child in self._trials:
             job = self._jobs.training_job(child) or {}
-            epoch = self._report(job) if job.get("TrainingJobStatus") == "InProgress" else 0
-            if epoch and self._search.gives_up(trial, epoch):
+            if job.get("TrainingJobStatus") == "InProgress" and self._report(job):
                 self._jobs.stop_training_job(child)
 
-    def _report(self, job: Mapping[str, Any], *, ended: bool = False) -> int:
-        """Tell the search what a training job has printed since the last time; returns its last new epoch, or 0."""
-        epoch = 0
+    def _report(self, job: Mapping[str, Any], *, ended: bool = False) -> bool:
+        """Tell the search what a training job has printed since the last time; returns whether it is without prospects.
+
+        Each epoch is judged by itself, so that it makes no difference how often the logs are read.
+        """
+        hopeless = False
         if self._search.stops_early:
+            trial = self._trials[job["TrainingJobName"]]
             for epoch, value in self._progress.new_values(job, ended=ended):
-                self._search.report(self._trials[job["TrainingJobName"]], epoch, self._sign * value)
-        return epoch
+                hopeless |= self._search.gives_up(trial, epoch, self._sign * value)
+        return hopeless
 
     def _score(self, job: Mapping[str, Any]) -> float | None:
         found = [
@@ -165,10 +171,15 @@ class TuningRun:
         if target is not None and any(self._sign * score >= self._sign * target for score in self._scores.values()):
             return True
         patience = criteria.get("BestObjectiveNotImproving", {}).get("MaxNumberOfTrainingJobsNotImproving")
-        if patience is None or not self._scores:
-            return False
-        scores = [self._sign * score for score in self._scores.values()]
-        return len(scores) - 1 - scores.index(max(scores)) >= int(patience)
+        return patience is not None and self._without_progress() >= int(patience)
+
+    def _without_progress(self) -> int:
+        """Return how many training jobs, up to the last, "have failed to improve by 1% or greater over prior" ones."""
+        best, since = -math.inf, 0
+        for score in (self._sign * score for score in self._scores.values()):
+            improved = score > best and (best == -math.inf or score - best >= IMPROVEMENT * abs(best))
+            best, since = max(best, score), 0 if improved else since + 1
+        return since
 
     def _count(self) -> None:
         fields = counters(self._done, pending=len(self._trials), scored=len(self._scores))

@@ -40,7 +40,7 @@ class CompiledContract:
         table = table.mutate(**{f"__v{i}": typed(column, table[f"__c{i}"]) for i, column in columns})
         rules = [rule for i, column in columns for rule in cell_rules(column, table[f"__c{i}"], table[f"__v{i}"])]
         self._table = table
-        self._bad_row = ibis.or_(table[FAULTS].notnull(), *(rule.bad for rule in rules))
+        self._bad_row = _any([table[FAULTS].notnull(), *(rule.bad for rule in rules)])
         self.rules: Mapping[str, CellRule] = {_reason(rule): rule for rule in rules}
 
     @cached_property
@@ -62,6 +62,14 @@ def compile_contract(project: Project) -> CompiledContract:
 
 
 _compiled = lru_cache(maxsize=16)(CompiledContract)
+
+
+def _any(conditions: Sequence[ibis.expr.types.BooleanValue]) -> ibis.expr.types.BooleanValue:
+    """Join conditions by OR as a balanced tree: a chain of thousands would be deeper than Python recurses."""
+    if len(conditions) == 1:
+        return conditions[0]
+    half = len(conditions) // 2
+    return _any(conditions[:half]) | _any(conditions[half:])
 
 
 def _sql(table: ibis.Table) -> str:

@@ -17,15 +17,6 @@ from passerelle.contracts.words import FALSE_WORDS, ISO_MOMENT, TRUE_WORDS
 from passerelle.domain.project import Column
 from passerelle.domain.project.patterns import whole_match
 
-IBIS_TYPES: Final = {
-    "integer": "int64",
-    "number": "float64",
-    "boolean": "boolean",
-    "category": "string",
-    "text": "string",
-    "datetime": "timestamp",
-}
-
 
 @dataclass(frozen=True)
 class CellRule:

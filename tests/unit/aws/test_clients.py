@@ -27,7 +27,7 @@ def test_a_code_for_a_missing_thing_is_not_found(code: str) -> None:
 
 
 @pytest.mark.parametrize("code", sorted(QUOTA_CODES))
-def test_f17_a_quota_is_not_tried_again_in_vain_but_told_with_its_remedy(code: str) -> None:
+def test_a_quota_is_not_tried_again_in_vain_but_told_with_its_remedy(code: str) -> None:
     with pytest.raises(SettingsError, match=r"testing: .*Service Quotas"):
         _raise(code)
 

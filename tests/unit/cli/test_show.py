@@ -11,7 +11,7 @@ from rich.console import Console
 from cli.narrate import describe_event, stage_seconds
 from cli.show import show_run
 from passerelle.contracts.container import Problem
-from passerelle.contracts.runs import RunError, RunFile, RunRecord, StageRecord
+from passerelle.contracts.runs import CostPart, RunCost, RunError, RunFile, RunRecord, StageRecord
 
 MOMENT = "2026-01-01T00:00:00+00:00"
 
@@ -115,3 +115,17 @@ def test_progress_events_become_sentences_and_unknown_ones_are_silent(event: dic
 def test_a_stage_at_work_has_no_duration_yet() -> None:
     assert stage_seconds(_stage("train", status="running")) is None
     assert stage_seconds(_stage("train", ended_at="2026-01-01T00:01:00+00:00")) == 60
+
+
+def test_a_cost_names_its_parts_and_what_it_leaves_out_and_no_unknown_is_zero() -> None:
+    known = CostPart(name="train", usd=0.23, basis="3600 s of ml.m5.xlarge")
+    unknown = CostPart(name="Lambda", usd=None, basis="an unknown time of functions")
+    text = _shown(cost=RunCost(known_usd=0.23, complete=False, parts=(known, unknown), excluded="the endpoint"))
+    assert "at least 0.230000 = train 0.230000 (3600 s of ml.m5.xlarge); Lambda unknown" in text
+    assert "Not counted: the endpoint." in text
+    nothing = _shown(
+        cost=RunCost(known_usd=None, complete=False, parts=(unknown,), excluded="x"),
+        stages=(_stage("train", instance_type="ml.none.large"),),
+    )
+    assert "On AWS, USD: unknown = Lambda unknown" in nothing
+    assert "0.000000" not in nothing

@@ -11,6 +11,7 @@ from passerelle.aws.clients import client
 from passerelle.aws.runs_table import RunsTable
 from passerelle.contracts import zones
 from passerelle.errors import InputError, TransientError
+from passerelle.steps import project_source
 from passerelle.steps.claim_drop import claim_drop
 from passerelle.steps.gather_drop import gather_drop
 
@@ -32,7 +33,7 @@ def _files(aws: Aws, run_id: str, attempt: int = 1) -> list[str]:
     return [file["key"] for file in json.loads(body)["new_files"]]
 
 
-def test_the_same_event_twenty_times_makes_one_run(aws: Aws) -> None:
+def test_f15_the_same_event_twenty_times_makes_one_run(aws: Aws) -> None:
     event = aws.drop("flights/a.csv", b"a")
     runs = {claim_drop(event, aws.claim_settings)["run_id"] for _ in range(20)}
     assert len(runs) == 1
@@ -55,6 +56,19 @@ def test_a_file_name_is_taken_as_it_is(aws: Aws, name: str) -> None:
     assert _files(aws, run_id) == [f"flights/{name}"]
 
 
+def test_a_file_with_the_longest_possible_name_is_taken_and_not_claimed_again(aws: Aws) -> None:
+    key = "flights/" + "é" * 500 + "x" * 12 + ".csv"
+    event = aws.drop(key, b"x")
+    run_id = claim_drop(event, aws.claim_settings)["run_id"]
+    _gather(aws, run_id)
+    assert _files(aws, run_id) == [key]
+    assert claim_drop(event, aws.claim_settings) == {
+        "outcome": "claimed before",
+        "project": "flights",
+        "run_id": run_id,
+    }
+
+
 @pytest.mark.parametrize("key", ["lonely.csv", "trains/a.csv"])
 def test_a_file_of_no_known_project_is_reported_with_the_known_ones(aws: Aws, key: str) -> None:
     answer = claim_drop(aws.drop(key, b"x"), aws.claim_settings)
@@ -62,6 +76,24 @@ def test_a_file_of_no_known_project_is_reported_with_the_known_ones(aws: Aws, ke
     report = aws.s3.get_object(Bucket=aws.buckets["reports"], Key=f"stray/{key}.json")["Body"].read()
     assert "deployed: flights" in json.loads(report)["message"]
     assert aws.executions() == []
+
+
+def test_a_stray_file_with_the_longest_possible_name_is_reported_too(aws: Aws) -> None:
+    answer = claim_drop(aws.drop("trains/" + "x" * 1017, b"x"), aws.claim_settings)
+    bucket, _, key = answer["report"].removeprefix("s3://").partition("/")
+    assert "xxx" in json.loads(aws.s3.get_object(Bucket=bucket, Key=key)["Body"].read())["key"]
+
+
+def test_many_files_of_a_project_ask_once_whether_it_is_deployed(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    real = project_source.deployed_projects
+    monkeypatch.setattr(project_source, "deployed_projects", lambda name: asked.append(name) or real(name))
+    monkeypatch.setattr(project_source, "_SEEN", {})
+    for number in range(3):
+        claim_drop(aws.drop(f"flights/{number}.csv", b"x"), aws.claim_settings)
+    assert len(asked) == 1
+    claim_drop(aws.drop("trains/a.csv", b"x"), aws.claim_settings)
+    assert len(asked) == 2, "what is not deployed is asked for each time: it may be by now"
 
 
 def test_a_folder_marker_is_ignored(aws: Aws) -> None:
@@ -119,7 +151,7 @@ def test_the_lock_of_an_execution_that_is_gone_is_taken_over(aws: Aws) -> None:
     assert _gather(aws, run_id)["status"] == "ready"
 
 
-def test_the_same_bytes_again_are_a_duplicate_of_the_first_run(aws: Aws) -> None:
+def test_f15_the_same_bytes_again_are_a_duplicate_of_the_first_run(aws: Aws) -> None:
     first = claim_drop(aws.drop("flights/a.csv", b"a"), aws.claim_settings)["run_id"]
     _gather(aws, first)
     _table().delete("flights", "LOCK")
@@ -187,7 +219,26 @@ def test_a_retry_keeps_the_files_of_the_attempt_before(aws: Aws) -> None:
     assert _files(aws, run_id, attempt=2) == ["flights/a.csv"]
 
 
-def test_a_function_killed_while_it_takes_files_takes_the_others_when_it_is_called_again(
+@pytest.mark.parametrize(
+    ("status", "kept"), [("succeeded", []), ("failed", ["flights/a.csv"]), ("rejected", ["flights/a.csv"])]
+)
+def test_a_retry_does_not_bring_back_a_version_that_another_run_has_replaced(
+    aws: Aws, status: str, kept: list[str]
+) -> None:
+    first = claim_drop(aws.drop("flights/a.csv", b"old", sequencer="0A"), aws.claim_settings)["run_id"]
+    _gather(aws, first)
+    aws.table.change("flights", first, lambda run: run.model_copy(update={"status": "failed"}))
+    aws.table.delete("flights", "LOCK")
+    second = claim_drop(aws.drop("flights/a.csv", b"new", sequencer="0B"), aws.claim_settings)["run_id"]
+    _gather(aws, second)
+    aws.table.change("flights", second, lambda run: run.model_copy(update={"status": status}))
+    aws.table.delete("flights", "LOCK")
+    answer = _gather(aws, first, attempt=2)
+    assert answer["status"] == ("ready" if kept else "nothing")
+    assert not kept or _files(aws, first, attempt=2) == kept
+
+
+def test_f25_a_function_killed_while_it_takes_files_takes_the_others_when_it_is_called_again(
     aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = [f"flights/{number}.csv" for number in range(4)]

@@ -96,6 +96,15 @@ def test_on_the_laptop_there_is_no_console_to_point_to(aws: Aws, monkeypatch: py
     assert (_error(aws).log_stream, _error(aws).log_url) == ("job-1/algo-1-100", None)
 
 
+def test_a_retry_that_ended_before_its_first_step_is_told_as_the_runs_last_attempt(aws: Aws) -> None:
+    """Otherwise it would seem to wait for ever, and its name would block the next retry."""
+    event = _event(aws, 3)
+    aws.table.change("flights", "r1", lambda run: run.model_copy(update={"status": "failed"}))
+    assert fail_run(event, SETTINGS)["outcome"] == "failed"
+    record = aws.table.need("flights", "r1")
+    assert (record.attempt, record.status, _error(aws).stage) == (3, "failed", "collect")
+
+
 @pytest.mark.parametrize("attempt", [1, 3])
 def test_another_attempts_execution_changes_nothing(aws: Aws, attempt: int) -> None:
     assert fail_run(_event(aws, attempt), SETTINGS)["outcome"] == "ignored"
@@ -114,6 +123,35 @@ def test_the_same_event_twice_says_the_same(aws: Aws) -> None:
     first = _error(aws)
     assert fail_run(event, SETTINGS)["outcome"] == "failed"
     assert _error(aws) == first
+
+
+def test_the_event_of_a_deployment_is_left_to_its_pipelines_own(aws: Aws) -> None:
+    event = _event(aws, 2, execution_arn=aws.execution_arn("r1"))
+    assert fail_run(event, SETTINGS) == {"outcome": "ignored", "why": "not the run's pipeline"}
+
+
+def test_an_execution_that_was_redriven_meanwhile_is_left_alone(aws: Aws) -> None:
+    request = json.dumps({"project": "flights", "run_id": "r1", "attempt": 1})
+    arn = aws.sfn.start_execution(stateMachineArn=aws.pipeline, name="again", input=request)["executionArn"]
+    aws.begin_run(execution_arn=arn)
+    answer = fail_run({"detail": {"executionArn": arn, "input": request}}, SETTINGS)
+    assert answer["why"] == "the execution was redriven"
+    assert aws.table.need("flights", "r1").status == "running"
+
+
+def test_a_retry_that_begins_while_the_failure_is_explained_keeps_its_lock(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = _event(aws, 2)
+
+    def explain_slowly(*arguments: Any) -> RunError:
+        aws.begin_run(attempt=3, status="collecting")
+        return explain(*arguments)
+
+    monkeypatch.setattr("passerelle.steps.fail_run.explain", explain_slowly)
+    assert fail_run(event, SETTINGS)["why"] == "the next attempt has begun"
+    assert (aws.table.need("flights", "r1").attempt, aws.table.need("flights", "r1").status) == (3, "collecting")
+    assert aws.table.item("flights", "LOCK") is not None
 
 
 def test_an_event_that_is_about_no_run_is_ignored(aws: Aws) -> None:
@@ -160,7 +198,11 @@ def test_a_cause_is_told_in_its_own_words(aws: Aws, cause: str, message: str) ->
     assert _explain(aws, cause).message == message
 
 
-def test_f17_a_quota_is_named_with_what_to_do_about_it(aws: Aws) -> None:
+def test_an_execution_that_took_too_long_says_so(aws: Aws) -> None:
+    assert "exceeded its time limit" in _explain(aws, "", status="TIMED_OUT").message
+
+
+def test_a_quota_is_named_with_what_to_do_about_it(aws: Aws) -> None:
     error = _explain(aws, LIMIT)
     assert error.message == LIMIT
     assert "quota 'ml.g5.xlarge for spot training job usage' is 0" in error.remedy

@@ -41,11 +41,12 @@ def _start(aws: Aws, run_id: str) -> str:
     return arn
 
 
-def test_f02_objects_whose_events_were_lost_are_claimed_and_make_one_run(aws: Aws) -> None:
-    for key in ("flights/a.csv", "flights/sub/é b.csv", "flights/", "other/c.csv"):
+def test_objects_whose_events_were_lost_are_claimed_and_make_one_run(aws: Aws) -> None:
+    longest = "flights/" + "x" * 1016
+    for key in ("flights/a.csv", "flights/sub/é b.csv", longest, "flights/", "other/c.csv"):
         aws.drop(key, b"x")
     answer = _reconcile(aws)
-    assert answer["claimed"] == ["flights/a.csv", "flights/sub/é b.csv"]
+    assert answer["claimed"] == ["flights/a.csv", "flights/sub/é b.csv", longest]
     assert len(aws.executions()) == 1
     assert _reconcile(aws)["claimed"] == []
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from passerelle.contracts import zones
-from passerelle.contracts.container import Problem
+from passerelle.contracts.container import DatasetFile, Problem
 from passerelle.contracts.runs import RunFile, RunRecord, StageRecord
-from passerelle.errors import BundleError, InputError, JobFailedError, NotFoundError
+from passerelle.errors import BundleError, InputError, JobFailedError, NotFoundError, TransientError
 from passerelle.settings import (
     CloseRunSettings,
     RecordDatasetSettings,
@@ -80,12 +80,25 @@ def test_a_redriven_execution_of_an_earlier_attempt_records_nothing(aws: Aws, st
     assert aws.table.accepted_files("flights") == ()
 
 
-@pytest.mark.parametrize("stage", ["prepare", "train"])
-def test_a_run_that_had_failed_is_at_work_again_when_its_execution_is_redriven(aws: Aws, stage: str) -> None:
+@pytest.mark.parametrize("stage", ["prepare", "train", "evaluate"])
+def test_f24_a_run_that_had_failed_is_at_work_again_when_its_execution_is_redriven(aws: Aws, stage: str) -> None:
     record = _ready(aws, stage)
     aws.table.change("flights", "r1", lambda run: run.model_copy(update={"status": "failed"}))
     record(aws)
     assert aws.table.need("flights", "r1").status == "running"
+    assert (aws.table.item("flights", "LOCK") or {})["run_id"] == "r1"
+
+
+@pytest.mark.parametrize("stage", ["prepare", "train", "evaluate"])
+def test_a_redriven_run_does_not_go_on_beside_another_one(aws: Aws, stage: str) -> None:
+    record = _ready(aws, stage)
+    failed = aws.table.change("flights", "r1", lambda run: run.model_copy(update={"status": "failed"}))
+    aws.begin_run("r2")
+    aws.table.create("flights", "LOCK", run_id="r2")
+    with pytest.raises(TransientError, match="cannot go on while r2 of project flights is at work"):
+        record(aws)
+    assert aws.table.need("flights", "r1") == failed
+    assert aws.table.accepted_files("flights") == ()
 
 
 @pytest.mark.parametrize("stage", ["prepare", "train", "evaluate"])
@@ -125,6 +138,21 @@ def test_an_accepted_dataset_is_remembered_and_handed_to_training(aws: Aws) -> N
     assert [file.key for file in aws.table.accepted_files("flights")] == ["flights/a.csv"]
 
 
+def test_an_interrupted_run_does_not_bring_back_what_another_run_replaced_meanwhile(aws: Aws) -> None:
+    record = _ready(aws, "prepare")
+    earlier = {"key": "flights/old.csv", "rows": 5}
+    moved = DatasetFile(**earlier, version_id="v1", sha256="11", curated_key="flights/files/11-new-contract")
+    replaced = DatasetFile(key="flights/b.csv", rows=5, version_id="v1", sha256="22", curated_key="flights/files/22")
+    dataset = (*results.prepared().dataset_files, moved, replaced)
+    results.put_result(aws, "prepare", results.prepared(dataset_files=dataset).model_dump_json())
+    before = moved.model_copy(update={"curated_key": "flights/files/11"})
+    newer = replaced.model_copy(update={"version_id": "v2", "sha256": "33"})
+    aws.table.accept_files("flights", (before, newer), new={before.key, newer.key})
+    record(aws)
+    known = {file.key: file for file in aws.table.accepted_files("flights")}
+    assert known == {"flights/a.csv": dataset[0], "flights/old.csv": moved, "flights/b.csv": newer}
+
+
 def test_problems_found_while_gathering_stay_beside_those_of_the_data(aws: Aws) -> None:
     record = _ready(aws, "prepare")
     aws.table.change("flights", "r1", lambda run: run.model_copy(update={"problems": (GONE,)}))
@@ -161,7 +189,7 @@ def test_a_trained_model_is_handed_to_evaluation_with_the_champion(aws: Aws) -> 
         ({"TrainingJobStatus": "Stopped", "SecondaryStatus": "Stopped"}, r"it ended Stopped \(Stopped\)"),
     ],
 )
-def test_f08_a_training_job_that_did_not_complete_ends_the_run_with_its_reason(
+def test_f20_a_training_job_that_did_not_complete_ends_the_run_with_its_reason(
     aws: Aws, job: dict[str, Any], says: str
 ) -> None:
     record = _ready(aws, "train")
@@ -246,7 +274,7 @@ def test_a_job_costs_its_billable_time_on_every_instance(aws: Aws) -> None:
     assert _stage(aws, "train").cost_usd == pytest.approx(2 * 0.23 * 120 / 3600)
 
 
-def test_what_sagemaker_does_not_bill_yet_is_unknown_and_not_zero(aws: Aws) -> None:
+def test_f31_what_sagemaker_does_not_bill_yet_is_unknown_and_not_zero(aws: Aws) -> None:
     record = _ready(aws, "train")
     record(aws, BillableTimeInSeconds=None)
     assert (_stage(aws, "train").billable_seconds, _stage(aws, "train").cost_usd) == (None, None)

@@ -5,11 +5,16 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import boto3
+import pytest
 
+from laptop.settings import LaptopSettings
+from passerelle.aws import clients
 from passerelle.aws.runs_table import RunsTable
 from passerelle.contracts import naming, zones
 from passerelle.contracts.runs import RunRecord
@@ -19,6 +24,18 @@ ROOT = Path(__file__).parents[3]
 MOMENT = "2026-11-21T05:00:00+00:00"
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/passerelle-training:1"
 ROLE = "arn:aws:iam::123456789012:role/jobs"
+
+
+@contextmanager
+def embedded(settings: LaptopSettings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the steps' clients talk to an embedded AWS, as a function's environment there does."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", settings.region)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", settings.endpoint_url)
+    clients.client.cache_clear()
+    yield
+    clients.client.cache_clear()
 
 
 class Aws:

@@ -1,0 +1,236 @@
+"""A fitted pipeline as plain arrays, and how they answer: what the server needs, without scikit-learn or XGBoost.
+
+scikit-learn, SciPy, pandas and skops take seconds to import, and milliseconds to be asked about one row. The plan is a
+second form of the same model: `compile_plan` makes it, `write_bundle` proves it against the pipeline, and the server
+proves it again with the bundle's own example. plan.npz holds arrays and one JSON text, never a pickle.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from passerelle.errors import BundleError
+
+Floats = npt.NDArray[np.floating[Any]]
+Columns = Mapping[str, Sequence[Any]]
+
+PLAN_FILE: Final = "plan.npz"
+MISSING_LEVEL: Final = "(missing)"
+UNKNOWN: Final = -1.0
+#: So many nodes are looked at side by side; more would leave the processor's cache.
+BLOCK: Final = 50_000
+_PARTS: Final[Mapping[str, Callable[[datetime], int]]] = {
+    "weekday": datetime.weekday,
+    "hour": lambda moment: moment.hour,
+    "month": lambda moment: moment.month,
+    "day_of_year": lambda moment: moment.timetuple().tm_yday,
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The steps of a model: `encode` makes a matrix of the columns, `predict` answers for it."""
+
+    description: Mapping[str, Any]
+    arrays: Mapping[str, npt.NDArray[Any]]
+    encode: Callable[[Columns, int], Floats]
+    predict: Callable[[Floats], Floats]
+
+    @property
+    def classes(self) -> npt.NDArray[Any]:
+        """The classes in the order of the probability columns; empty for a regression."""
+        return self.arrays["classes"]
+
+    def answer(self, columns: Columns, rows: int) -> Floats:
+        """Return probabilities of shape (rows, classes), or predictions of shape (rows,)."""
+        return self.predict(self.encode(columns, rows))
+
+
+def make_plan(description: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Plan:
+    """Return the plan of a description and its arrays.
+
+    Raises BundleError when they do not fit together.
+    """
+    try:
+        encode = _Encoder(description["columns"], arrays)
+        model: Callable[[Floats], Floats] = _MODELS[description["model"]](description, arrays)
+        return Plan(description, arrays, encode, model)
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise BundleError(
+            f"{PLAN_FILE}: not a plan: {type(error).__name__}: {error}. Train the model again."
+        ) from error
+
+
+def write_plan(plan: Plan) -> bytes:
+    """Return the content of plan.npz."""
+    buffer = io.BytesIO()
+    text = np.frombuffer(json.dumps(plan.description).encode(), dtype=np.uint8)
+    named: dict[str, Any] = {"description": text, **plan.arrays}
+    np.savez_compressed(buffer, **named)
+    return buffer.getvalue()
+
+
+def read_plan(content: bytes) -> Plan:
+    """Return the plan of a plan.npz.
+
+    Raises BundleError when it is none.
+    """
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        description = json.loads(arrays.pop("description").tobytes())
+    except Exception as error:  # numpy and zipfile raise many kinds
+        raise BundleError(f"{PLAN_FILE}: cannot be read: {type(error).__name__}: {error}. Train again.") from error
+    return make_plan(description, arrays)
+
+
+class _Encoder:
+    """Make a matrix of numbers from columns: numbers as they are, texts as their level's code, moments as parts."""
+
+    def __init__(self, columns: Sequence[Mapping[str, Any]], arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        self._steps: list[tuple[str, Any]] = []
+        for step in columns:
+            if step["kind"] == "number":
+                self._steps.append((step["name"], None))
+            elif step["kind"] == "level":
+                levels = arrays[step["levels"]].tolist()
+                self._steps.append((step["name"], {level: float(code) for code, level in enumerate(levels)}))
+            else:
+                self._steps.append((step["name"], tuple(_PARTS[part] for part in step["parts"])))
+
+    def __call__(self, columns: Columns, rows: int) -> Floats:
+        encoded: list[Any] = []
+        for name, how in self._steps:
+            values = columns[name]
+            if how is None:
+                encoded.append([np.nan if value is None else value for value in values])
+            elif isinstance(how, dict):
+                missing = how.get(MISSING_LEVEL, UNKNOWN)
+                encoded.append([missing if value is None else how.get(value, UNKNOWN) for value in values])
+            else:
+                moments = [None if value is None else _utc(value) for value in values]
+                encoded.extend([[np.nan if m is None else part(m) for m in moments] for part in how])
+        matrix = np.array(encoded, dtype=np.float64).T
+        return matrix.reshape(rows, -1)
+
+
+def _utc(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+class _Trees:
+    """Sums or means of trees, all of them walked side by side."""
+
+    def __init__(self, description: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        self._roots, self._feature = arrays["roots"], arrays["feature"]
+        self._threshold, self._children = arrays["threshold"], arrays["children"]
+        self._value, self._missing_right = arrays["value"].copy(), arrays["missing_right"]
+        self._depth, self._groups = int(description["depth"]), int(description["groups"])
+        self._is_right = np.greater_equal if description["equal_goes_right"] else np.greater
+        self._mean, self._link = bool(description["mean"]), _LINKS[description["link"]]
+        self._type = np.dtype(description["input"])
+        nodes = len(self._feature)
+        if not (len(self._threshold) == len(self._value) == len(self._missing_right) == nodes):
+            raise ValueError("the arrays of the nodes differ in length")
+        if not 0 <= self._depth < max(nodes, 1):
+            raise ValueError("the trees are deeper than they have nodes")
+        for index, limit in ((self._roots, nodes), (self._children, nodes), (self._feature, description["width"])):
+            if index.min() < 0 or index.max() >= limit:
+                raise ValueError("a node points outside its tree")
+        # The base goes into the leaves of each group's first tree: the library adds it first, in its own precision.
+        for group, base in enumerate(arrays["base"].astype(self._value.dtype)):
+            self._value[self._roots[group] : [*self._roots[1:], nodes][group]] += base
+
+    def __call__(self, matrix: Floats) -> Floats:
+        step = max(1, BLOCK // len(self._roots))
+        blocks = [self._block(matrix[start : start + step]) for start in range(0, len(matrix), step)]
+        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+
+    def _block(self, matrix: Floats) -> Floats:
+        rows, width = matrix.shape
+        values = np.ascontiguousarray(matrix, dtype=self._type).ravel()
+        gaps = bool(np.isnan(values).any())
+        start = (np.arange(rows) * width)[:, None]
+        node = self._roots[None, :]
+        for _ in range(self._depth):
+            feature = self._feature.take(node)
+            cell = values.take(feature + start if rows > 1 else feature)
+            right = self._is_right(cell, self._threshold.take(node))
+            if gaps:
+                right |= np.isnan(cell) & self._missing_right.take(node)
+            node = self._children.take(2 * node + right)
+        leaves = np.broadcast_to(self._value.take(node, axis=0), (rows, len(self._roots), *self._value.shape[1:]))
+        if self._mean:
+            return self._link(leaves.sum(axis=1) / len(self._roots))
+        # One after the other, as the library adds them.
+        return self._link(np.add.accumulate(leaves.reshape(rows, -1, self._groups), axis=1)[:, -1])
+
+
+class _Linear:
+    """A weighted sum of scaled numbers and of levels."""
+
+    def __init__(self, description: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        self._numbers = int(description["numbers"])
+        self._fill, self._mean, self._scale = arrays["fill"], arrays["mean"], arrays["scale"]
+        self._coefficients, self._intercept = arrays["coefficients"], arrays["intercept"]
+        self._categories = [arrays[f"categories_{index}"] for index in range(int(description["encoded"]))]
+        self._link = _LINKS[description["link"]]
+        width = self._numbers + sum(map(len, self._categories))
+        if self._coefficients.shape != (width, len(self._intercept)):
+            raise ValueError("the coefficients do not fit the columns")
+
+    def __call__(self, matrix: Floats) -> Floats:
+        numbers = matrix[:, : self._numbers]
+        scaled = (np.where(np.isnan(numbers), self._fill, numbers) - self._mean) / self._scale
+        score = scaled @ self._coefficients[: self._numbers] + self._intercept
+        offset = self._numbers
+        for index, categories in enumerate(self._categories):
+            cells = matrix[:, self._numbers + index]
+            place = np.minimum(np.searchsorted(categories, cells), len(categories) - 1)
+            known = categories[place] == cells
+            score[known] += self._coefficients[offset + place[known]]
+            offset += len(categories)
+        return self._link(score)
+
+
+class _Constant:
+    """The same answer for every row."""
+
+    def __init__(self, description: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        self._value, self._link = arrays["value"], _LINKS[description["link"]]
+
+    def __call__(self, matrix: Floats) -> Floats:
+        return self._link(np.tile(self._value, (len(matrix), 1)))
+
+
+def _sigmoid(margin: Floats) -> Floats:
+    """Return the shares of two classes; no overflow on either side."""
+    score = margin[:, 0]
+    power = np.exp(-np.abs(score))
+    shares = np.empty((len(score), 2), dtype=score.dtype)
+    shares[:, 1] = np.where(score >= 0, 1, power) / (1 + power)
+    np.subtract(1, shares[:, 1], out=shares[:, 0])
+    return shares
+
+
+def _softmax(margin: Floats) -> Floats:
+    powers = np.exp(margin - margin.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+_LINKS: Final[Mapping[str, Callable[[Floats], Floats]]] = {
+    "sigmoid": _sigmoid,
+    "softmax": _softmax,
+    "shares": lambda shares: shares,
+    "number": lambda numbers: numbers[:, 0],
+}
+_MODELS: Final[Mapping[str, Any]] = {"trees": _Trees, "linear": _Linear, "constant": _Constant}
