@@ -9,12 +9,8 @@ from typing import Any
 from passerelle.aws.clients import client, translated
 from passerelle.aws.experiment_log import ExperimentLog, RunStory
 from passerelle.aws.objects import Objects
-<<<<<<< HEAD
-from passerelle.aws.runs_table import RunsTable, need_attempt
-from passerelle.aws.tracking_login import sign_in
-=======
 from passerelle.aws.runs_table import RunsTable
->>>>>>> main
+from passerelle.aws.tracking_login import sign_in
 from passerelle.contracts import naming, zones
 from passerelle.contracts.container import RESULT_FILE, TrainResult
 from passerelle.contracts.runs import RunRecord

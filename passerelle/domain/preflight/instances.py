@@ -38,8 +38,7 @@ def instance_uses(environment: Environment, projects: Sequence[Project]) -> list
         if project.serving.profile == "real-time":
             found.setdefault((project.serving.instance_type, "SageMaker Hosting"), []).append(project.name)
     return [
-        InstanceUse(instance_type, component, f"{component.split()[1].lower()} of {', '.join(names)}")
-        for (instance_type, component), names in found.items()
+        InstanceUse(instance_type, component, ", ".join(names)) for (instance_type, component), names in found.items()
     ]
 
 
@@ -51,7 +50,7 @@ def judge_instances(uses: Sequence[InstanceUse], offered: set[str], region: str)
     offered : EC2 instance types, those of `uses` that the region has (DescribeInstanceTypeOfferings).
     """
     for use in uses:
-        name = f"Instance: {use.instance_type}"
+        name = f"Instance: {use.instance_type} for {use.component.split()[1].lower()}"
         if use.ec2_type not in offered:
             yield Finding(
                 name, "missing", f"{region} has no {use.ec2_type} ({use.why})",

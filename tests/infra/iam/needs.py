@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,7 +24,7 @@ class Account:
 
 @dataclass(frozen=True)
 class Need:
-    """A permission that something needs. `known`: the resource is known but for parts that any grant must leave open."""
+    """A permission that something needs. Not `known`: the resource is one of those that ANY in it stands for."""
 
     action: str
     resource: str
@@ -75,6 +75,8 @@ _RESOURCES: Final[dict[str, str]] = {
     "codebuild:BatchGetBuilds": "codebuild|project/*",
     "cloudwatch": "*",
 }
+#: A build's id names its project only when the build runs: any granted project will do.
+_BY_OVERLAP: Final = ("codebuild:BatchGetBuilds",)
 #: ARNs of what only the running code knows: the form that says no more than the service.
 _UNSAID: Final = {"states": "states|execution:*", "ecs:RunTask": "ecs|task-definition/*"}
 Hints = Mapping[str, str]
@@ -91,7 +93,8 @@ def needs_of(call: ApiCall, account: Account, hints: Hints) -> list[Need]:
         if operation.prefix == "s3":
             found += _s3(name, _named(call), hints)
         else:
-            found += [_need(name, resource, call, ANY not in resource) for resource in _arns(name, call, account)]
+            known = name not in _BY_OVERLAP
+            found += [_need(name, resource, call, known) for resource in _arns(name, call, account)]
     return found
 
 
@@ -189,5 +192,3 @@ def _buckets(call: ApiCall, values: object, hints: Hints) -> list[str]:
         known = sorted({*known, hint})
     return known
 
-
-Resolve = Callable[[str], str]

@@ -170,6 +170,13 @@ class Assembly:
         service, _, rest = _ARNS.get(type_, f"{type_.split('::')[1].lower()}|{{}}").partition("|")
         return self.account.arn(service, rest.format(name))
 
+    def arn_of(self, resource: Resource) -> str:
+        return self._arn(resource.logical_id, resource.stack)
+
+    def rds_secret_arn(self, instance: Resource) -> str:
+        """Return the secret that RDS itself makes for an instance."""
+        return self._fn_getatt([instance.logical_id, "MasterUserSecret.SecretArn"], instance.stack)
+
     # Roles
 
     def roles(self) -> dict[str, Resource]:

@@ -110,9 +110,9 @@ def test_a_type_that_ec2_lacks_is_missing_and_one_without_a_price_a_warning() ->
     }  # fmt: skip
     found = {f.name: f.status for f in instances.judge_instances(uses, {"m5.large", "m6i.large"}, "eu-west-3")}
     assert found == {
-        "Instance: ml.m5.large": "ok",
-        "Instance: ml.g5.xlarge": "missing",
-        "Instance: ml.m6i.large": "warning",
+        "Instance: ml.m5.large for processing": "ok",
+        "Instance: ml.g5.xlarge for training": "missing",
+        "Instance: ml.m6i.large for hosting": "warning",
     }
 
 
