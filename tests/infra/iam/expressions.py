@@ -29,6 +29,8 @@ from tests.infra.iam.values import (
     truth,
 )
 
+#: Methods that change a mapping.
+_CHANGES = ("update", "setdefault", "pop", "clear")
 _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.Is: lambda one, other: one is other,
     ast.IsNot: lambda one, other: one is not other,
@@ -116,6 +118,8 @@ class Expressions(Resolution):
                 named[keyword.arg] = self.evaluate(keyword.value, scope)
         if isinstance(node.func, ast.Attribute):
             owners = self.evaluate(node.func.value, scope)
+            if node.func.attr in _CHANGES:
+                self._forget_keys(node.func.value, scope)
             self.watch(owners, node.func.attr, place)
             called = join(*(self.attribute(value, node.func.attr) for value in owners))
         else:
@@ -123,6 +127,14 @@ class Expressions(Resolution):
         self.place = (self.file_of(scope.module), node.lineno)
         spread = _spread(rest)
         return join(*(self._apply(value, positional, named, spread, place) for value in called))
+
+    def _forget_keys(self, node: ast.expr, scope: Scope) -> None:
+        """After `request.update(...)` a mapping may hold other keys."""
+        if isinstance(node, ast.Name) and node.id in scope.names:
+            scope.names[node.id] = frozenset(
+                Record(value.items, complete=False) if isinstance(value, Record) else value
+                for value in scope.names[node.id]
+            )
 
     def _apply(
         self, called: Value, positional: list[Values], named: dict[str, Values], spread: list[Record], place: str
@@ -144,7 +156,7 @@ class Expressions(Resolution):
         if isinstance(value, Record):
             if isinstance(key, Text) and ANY not in key.text:
                 return value.get(key.text) if value.has(key.text) else UNKNOWN
-            return join(*(values for _, values in value.items), UNKNOWN)
+            return join(*(values for _, values in value.items), NOTHING if value.complete else UNKNOWN)
         if isinstance(value, Row) and isinstance(key, Const) and isinstance(key.value, int):
             return value.places[key.value] if -len(value.places) <= key.value < len(value.places) else UNKNOWN
         if isinstance(value, Row | Items):

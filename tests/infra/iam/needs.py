@@ -37,7 +37,7 @@ class UnsaidError(Exception):
 
 
 #: Operation -> action, where it is not its own name.
-_ACTIONS: Final = {
+ACTIONS: Final = {
     "s3:HeadObject": "s3:GetObject",
     "s3:HeadBucket": "s3:ListBucket",
     "s3:ListObjects": "s3:ListBucket",
@@ -51,7 +51,7 @@ _ACTIONS: Final = {
     "sagemaker:InvokeEndpointWithResponseStream": "sagemaker:InvokeEndpoint",
     "dynamodb:TransactWriteItems": "dynamodb:PutItem",
 }
-_ON_BUCKET: Final = ("s3:ListBucket", "s3:ListBucketVersions", "s3:ListBucketMultipartUploads")
+ON_BUCKET: Final = ("s3:ListBucket", "s3:ListBucketVersions", "s3:ListBucketMultipartUploads")
 #: IAM's prefix -> service and rest of the ARN, with the request's parameters in braces; several by operation.
 _RESOURCES: Final[dict[str, str]] = {
     "dynamodb": "dynamodb|table/{TableName}",
@@ -73,12 +73,18 @@ _RESOURCES: Final[dict[str, str]] = {
     "ecr": "ecr|repository/{repositoryName}",
     "codebuild:StartBuild": "codebuild|project/{projectName}",
     "codebuild:BatchGetBuilds": "codebuild|project/*",
+    "lambda": "|{FunctionName}",
     "cloudwatch": "*",
 }
-#: A build's id names its project only when the build runs: any granted project will do.
-_BY_OVERLAP: Final = ("codebuild:BatchGetBuilds",)
+#: Only the running code learns which one it is (a build's id names its project, an execution's definition the
+#: functions): any that is granted will do.
+_BY_OVERLAP: Final = ("codebuild:BatchGetBuilds", "lambda:GetFunctionConfiguration")
 #: ARNs of what only the running code knows: the form that says no more than the service.
-_UNSAID: Final = {"states": "states|execution:*", "ecs:RunTask": "ecs|task-definition/*"}
+_UNSAID: Final = {
+    "states": "states|execution:*",
+    "ecs:RunTask": "ecs|task-definition/*",
+    "lambda": "lambda|function:*",
+}
 Hints = Mapping[str, str]
 
 
@@ -116,7 +122,7 @@ def _arns(name: str, call: ApiCall, account: Account) -> list[str]:
 
 def _finished(arn: str, unsaid: str | None, account: Account) -> str:
     service, bar, rest = arn.partition("|")
-    if not bar or rest == ANY:
+    if not bar or rest == ANY or (not service and not rest.startswith("arn:")):
         service, bar, rest = (unsaid or ANY).partition("|")
     if not bar:
         return ANY
@@ -147,11 +153,11 @@ def _named(call: ApiCall) -> ApiCall:
 
 
 def _s3(name: str, call: ApiCall, hints: Hints) -> list[Need]:
-    action = _ACTIONS.get(name, name)
+    action = ACTIONS.get(name, name)
     if action == "s3:CopyObject":
         return [*_copied_from(call, hints), *_s3("s3:PutObject", call, hints)]
     buckets = _buckets(call, call.argument("Bucket"), hints)
-    if action in _ON_BUCKET:
+    if action in ON_BUCKET:
         return [_need(action, f"arn:aws:s3:::{bucket}", call) for bucket in buckets]
     found = []
     for bucket in buckets:

@@ -318,8 +318,6 @@ class Resolution:
         if isinstance(called.on, Class):
             return self._read_settings(called.on)
         on, arguments = called.on, [next(iter(values)) for values in positional if len(values) == 1]
-        if isinstance(on, Record) and called.name in ("update", "setdefault", "pop", "clear"):
-            raise AnalysisError(f"{place}: .{called.name}() changes a mapping whose keys are followed; make a new one")
         if isinstance(on, Record):
             key = arguments[0] if arguments else None
             if called.name == "get" and isinstance(key, Text):

@@ -70,8 +70,8 @@ class Grant:
 class Assembly:
     """The templates of one environment."""
 
-    def __init__(self, folder: Path, account: Account) -> None:
-        self.account = account
+    def __init__(self, folder: Path) -> None:
+        self.account = _account(folder)
         self._templates: dict[str, dict[str, Any]] = {}
         for path in sorted(folder.glob("*.template.json")):
             self._templates[path.name.split(".")[0]] = json.loads(path.read_text(encoding="utf-8"))
@@ -173,6 +173,9 @@ class Assembly:
     def arn_of(self, resource: Resource) -> str:
         return self._arn(resource.logical_id, resource.stack)
 
+    def name_of(self, resource: Resource) -> str:
+        return self._physical(resource.logical_id, resource.stack)
+
     def rds_secret_arn(self, instance: Resource) -> str:
         """Return the secret that RDS itself makes for an instance."""
         return self._fn_getatt([instance.logical_id, "MasterUserSecret.SecretArn"], instance.stack)
@@ -192,10 +195,18 @@ class Assembly:
                 documents.append((policy.label, policy.properties["PolicyDocument"]))
         return [grant for where, document in documents for grant in _grants(where, document)]
 
-    def only_service(self, role: Resource) -> str:
-        """Return the service that may assume a role."""
-        (statement,) = role.properties["AssumeRolePolicyDocument"]["Statement"]
-        return str(statement["Principal"]["Service"])
+    def service_of(self, role: Resource) -> str:
+        """Return the service that may assume a role, "" for one that people or pipelines assume."""
+        principal = role.properties["AssumeRolePolicyDocument"]["Statement"][0]["Principal"]
+        return str(principal.get("Service", "")) if isinstance(principal, dict) else ""
+
+
+def _account(folder: Path) -> Account:
+    """Return where `cdk synth` says that the stacks go."""
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    places = {item["environment"] for item in manifest["artifacts"].values() if "environment" in item}
+    (place,) = (item.removeprefix("aws://").split("/") for item in places)
+    return Account(region=place[1], number=place[0])
 
 
 def _inline(role: Resource) -> list[dict[str, Any]]:
