@@ -45,7 +45,7 @@ class DeliveryStack(Stack):
         in_environment = github.jobs_in_environment(config.name)
         self._role("Deploy", in_environment, "Deploys by the CDK's own roles", [self._take_cdk_roles()])
         self._role("Diff", github.jobs_that_read(), "Compares templates, and reads nothing else", [self._templates()])
-        smoke = [*self._look(runs_table, key), *(self._drop(raw, key) if delivery.smoke == "drop" else [])]
+        smoke = [*self._look(runs_table, key), *(self._drop(raw, runs_table, key) if delivery.smoke == "drop" else [])]
         self._role("Smoke", in_environment, "Tries the platform after a deployment", smoke)
 
     def _role(
@@ -94,7 +94,7 @@ class DeliveryStack(Stack):
             ),
         ]
 
-    def _drop(self, raw: aws_s3.IBucket, key: aws_kms.IKey) -> list[may.Statement]:
+    def _drop(self, raw: aws_s3.IBucket, runs_table: aws_dynamodb.ITable, key: aws_kms.IKey) -> list[may.Statement]:
         """What `passerelle drop` needs besides: write into one project's folder, follow the run and its logs."""
         found = f"arn:{self.partition}:ssm:{self.region}:{self.account}:parameter"
         logs = f"arn:{self.partition}:logs:{self.region}:{self.account}:log-group:/aws/sagemaker"
@@ -103,5 +103,6 @@ class DeliveryStack(Stack):
             may.allow(["ssm:GetParameter"], f"{found}{naming.resource_parameter(self._config.name, 'raw-bucket')}"),
             may.allow(["s3:PutObject", "s3:GetObject"], folder),
             may.allow(["kms:GenerateDataKey"], key.key_arn),
+            may.allow(["dynamodb:GetItem"], runs_table.table_arn),
             may.allow(["logs:FilterLogEvents"], *(f"{logs}/{group}:*" for group in JOB_LOGS)),
         ]

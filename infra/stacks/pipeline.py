@@ -246,6 +246,7 @@ class PipelineStack(Stack):
             [
                 "CreateTrainingJob",
                 "DescribeTrainingJob",
+                "StopTrainingJob",
                 "AddTags",
             ],
         )

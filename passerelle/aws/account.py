@@ -228,20 +228,19 @@ class Account:
         """Return whether a role exists."""
         return self._call("iam", "get_role", absent=("NoSuchEntity",), RoleName=name) is not None
 
-    def may_create_service_role(self, deployer_arn: str, service: str) -> bool:
-        """Return whether a role may create a service's linked role, by its policies; False when there is no role."""
+    def may_create_service_role(self, deployer_arn: str, service: str) -> bool | None:
+        """Return whether a role may create a service's linked role, by its policies; None when there is no role."""
+        if not self.has_role(deployer_arn.rsplit("/", 1)[1]):
+            return None
         answer = self._call(
             "iam",
             "simulate_principal_policy",
-            absent=("NoSuchEntity",),
             PolicySourceArn=deployer_arn,
             ActionNames=["iam:CreateServiceLinkedRole"],
             ContextEntries=[
                 {"ContextKeyName": "iam:AWSServiceName", "ContextKeyValues": [service], "ContextKeyType": "string"}
             ],
         )
-        if answer is None:
-            return False
         return any(result["EvalDecision"] == "allowed" for result in answer["EvaluationResults"])
 
 

@@ -31,7 +31,9 @@ def register_model(request: dict[str, Any], settings: RegisterModelSettings) -> 
     table = RunsTable(client("dynamodb"), settings.runs_table)
     with translated("recording a registration"):
         need_lock(table, base)
-    training_job = naming.job_name(project, run_id, "train", attempt)
+        stages = {stage.stage: stage for stage in table.need(project, run_id).stages}
+    # The last of its tries, if there were several.
+    training_job = stages["train"].job_name
     output = f"{zones.training_output_prefix(project)}/{training_job}/output"
     with tempfile.TemporaryDirectory() as work:
         folder, evaluation = Path(work) / "training", Path(work) / "evaluation"
@@ -65,7 +67,12 @@ def register_model(request: dict[str, Any], settings: RegisterModelSettings) -> 
 
     with translated("recording a registration"):
         table.change(project, run_id, update, attempt=attempt)
-    return {**base, "status": request["status"], "model_version": registered.version}
+    return {
+        **base,
+        "status": request["status"],
+        "model_version": registered.version,
+        "model_data_url": story.model_data_url,
+    }
 
 
 def _download_evaluation(objects: Objects, settings: RegisterModelSettings, base: dict[str, Any], target: Path) -> None:

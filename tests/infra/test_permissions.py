@@ -135,6 +135,6 @@ def test_the_deployment_may_grant_the_endpoint_its_key(resources: Find) -> None:
 def test_services_assume_roles_for_this_account_only(resources: Find) -> None:
     for name, role in resources("prod", "AWS::IAM::Role").items():
         for statement in role["Properties"]["AssumeRolePolicyDocument"]["Statement"]:
-            service = statement["Principal"]["Service"]
+            service = statement["Principal"].get("Service")  # GitHub's roles trust no service
             if service in ("sagemaker.amazonaws.com", "scheduler.amazonaws.com"):
                 assert statement["Condition"]["StringEquals"] == {"aws:SourceAccount": ACCOUNT}, name

@@ -243,9 +243,15 @@ def deployment_role(environment: Environment) -> str:
     return f"arn:aws:iam::{environment.account}:role/{name}"
 
 
-def judge_service_role(role: ServiceRole, *, exists: bool, deployer_may_create: bool) -> Finding:
-    """Absent is well when the deployment may make it: services make their role at its first use."""
+def judge_service_role(role: ServiceRole, *, exists: bool, deployer_may_create: bool | None) -> Finding:
+    """Absent is well when the deployment may make it: services make their role at its first use.
+
+    `deployer_may_create` is None when there is no role yet by which the CDK deploys.
+    """
     name = f"Service-linked role: {role.name.removeprefix('AWSServiceRoleFor')}"
+    if not exists and deployer_may_create is None:
+        found = "does not exist; who deploys, and may make it, is known after the bootstrap"
+        return Finding(name, "skipped", found, "Bootstrap, and run this again.")
     if exists or deployer_may_create:
         return Finding(name, "ok", "exists" if exists else f"made by AWS at the deployment ({role.why})")
     return Finding(

@@ -89,6 +89,9 @@ def judge_database(
     ]
     what = f"db.{tracking.database_instance}, {ENGINE} {ENGINE_VERSION}, gp3{', Multi-AZ' if tracking.multi_az else ''}"
     places = f"zones {', '.join(zones)} of {environment.region}"
+    if not offers:
+        found = f"RDS has no db.{tracking.database_instance} with {ENGINE} {ENGINE_VERSION} in {environment.region}"
+        return Finding("Database", "missing", found, "Choose another tracking.database_instance.")
     return required(
         "Database",
         bool(fitting),

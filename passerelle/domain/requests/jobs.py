@@ -16,6 +16,7 @@ from passerelle.contracts.container import (
     PrepareResult,
 )
 from passerelle.domain.project import Project
+from passerelle.domain.training_tries import TrainingTry, first_try
 
 LOCAL: Final = "/opt/ml/processing"
 VOLUME_GB: Final = 30
@@ -145,9 +146,15 @@ def _processing(
     }
 
 
-def training_job(place: JobPlace, run: RunRef, project: Project, dataset: PrepareResult) -> Request:
-    """Return CreateTrainingJob for `train`: on managed spot with checkpoints when the project says so."""
-    name = naming.job_name(run.project, run.run_id, "train", run.attempt)
+def training_job(
+    place: JobPlace, run: RunRef, project: Project, dataset: PrepareResult, tried: TrainingTry | None = None
+) -> Request:
+    """Return CreateTrainingJob for `train`: on managed spot with checkpoints when the project says so.
+
+    A later try of the same run has a name of its own and goes on from the same checkpoints.
+    """
+    tried = tried or first_try(project.training)
+    name = naming.job_name(run.project, run.run_id, "train", run.attempt) + tried.suffix
     training = project.training
     longest = training.max_runtime_minutes * 60
     wait = (training.max_wait_minutes or training.max_runtime_minutes * 2) * 60
@@ -178,17 +185,18 @@ def training_job(place: JobPlace, run: RunRef, project: Project, dataset: Prepar
             **({"KmsKeyId": place.kms_key_arn} if place.kms_key_arn else {}),
         },
         "ResourceConfig": {
-            "InstanceType": training.instance_type,
+            "InstanceType": tried.instance_type,
             "InstanceCount": 1,
             "VolumeSizeInGB": VOLUME_GB,
             **({"VolumeKmsKeyId": place.kms_key_arn} if place.kms_key_arn else {}),
+            **({"KeepAlivePeriodInSeconds": training.keep_alive_minutes * 60} if training.keep_alive_minutes else {}),
         },
         "EnableNetworkIsolation": True,
         **({"VpcConfig": dict(place.vpc)} if place.vpc else {}),
-        "EnableManagedSpotTraining": training.spot,
+        "EnableManagedSpotTraining": tried.spot,
         "StoppingCondition": {
             "MaxRuntimeInSeconds": longest,
-            **({"MaxWaitTimeInSeconds": wait} if training.spot else {}),
+            **({"MaxWaitTimeInSeconds": wait} if tried.spot else {}),
         },
         "CheckpointConfig": {
             "S3Uri": zones.s3_uri(place.zones["models"], checkpoints),

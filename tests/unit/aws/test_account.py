@@ -21,6 +21,14 @@ REGION = "eu-west-3"
 ARN = f"arn:aws:acm:{REGION}:123456789012:certificate/11111111-2222-3333-4444-555555555555"
 ROLE = f"arn:aws:iam::123456789012:role/cdk-hnb659fds-cfn-exec-role-123456789012-{REGION}"
 
+DEPLOYER = {
+    "Path": "/",
+    "RoleName": ROLE.rsplit("/", 1)[1],
+    "RoleId": "AROA1234567890ABCDEF",
+    "Arn": ROLE,
+    "CreateDate": datetime(2026, 1, 1, tzinfo=UTC),
+}
+
 
 class Aws:
     """Real boto3 clients whose answers are set beforehand; `asked` are the services with the regions they had."""
@@ -90,6 +98,8 @@ DENIALS = {"s3": "403", "ec2": "UnauthorizedOperation", "iam": "AccessDenied", "
 @pytest.mark.parametrize("action", sorted(QUESTIONS))
 def test_a_refused_question_names_the_permission_that_is_lacking(action: str, aws: Aws) -> None:
     service, operation, ask = QUESTIONS[action]
+    if operation == "simulate_principal_policy":
+        aws.will("iam", "get_role", {"Role": DEPLOYER})
     aws.refuses(service, operation, DENIALS.get(service, "AccessDeniedException"), "explicit deny in an SCP", 403)
     with pytest.raises(PermissionLackingError, match=f"{action} is not allowed: explicit deny in an SCP") as denied:
         ask(aws.account)
@@ -99,6 +109,8 @@ def test_a_refused_question_names_the_permission_that_is_lacking(action: str, aw
 @pytest.mark.parametrize("action", sorted(QUESTIONS))
 def test_a_throttled_question_is_one_to_ask_again(action: str, aws: Aws) -> None:
     service, operation, ask = QUESTIONS[action]
+    if operation == "simulate_principal_policy":
+        aws.will("iam", "get_role", {"Role": DEPLOYER})
     aws.refuses(service, operation, "TooManyRequestsException", "Rate exceeded", 429)
     with pytest.raises(TransientError, match="Rate exceeded"):
         ask(aws.account)
@@ -206,14 +218,14 @@ def test_what_does_not_exist_is_an_answer_and_no_error(aws: Aws) -> None:
     aws.refuses("acm", "describe_certificate", "ResourceNotFoundException")
     aws.refuses("secretsmanager", "describe_secret", "ResourceNotFoundException")
     aws.refuses("iam", "get_role", "NoSuchEntity", "no", 404)
-    aws.refuses("iam", "simulate_principal_policy", "NoSuchEntity", "no", 404)
+    aws.refuses("iam", "get_role", "NoSuchEntity", "no", 404)
     account = aws.account
     assert account.parameter("/x") is None
     assert account.has_bucket("bucket", owner="123456789012") is False
     assert account.certificate(ARN) is None
     assert account.secret_state("oidc") is None
     assert account.has_role("AWSServiceRoleForECS") is False
-    assert account.may_create_service_role(ROLE, "ecs.amazonaws.com") is False
+    assert account.may_create_service_role(ROLE, "ecs.amazonaws.com") is None
 
 
 def test_the_assets_bucket_must_belong_to_the_account(aws: Aws) -> None:
@@ -312,5 +324,6 @@ def test_whether_the_deployment_may_make_a_service_role_is_simulated(decision: s
     request = {
         "PolicySourceArn": ROLE, "ActionNames": ["iam:CreateServiceLinkedRole"], "ContextEntries": [context],
     }  # fmt: skip
+    aws.will("iam", "get_role", {"Role": DEPLOYER}, {"RoleName": DEPLOYER["RoleName"]})
     aws.will("iam", "simulate_principal_policy", {"EvaluationResults": [result]}, request)
     assert aws.account.may_create_service_role(ROLE, "ecs.amazonaws.com") is may

@@ -95,8 +95,9 @@ class FitAccount(Account):
     def has_role(self, name: str) -> bool:
         return bool(self._fact(f"has_role {name.removeprefix('AWSServiceRoleFor')}", True))
 
-    def may_create_service_role(self, deployer_arn: str, service: str) -> bool:
-        return bool(self._fact("may_create_service_role", True))
+    def may_create_service_role(self, deployer_arn: str, service: str) -> bool | None:
+        found: bool | None = self._fact("may_create_service_role", True)
+        return found
 
 
 DOOR = tracking(

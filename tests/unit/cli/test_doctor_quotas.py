@@ -131,3 +131,10 @@ def test_rds_must_offer_class_storage_standby_and_zones_together(offer: Any, mul
     environment_ = given(tracking=tracking(multi_az=multi_az))
     assert environment_.tracking
     assert instances.judge_database(environment_, environment_.tracking, ("a", "b"), [offer]).status == verdict
+
+
+def test_a_class_that_rds_has_not_at_all_is_told_apart_from_one_elsewhere() -> None:
+    environment_ = given(tracking=tracking(database_instance="m8g.large"))
+    assert environment_.tracking
+    found = instances.judge_database(environment_, environment_.tracking, ("a", "b"), [])
+    assert (found.status, found.found) == ("missing", "RDS has no db.m8g.large with postgres 17.9 in us-east-1")

@@ -240,9 +240,10 @@ def test_only_roles_that_something_uses_are_asked_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("exists", "may", "verdict"), [(True, False, "ok"), (False, True, "ok"), (False, False, "missing")]
+    ("exists", "may", "verdict"),
+    [(True, None, "ok"), (False, True, "ok"), (False, False, "missing"), (False, None, "skipped")],
 )
-def test_a_role_that_nobody_may_make_is_missing(exists: bool, may: bool, verdict: str) -> None:
+def test_a_role_that_nobody_may_make_is_missing(exists: bool, may: bool | None, verdict: str) -> None:
     role = rules.service_roles(given(), [])[0]
     found = rules.judge_service_role(role, exists=exists, deployer_may_create=may)
     assert found.status == verdict
