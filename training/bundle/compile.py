@@ -37,7 +37,9 @@ def compile_plan(pipeline: Any, *, classes: npt.NDArray[Any]) -> Plan:
             raise NoPlanError(f"{type(model).__name__} has no plan")
         width = sum(len(step.get("parts", " ")) for step in columns)
         description, arrays = compiler(model, _Inputs(width, encoding))
-        names = np.asarray(classes if classes.dtype.kind != "O" else classes.astype(str))
+        if classes.dtype.kind == "O" and not all(isinstance(name, str) for name in classes):
+            raise NoPlanError("the classes are neither numbers nor texts")
+        names = classes.astype(str) if classes.dtype.kind == "O" else classes
         return make_plan(
             description | {"columns": columns, "width": width}, encoding.levels | arrays | {"classes": names}
         )

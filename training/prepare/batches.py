@@ -1,4 +1,4 @@
-"""Rows of any format as Arrow batches of texts, at most so many rows and characters each."""
+"""Rows of any format as Arrow batches of texts, at most so many rows, cells and characters each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from passerelle.domain.contract.compiled import FAULTS, LINE, RAW
 from passerelle.domain.project import Project
-from training.prepare.limits import BATCH_CHARS, BATCH_ROWS
+from training.prepare.limits import BATCH_CELLS, BATCH_CHARS, BATCH_ROWS
 
 Cells = Sequence[str | None]
 
@@ -26,6 +26,7 @@ class RowBuffer:
         self._schema = batch_schema(project)
         self._names = [column.name for column in project.data.columns]
         self._empty: Cells = [None] * len(self._names)
+        self._most = max(1, min(BATCH_ROWS, BATCH_CELLS // len(self._names)))
         self._clear()
 
     def _clear(self) -> None:
@@ -67,7 +68,7 @@ class RowBuffer:
 
     @property
     def full(self) -> bool:
-        return len(self._lines) >= BATCH_ROWS or self._chars >= BATCH_CHARS
+        return len(self._lines) >= self._most or self._chars >= BATCH_CHARS
 
     def take(self) -> Iterator[pa.RecordBatch]:
         """Yield what is in the buffer, if anything, and empty it."""

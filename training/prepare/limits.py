@@ -20,6 +20,7 @@ MAX_CELL_CHARS: Final = 1024**2
 MAX_ROW_CHARS: Final = 8 * 1024**2
 BATCH_ROWS: Final = 20_000
 BATCH_CHARS: Final = 64 * 1024**2
+BATCH_CELLS: Final = 2_000_000
 
 
 def expanded_limit(path: Path, floor: int) -> int:

@@ -129,7 +129,7 @@ class Lines:
         # Text is decoded in pieces: the bad byte is as many lines on as the piece has before it.
         before = error.object[: error.start]
         if self._encoding == "utf-16":
-            before = before.decode("utf-16", "replace").encode("utf-8", "replace")
+            before = before.decode(error.encoding, "replace").encode("utf-8", "replace")
         number = self.count + 1 + len(_LINE_END.findall(before))
         message = f"line {number} has a byte 0x{error.object[error.start]:02x} that is not {self._encoding}"
         remedy = "Save the file as UTF-8, or declare its encoding: data.csv.encoding: latin-1."

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from passerelle.domain.project import Project
 from training.prepare.batches import batch_schema
 from training.prepare.limits import (
+    BATCH_CELLS,
     BATCH_CHARS,
     BATCH_ROWS,
     MAX_CELL_CHARS,
@@ -44,9 +45,11 @@ class ParquetRows:
             self._check_size(metadata)
             self._file = pq.ParquetFile(path, read_dictionary=_text_columns(metadata))
             schema = self._file.schema_arrow
+            self._batch_rows = _batch_rows(metadata)
         except _DAMAGE as error:
             raise self._corrupt(error) from error
-        self.header: list[str] = list(schema.names)
+        self._names: list[str] = list(schema.names)
+        self.header = self._names
         for field in schema:
             if pa.types.is_nested(field.type):
                 message = f"column {field.name!r} is nested ({str(field.type)[:200]})"
@@ -80,8 +83,8 @@ class ParquetRows:
         """Yield the rows as texts; `header` holds every declared name once."""
         schema, row, expanded = batch_schema(project), 0, 0
         declared = project.data.columns
-        positions = [self.header.index(column.name) for column in declared]
-        for batch in self._decoded(positions):
+        names = [self._names[self.header.index(column.name)] for column in declared]
+        for batch in self._decoded(names):
             texts = [_texts(batch.column(i), column.type) for i, column in enumerate(declared)]
             faults = _faults(texts, [column.name for column in declared], batch.num_rows)
             lines = pa.array(range(row, row + batch.num_rows), pa.int64())
@@ -93,13 +96,13 @@ class ParquetRows:
             yield pa.record_batch(arrays, schema)
             row += batch.num_rows
 
-    def _decoded(self, positions: Sequence[int]) -> Iterator[pa.RecordBatch]:
-        """Yield batches of the chosen columns, sliced so that their texts stay within bounds."""
+    def _decoded(self, names: list[str]) -> Iterator[pa.RecordBatch]:
+        """Yield batches of the named columns, sliced so that their texts stay within bounds."""
         row = 0
         try:
-            for batch in self._file.iter_batches(batch_size=BATCH_ROWS):
-                chosen = batch.select(list(positions))
-                size = sum(self._text_size(column, row, chosen.schema.names[i]) for i, column in enumerate(chosen))
+            for batch in self._file.iter_batches(batch_size=self._batch_rows, columns=names):
+                chosen = batch.select(names)
+                size = sum(self._text_size(column, row, names[i]) for i, column in enumerate(chosen))
                 step = max(1, min(batch.num_rows, batch.num_rows * BATCH_CHARS // max(size, 1)))
                 for start in range(0, batch.num_rows, step):
                     yield chosen.slice(start, step)
@@ -123,7 +126,7 @@ class ParquetRows:
     def raw_rows(self, rows: Iterator[int]) -> Iterator[str]:
         """Yield some rows whole, undeclared columns included, as JSON; `rows` ascend."""
         wanted, first = next(rows, None), 0
-        for batch in self._file.iter_batches(batch_size=BATCH_ROWS):
+        for batch in self._whole_batches():
             while wanted is not None and wanted < first + batch.num_rows:
                 values = [_plain(column[wanted - first]) for column in batch.columns]
                 yield json.dumps(dict(zip(self.header, values, strict=True)), default=_as_json, ensure_ascii=False)
@@ -131,6 +134,19 @@ class ParquetRows:
             first += batch.num_rows
             if wanted is None:
                 return
+
+    def _whole_batches(self) -> Iterator[pa.RecordBatch]:
+        try:
+            yield from self._file.iter_batches(batch_size=self._batch_rows)
+        except _DAMAGE as error:
+            raise self._corrupt(error) from error
+
+
+def _batch_rows(metadata: Any) -> int:
+    """Return how many rows to read at once, undeclared columns included."""
+    size = sum(metadata.row_group(index).total_byte_size for index in range(metadata.num_row_groups))
+    by_size = BATCH_CHARS * max(metadata.num_rows, 1) // max(size, 1)
+    return int(max(1, min(BATCH_ROWS, BATCH_CELLS // max(metadata.num_columns, 1), by_size)))
 
 
 def _text_columns(metadata: Any) -> list[str]:

@@ -39,25 +39,38 @@ def validate_file(
 ) -> ValidatedFile:
     """Validate one local file; everything that is wrong with it is in the outcome, nothing raises for bad data."""
     work.mkdir(parents=True, exist_ok=True)
-    source: Source | None = None
+    texts = work / "texts.parquet"
     problems: list[Problem] = []
+    source: Source | None = None
     try:
         source = open_source(path, project, key=file.key)
-        if source.header is not None:
-            problems += header_problems(project, source.header, file=file.key)
-            if _fatal(problems):
-                return ValidatedFile(outcome=_outcome(file, "rejected", source, problems))
-        texts = work / "texts.parquet"
-        rows = _write_texts(source, project, texts)
-        if source.header is None and source.keys:
-            problems += header_problems(project, list(source.keys), file=file.key, lines=source.keys)
+        return _validated(source, file, project, contract, problems, texts)
     except UnreadableFileError as error:
         return ValidatedFile(outcome=_outcome(file, "rejected", source, [*problems, error.problem]))
+    finally:
+        texts.unlink(missing_ok=True)  # the disk is shared by all files of the drop
+
+
+def _validated(
+    source: Source,
+    file: DropFile,
+    project: Project,
+    contract: CompiledContract,
+    problems: list[Problem],
+    texts: Path,
+) -> ValidatedFile:
+    if source.header is not None:
+        problems += header_problems(project, source.header, file=file.key)
+        if _fatal(problems):
+            return ValidatedFile(outcome=_outcome(file, "rejected", source, problems))
+    rows = _write_texts(source, project, texts)
+    if source.header is None and source.keys:
+        problems += header_problems(project, list(source.keys), file=file.key, lines=source.keys)
     if rows == 0:
         problems.append(_no_rows(file.key))
     if _fatal(problems):
         return ValidatedFile(outcome=_outcome(file, "rejected", source, problems, read=rows, rejected=rows))
-    return _judged(texts, rows, source, file, project, contract, problems, work)
+    return _judged(texts, rows, source, file, project, contract, problems)
 
 
 def _fatal(problems: list[Problem]) -> bool:
@@ -83,8 +96,8 @@ def _judged(
     project: Project,
     contract: CompiledContract,
     problems: list[Problem],
-    work: Path,
 ) -> ValidatedFile:
+    work = texts.parent
     good, quarantined = work / "good.parquet", work / "quarantine.parquet"
     with duckdb.connect(config={"temp_directory": str(work / "spill")}) as connection:
         connection.execute("SET TimeZone = 'UTC'")
@@ -101,9 +114,9 @@ def _judged(
             write_quarantine(bad, quarantined, file.key, project, source.raw_rows)
             bad.unlink()
             problems += quarantine_problems(connection, quarantined, file.key, contract)
-    texts.unlink()
     rejected = broken / rows > project.data.thresholds.rejected_rows
     if rejected:
+        good.unlink()
         problems.append(_too_many(file.key, broken, rows, project))
     outcome = _outcome(
         file,
@@ -113,7 +126,9 @@ def _judged(
         read=rows,
         rejected=rows if rejected else broken,
     )
-    return ValidatedFile(outcome=outcome, good=good, quarantined=quarantined if broken else None, broken=broken)
+    return ValidatedFile(
+        outcome=outcome, good=None if rejected else good, quarantined=quarantined if broken else None, broken=broken
+    )
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, query: str, path: Path) -> int:

@@ -11,8 +11,10 @@ from passerelle.contracts.container import Problem
 from passerelle.domain.project import Project
 from passerelle.domain.project.crosscheck import did_you_mean
 
-#: A run's record holds its problems: a file of thousands of undeclared columns must not fill it.
-MAX_EXTRA_NAMED: Final = 20
+#: A run's record holds its problems: a file of thousands of other columns must not fill it.
+MAX_NAMED: Final = 20
+#: How many names a missing one is compared with, to guess what it was renamed to.
+MAX_COMPARED: Final = 200
 
 
 def canonical(header: list[str], project: Project) -> list[str]:
@@ -43,29 +45,40 @@ def header_problems(
                 remedy="Rename or remove the repeated column.",
             )
     declared = [column.name for column in project.data.columns]
-    extra = [name for name in dict.fromkeys(header) if name not in set(declared)]
-    for name in declared:
-        if name not in header:
-            hint = did_you_mean(name, extra) if extra else "the file has no other column"
-            yield Problem(
-                code="missing_column",
-                file=file,
-                row=first,
-                column=name,
-                rule="every declared column is present",
-                message=f"column {name!r} is missing ({hint[:500]})",
-                remedy="Add the column, or rename it as the contract says.",
-            )
+    found, known = set(header), set(declared)
+    extra = [name for name in dict.fromkeys(header) if name not in known]
+    yield from _missing_problems([name for name in declared if name not in found], extra, file, first)
     yield from _extra_problems(project, extra, file, lines)
+
+
+def _missing_problems(missing: list[str], extra: list[str], file: str, row: int | None) -> Iterator[Problem]:
+    for names in _groups(missing):
+        hint = did_you_mean(names[0], extra[:MAX_COMPARED])[:500] if extra else "the file has no other column"
+        one = len(names) == 1
+        yield Problem(
+            code="missing_column",
+            file=file,
+            row=row,
+            column=names[0] if one else None,
+            rule="every declared column is present",
+            message=f"column {names[0]!r} is missing ({hint})" if one else f"{len(names):,} more columns are missing",
+            remedy="Add the column, or rename it as the contract says.",
+            count=len(names),
+        )
+
+
+def _groups(names: list[str]) -> list[list[str]]:
+    """Return one group per name, the last one holding those that are too many to name."""
+    if len(names) <= MAX_NAMED:
+        return [[name] for name in names]
+    return [*([name] for name in names[: MAX_NAMED - 1]), names[MAX_NAMED - 1 :]]
 
 
 def _extra_problems(
     project: Project, extra: list[str], file: str, lines: Mapping[str, int] | None
 ) -> Iterator[Problem]:
     reject = project.data.extra_columns == "reject"
-    shown = extra if len(extra) <= MAX_EXTRA_NAMED else extra[: MAX_EXTRA_NAMED - 1]
-    groups = [[name] for name in shown] + ([extra[len(shown) :]] if len(shown) < len(extra) else [])
-    for names in groups:
+    for names in _groups(extra):
         what = f"column {names[0]!r} is" if len(names) == 1 else f"{len(names):,} more columns are"
         yield Problem(
             code="extra_column",

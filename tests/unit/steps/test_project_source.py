@@ -40,6 +40,7 @@ def test_a_deployed_project_is_read_from_its_archive(aws: Aws) -> None:
 @pytest.mark.parametrize(
     "body",
     [b"", b"not a zip", _zip("other.yaml", b"x: 1"), _zip("project.yaml", b"\xff\xfe"), _zip("a", b"x" * 99)[:60]],
+    ids=["empty", "no_zip", "no_project", "no_text", "cut"],
 )
 def test_an_archive_without_a_readable_project_is_named_with_the_remedy(aws: Aws, body: bytes) -> None:
     _deploy(aws, "broken", body)

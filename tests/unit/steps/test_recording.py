@@ -120,7 +120,9 @@ def test_a_result_of_another_version_names_the_field_and_the_remedy(aws: Aws, st
         record(aws)
 
 
-@pytest.mark.parametrize("body", [b"", b"not gzip", results.archive({"a": bytes(9_000)})[:40]])
+@pytest.mark.parametrize(
+    "body", [b"", b"not gzip", results.archive({"a": bytes(9_000)})[:40]], ids=["empty", "no_gzip", "cut"]
+)
 def test_a_corrupt_archive_of_a_training_job_is_refused(aws: Aws, body: bytes) -> None:
     record = _ready(aws, "train")
     results.put_training_output(aws, body)

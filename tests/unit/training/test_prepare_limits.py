@@ -147,6 +147,27 @@ def test_bad_rows_pass_through_in_batches_and_all_reach_the_quarantine(tmp_path:
     assert [row["_line"] for row in quarantined(folders)] == list(range(2, count + 2))
 
 
+def test_many_lost_columns_are_told_in_a_few_problems_and_quickly(tmp_path: Path) -> None:
+    columns = make_project().model_dump(mode="json")["data"]["columns"]
+    columns += [{"name": f"declared{index}", "type": "text"} for index in range(600)]
+    rows = [row | {f"other{index}": 1 for index in range(600)} for row in ROWS[:2]]
+    result, _ = run(tmp_path, {"p-x/a.csv": as_csv(rows)}, columns=columns)
+    missing = [problem for problem in result.problems if problem.code == "missing_column"]
+    assert (result.status, len(missing), sum(problem.count for problem in missing)) == ("rejected", 20, 600)
+
+
+def test_batches_of_wide_rows_are_cut_by_cells(tmp_path: Path) -> None:
+    columns = make_project().model_dump(mode="json")["data"]["columns"]
+    columns += [{"name": f"x{index}", "type": "text"} for index in range(992)]
+    rows = [row | {f"x{index}": "" for index in range(992)} for row in ROWS]
+    lines = as_csv(rows).splitlines(keepends=True)
+    path = tmp_path / "wide.csv"
+    path.write_bytes(lines[0] + b"".join(lines[1:]) * 6)
+    project = make_project(columns=columns)
+    sizes = [batch.num_rows for batch in open_source(path, project, key="k").batches()]
+    assert sizes == [limits.BATCH_CELLS // 1_000, 400]
+
+
 def test_batches_are_cut_by_characters_too(tmp_path: Path) -> None:
     path = tmp_path / "long.csv"
     long = b"x" * 1_000_000

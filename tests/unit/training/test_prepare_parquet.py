@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from tests.e2e.projects import as_csv
-from tests.unit.training.prepared import ROWS, accepted, as_parquet, only_problem, quarantined, run
+from tests.unit.training.prepared import ROWS, accepted, as_parquet, make_project, only_problem, quarantined, run
 
 TABLE = pa.Table.from_pylist([{key: None if value == "" else value for key, value in row.items()} for row in ROWS])
 
@@ -78,6 +78,31 @@ def test_undeclared_binary_is_ignored_whatever_it_holds(tmp_path: Path) -> None:
     table = TABLE.append_column("photo", pa.array([b"\xff\x00"] * 400, pa.binary()))
     result, _ = run(tmp_path, {"p-x/a.parquet": as_parquet(table)})
     assert (result.status, result.rows_accepted) == ("accepted", 400)
+
+
+def test_large_undeclared_columns_cost_nothing_but_are_kept_in_rejected_rows(tmp_path: Path) -> None:
+    photo = pa.DictionaryArray.from_arrays(pa.array([0] * 400, pa.int32()), ["x" * 3_000_000])
+    table = replaced("plan", ["gratis"]).append_column("photo", photo)
+    result, folders = run(tmp_path, {"p-x/a.parquet": as_parquet(table)})
+    assert (result.status, result.rows_accepted) == ("accepted", 399)
+    assert len(json.loads(quarantined(folders)[0]["_raw"])["photo"]) == 3_000_000
+
+
+def test_names_with_dots_and_other_accents_are_found(tmp_path: Path) -> None:
+    columns = make_project().model_dump(mode="json")["data"]["columns"]
+    columns += [{"name": "a.b", "type": "category"}, {"name": "caf\u00e9", "type": "category"}]
+    table = TABLE.append_column("cafe\u0301", pa.array(["c"] * 400)).append_column("a.b", pa.array(["d"] * 400))
+    result, folders = run(tmp_path, {"p-x/a.parquet": as_parquet(table)}, columns=columns)
+    assert result.status == "accepted", result.problems
+    assert {(row["a.b"], row["caf\u00e9"]) for row in accepted(folders)} == {("d", "c")}
+
+
+def test_damage_in_an_undeclared_column_is_told_when_a_rejected_row_needs_it(tmp_path: Path) -> None:
+    table = replaced("plan", ["gratis"]).append_column("note", pa.array([f"note {i}" for i in range(400)]))
+    body = as_parquet(table, compression="zstd", use_dictionary=False)
+    at = body.rindex(b"\x28\xb5\x2f\xfd")
+    result, _ = run(tmp_path, {"p-x/a.parquet": body[: at + 8] + bytes(200) + body[at + 208 :]})
+    assert (result.status, result.problems[0].code) == ("rejected", "corrupt_parquet")
 
 
 def test_rejected_rows_are_kept_whole_with_undeclared_columns_and_their_row_numbers(tmp_path: Path) -> None:
