@@ -105,7 +105,8 @@ def test_a_service_linked_role_is_made_by_whoever_the_policies_let(
     policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
     iam.put_role_policy(RoleName=name, PolicyName="all", PolicyDocument=policy)
     assert "made by AWS at the deployment" in doctor(embedded_aws)[1][ROLE]["found"]
-    iam.create_service_linked_role(AWSServiceName="ecs.amazonaws.com")
+    # The embedded AWS would name it AWSServiceRoleForEcs; AWS names it so:
+    iam.create_role(RoleName="AWSServiceRoleForECS", AssumeRolePolicyDocument=json.dumps(TRUST))
     assert doctor(embedded_aws)[1][ROLE]["found"] == "exists"
 
 
