@@ -182,7 +182,7 @@ def test_the_commands_exist() -> None:
     assert targets == {"check", "install", "test"}
     assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
     named = set(re.findall(r"passerelle --env \S+ (?:--json )?([a-z]+)", text))
-    assert named == {"drop", "predict", "status"}
+    assert named == {"doctor", "drop", "predict", "status"}
     assert named <= set(COMMANDS)
 
 
@@ -292,20 +292,35 @@ def test_a_smoke_test_fails_where_the_platform_does_and_a_refused_model_is_no_fa
     assert all(line.startswith("--env dev --json ") for line in lines)
 
 
+@pytest.mark.parametrize("environment", DEPLOYED)
+def test_the_estimate_needs_no_account_and_tells_every_line(shell: Shell, tmp_path: Path, environment: str) -> None:
+    (tmp_path / ".venv").symlink_to(ROOT / ".venv")
+    script = _script("check.yml", "Estimate what the environment costs idle")
+    unreachable = {"AWS_EC2_METADATA_DISABLED": "true", "PYTHONPATH": str(ROOT)}
+    done = shell(script, ENVIRONMENT=environment, **unreachable)
+    assert done.returncode == 0, done.stderr
+    lines = (tmp_path / f"estimate-{environment}.txt").read_text().splitlines()
+    total = float(re.search(r"about ([\d,.]+) USD a month", lines[0])[1].replace(",", ""))  # type: ignore[index]
+    parts = [float(match[1]) for line in lines[1:] if (match := re.search(r"([\d.]+) USD$", line))]
+    assert len(parts) >= 8
+    assert sum(parts) == pytest.approx(total, abs=0.05)
+
+
 def test_the_comment_holds_each_environments_diff_and_none_breaks_out_of_its_block(
     shell: Shell, tmp_path: Path
 ) -> None:
     _command(tmp_path, "gh", "pathlib.Path('asked').write_text(json.dumps(sys.argv[1:]))")
     (tmp_path / "diff-dev.txt").write_text("[+] a queue\n````\n# Approved by everyone\n")
     (tmp_path / "diff-prod.txt").write_text("x" * 900_000)
+    (tmp_path / "estimate-dev.txt").write_text("about 107.80 USD a month")
     done = shell(
         _script("pull-request.yml", "Comment"), NUMBER="7", COMMIT="abc", GITHUB_REPOSITORY="example/passerelle"
     )
     assert done.returncode == 0, done.stderr
     body = (tmp_path / "body.md").read_text()
     assert len(body) < 65_536
-    assert "[+] a queue" in body
-    assert "No comparison" in body.split("cdk diff, staging")[1].split("cdk diff, prod")[0]
+    assert re.search(r"about 107\.80 USD a month\s+\[\+\] a queue", body)
+    assert "No comparison" in body.split("<b>staging</b>")[1].split("<b>prod</b>")[0]
     assert len(re.findall(r"^````", body, re.MULTILINE)) == 6
     arguments = json.loads((tmp_path / "asked").read_text())
     assert arguments[:3] == ["pr", "comment", "7"]

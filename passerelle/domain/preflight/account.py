@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from passerelle.domain.preflight.environment import EXAMPLE_ACCOUNT, Environment, Network, Tracking
+from passerelle.domain.preflight.environment import EXAMPLE_ACCOUNTS, Environment, Network, Tracking
 from passerelle.domain.preflight.finding import Finding, advised, required
 from passerelle.domain.project import Project
 
@@ -63,7 +63,7 @@ def judge_identity(identity: Identity, environment: Environment) -> Iterator[Fin
             "Credentials", not root, identity.arn, "This is the root user: sign in with a role of IAM Identity Center."
         )
     else:
-        example = environment.account == EXAMPLE_ACCOUNT
+        example = environment.account in EXAMPLE_ACCOUNTS
         yield Finding(
             "Credentials",
             "missing",

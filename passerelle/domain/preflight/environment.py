@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from passerelle.errors import SettingsError
 
-#: The account in the environments as they are published: nobody's.
-EXAMPLE_ACCOUNT = "111111111111"
+#: The accounts in the environments as they are published: nobody's.
+EXAMPLE_ACCOUNTS = ("111111111111", "222222222222", "333333333333")
 
 
 class _Part(BaseModel):

@@ -85,8 +85,9 @@ def test_another_account_is_refused_and_the_examples_account_explained() -> None
     caller = rules.Identity("999999999999", "arn:aws:iam::999999999999:user/ada")
     (other,) = rules.judge_identity(caller, given())
     assert (other.status, "AWS_PROFILE" in other.remedy) == ("missing", True)
-    (example,) = rules.judge_identity(caller, given(account=environment.EXAMPLE_ACCOUNT))
-    assert 'write account: "999999999999"' in example.remedy
+    for account in environment.EXAMPLE_ACCOUNTS:
+        (example,) = rules.judge_identity(caller, given(account=account))
+        assert 'write account: "999999999999"' in example.remedy
 
 
 @pytest.mark.parametrize(
