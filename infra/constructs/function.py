@@ -25,6 +25,7 @@ from aws_cdk import (
 )
 from constructs import Construct
 
+from infra import permissions as may
 from infra.config import PlatformConfig
 from infra.source import ROOT
 from passerelle.errors import SettingsError
@@ -134,8 +135,9 @@ class Function(Construct):
         )
         self.role = aws_iam.Role(self, "Role", assumed_by=aws_iam.ServicePrincipal("lambda.amazonaws.com"))
         self.log_group.grant_write(self.role)
-        key.grant_encrypt_decrypt(self.role)
-        for statement in statements:
+        given_up = [may.allow(["sqs:SendMessage"], dead_letters.queue_arn)] if dead_letters else []
+        allowed = [*statements, *given_up]
+        for statement in (*allowed, *may.use_key(key.key_arn, allowed)):
             self.role.add_to_policy(statement)
         self.function = aws_lambda.Function(
             self,
@@ -167,8 +169,6 @@ class Function(Construct):
         self.role.add_to_policy(tracing)
         if place:
             self.role.add_to_policy(aws_iam.PolicyStatement(actions=NETWORK_ACTIONS, resources=["*"]))
-        if dead_letters:
-            dead_letters.grant_send_messages(self.role)
         self._alarm("Errors", self.function.metric_errors(period=Duration.minutes(5)), alerts)
         self._alarm("Throttles", self.function.metric_throttles(period=Duration.minutes(5)), alerts)
 

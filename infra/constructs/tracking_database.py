@@ -18,6 +18,7 @@ from aws_cdk import (
 )
 from constructs import Construct
 
+from infra import permissions as may
 from infra.config import PlatformConfig
 from infra.config_parts import Tracking
 from infra.stacks.network import NetworkStack
@@ -121,19 +122,9 @@ class TrackingDatabase(Construct):
         # What the managed policy AmazonRDSEnhancedMonitoringRole allows, for this group only.
         stack = Stack.of(self)
         group = f"arn:{stack.partition}:logs:{stack.region}:{stack.account}:log-group:RDSOSMetrics"
-        role.add_to_policy(
-            aws_iam.PolicyStatement(
-                actions=[
-                    "logs:CreateLogGroup",
-                    "logs:PutRetentionPolicy",
-                    "logs:CreateLogStream",
-                    "logs:PutLogEvents",
-                    "logs:DescribeLogStreams",
-                    "logs:GetLogEvents",
-                ],
-                resources=[group, f"{group}:log-stream:*"],
-            )
-        )
+        write = ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams", "logs:GetLogEvents"]
+        role.add_to_policy(may.allow(["logs:CreateLogGroup", "logs:PutRetentionPolicy"], group))
+        role.add_to_policy(may.allow(write, f"{group}:log-stream:*"))
         return {"monitoring_interval": 60, "monitoring_role_arn": role.role_arn}
 
     def _alarms(self, alerts: aws_sns.ITopic) -> None:

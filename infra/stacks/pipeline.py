@@ -61,7 +61,8 @@ class PipelineStack(Stack):
         self._config, self._zones, self._key, self._alerts, self._layers = config, zones, key, alerts, layers
         self._runtime = runtime
         self._archives = may.allow(["s3:GetObject"], f"{archive_bucket_arn}/*")
-        self._table = may.table_access(runs_table_arn)
+        self._table = may.table_access(runs_table_arn, "GetItem", "PutItem", "DeleteItem")
+        self._search_table = may.table_access(runs_table_arn, "Query")
         #: Why an execution failed: what Step Functions says, and the log of its job.
         self._explain = [
             may.allow(["states:DescribeExecution"], self._arn("states", "execution:*")),
@@ -102,7 +103,8 @@ class PipelineStack(Stack):
             may.read_objects(zones["raw"], versions=True),
             may.read_objects(zones["curated"], zones["models"]),
             may.write_objects(zones["curated"], zones["models"], zones["quarantine"]),
-            may.allow(["kms:Decrypt", "kms:GenerateDataKey", "kms:CreateGrant"], self._key.key_arn),
+            # Encrypt: where a request names the key of its outputs (developer guide, "SageMaker Roles").
+            may.allow(["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:CreateGrant"], self._key.key_arn),
             *([may.network_interfaces()] if self._runtime.jobs_vpc else []),
         ):
             role.add_to_policy(statement)
@@ -153,7 +155,7 @@ class PipelineStack(Stack):
     def _pipeline_functions(self) -> dict[str, Function]:
         config, zones, jobs = self._config, self._zones, self._job_settings()
         buckets = jobs["zones"]
-        projects = [may.read_projects(self, config.name), self._archives]
+        projects = [*may.read_projects(self, config.name), self._archives]
         # Whose execution is gone does not hold the project's lock.
         executions = may.allow(["states:DescribeExecution"], self._arn("states", "execution:*"))
         return {
@@ -165,6 +167,7 @@ class PipelineStack(Stack):
                 ),
                 [
                     self._table,
+                    self._search_table,
                     *projects,
                     executions,
                     may.list_objects(zones["raw"]),
@@ -178,13 +181,26 @@ class PipelineStack(Stack):
                 "RecordDataset",
                 "record_dataset",
                 function_settings.RecordDatasetSettings(**jobs),
-                [self._table, *projects, executions, may.read_objects(zones["curated"])],
+                [
+                    self._table,
+                    self._search_table,
+                    *projects,
+                    executions,
+                    may.list_objects(zones["curated"]),
+                    may.read_objects(zones["curated"]),
+                ],
             ),
             "RecordTraining": self._function(
                 "RecordTraining",
                 "record_training",
                 function_settings.RecordTrainingSettings(**jobs),
-                [self._table, *projects, executions, may.read_objects(zones["curated"], zones["models"])],
+                [
+                    self._table,
+                    *projects,
+                    executions,
+                    may.list_objects(zones["curated"], zones["models"]),
+                    may.read_objects(zones["curated"], zones["models"]),
+                ],
                 memory_mib=1024,
             ),
             "RecordEvaluation": self._function(
@@ -282,7 +298,7 @@ class PipelineStack(Stack):
         }
         statements = [
             self._table,
-            may.read_projects(self, self._config.name),
+            may.find_projects(self, self._config.name),
             may.list_objects(raw),
             may.read_objects(raw, versions=True),
             may.write_objects(self._zones["reports"]),
@@ -337,7 +353,12 @@ class PipelineStack(Stack):
             "ReconcileDrops",
             "reconcile_drops",
             function_settings.ReconcileDropsSettings(**drops, grace_seconds=300),
-            [*statements, may.allow(["s3:ListBucketVersions"], raw.bucket_arn), *self._explain],
+            [
+                *statements,
+                self._search_table,
+                may.allow(["s3:ListBucketVersions"], raw.bucket_arn),
+                *self._explain,
+            ],
             timeout_seconds=600,
             asynchronous=True,
         )

@@ -40,7 +40,7 @@ class ServingStack(Stack):
         self.model_role = self._model_role(zones, key, runtime)
         buckets = {name: bucket.bucket_name for name, bucket in zones.items()}
         shared: dict[str, Any] = {"environment": config.name, "runs_table": runs_table}
-        table = may.table_access(runs_table_arn)
+        table = may.table_access(runs_table_arn, "GetItem", "PutItem")
         archive = may.allow(["s3:GetObject"], f"{archive_bucket_arn}/*")
         plan = self._function(
             "PlanDeployment",
@@ -54,7 +54,7 @@ class ServingStack(Stack):
                 kms_key_arn=key.key_arn,
             ),
             [
-                may.read_projects(self, config.name),
+                *may.read_projects(self, config.name),
                 archive,
                 may.sagemaker(self, ["DescribeEndpoint", "DeleteEndpoint"], "endpoint"),
             ],
@@ -82,12 +82,9 @@ class ServingStack(Stack):
             statements=[
                 may.sagemaker(self, ["CreateModel", "AddTags"], "model"),
                 may.sagemaker(self, ["CreateEndpointConfig", "AddTags"], "endpoint-config"),
-                may.sagemaker(
-                    self,
-                    ["CreateEndpoint", "UpdateEndpoint", "DescribeEndpoint", "AddTags"],
-                    "endpoint",
-                    "endpoint-config",
-                ),
+                # An endpoint is changed together with its configuration (service authorization reference).
+                may.sagemaker(self, ["CreateEndpoint", "UpdateEndpoint"], "endpoint", "endpoint-config"),
+                may.sagemaker(self, ["DescribeEndpoint", "AddTags"], "endpoint"),
                 may.pass_to_sagemaker(self.model_role),
                 # The caller grants the endpoint its key (SageMaker API permissions reference, CreateEndpoint).
                 may.allow(["kms:CreateGrant"], key.key_arn),

@@ -25,6 +25,7 @@ from aws_cdk import (
 )
 from constructs import Construct
 
+from infra import permissions as may
 from infra.config import PlatformConfig
 from infra.config_parts import Tracking
 from infra.constructs.built_image import BuiltImage
@@ -277,7 +278,9 @@ class TrackingStack(Stack):
                 conditions={"StringLike": {"s3:prefix": ["mlflow", "mlflow/*"]}},
             )
         )
-        self._key.grant_encrypt_decrypt(definition.task_role)
+        definition.task_role.add_to_principal_policy(
+            may.allow(["kms:Decrypt", "kms:GenerateDataKey"], self._key.key_arn)
+        )
         provider = "FARGATE_SPOT" if self._tracking.spot else "FARGATE"
         return aws_ecs.FargateService(
             self,

@@ -93,9 +93,12 @@ def _artifacts(place: str) -> Iterator[Need]:
 def _mlflow_actions() -> set[str]:
     """Return the actions behind the methods of S3's client that the installed MLflow calls."""
     spec = importlib.util.find_spec(_MLFLOW_S3)
-    assert spec and spec.origin
+    assert spec
+    assert spec.origin
     tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
-    called = {node.func for node in ast.walk(tree) if isinstance(node, ast.Call) if isinstance(node.func, ast.Attribute)}
+    called = {
+        node.func for node in ast.walk(tree) if isinstance(node, ast.Call) if isinstance(node.func, ast.Attribute)
+    }
     methods = {call.attr for call in called if "s3_client" in ast.unparse(call.value)} & METHODS
     methods |= {
         f"get_paginator:{node.args[0].value}"
@@ -131,7 +134,9 @@ def _build(project: Resource, assembly: Assembly) -> Iterator[Need]:
     if any("aws ecr get-login-password" in command for command in commands):
         yield Need("ecr:GetAuthorizationToken", "*", f"{why}: aws ecr get-login-password")
     if any(command.startswith("docker push") for command in commands):
-        image = next(item["Value"] for item in properties["Environment"]["EnvironmentVariables"] if item["Name"] == "IMAGE")
+        image = next(
+            item["Value"] for item in properties["Environment"]["EnvironmentVariables"] if item["Name"] == "IMAGE"
+        )
         repository = assembly.account.arn("ecr", f"repository/{image.partition('/')[2].partition(':')[0]}")
         # ECR user guide, "IAM permissions for pushing an image".
         yield from (Need(action, repository, f"{why}: docker push") for action in (*_PUSH, *_PULL))

@@ -14,6 +14,7 @@ from tests.infra.iam.values import (
     UNKNOWN,
     Const,
     Function,
+    Instance,
     Items,
     Record,
     Row,
@@ -119,7 +120,7 @@ class Expressions(Resolution):
         if isinstance(node.func, ast.Attribute):
             owners = self.evaluate(node.func.value, scope)
             if node.func.attr in _CHANGES:
-                self._forget_keys(node.func.value, scope)
+                self.change_records(node.func.value, Record((), complete=False), scope)
             self.watch(owners, node.func.attr, place)
             called = join(*(self.attribute(value, node.func.attr) for value in owners))
         else:
@@ -128,13 +129,25 @@ class Expressions(Resolution):
         spread = _spread(rest)
         return join(*(self._apply(value, positional, named, spread, place) for value in called))
 
-    def _forget_keys(self, node: ast.expr, scope: Scope) -> None:
-        """After `request.update(...)` a mapping may hold other keys."""
-        if isinstance(node, ast.Name) and node.id in scope.names:
-            scope.names[node.id] = frozenset(
-                Record(value.items, complete=False) if isinstance(value, Record) else value
-                for value in scope.names[node.id]
-            )
+    def change_records(self, node: ast.expr, addition: Record, scope: Scope) -> None:
+        """A mapping gets other keys: it is another record from here on, under the same name."""
+
+        def changed(values: Values) -> Values:
+            return frozenset(merge(value, addition) if isinstance(value, Record) else value for value in values)
+
+        if isinstance(node, ast.Attribute):
+            for owner in self.evaluate(node.value, scope):
+                known = self.heap.get(owner, {}) if isinstance(owner, Instance) else {}
+                if node.attr in known:
+                    known[node.attr] = changed(known[node.attr])
+        elif isinstance(node, ast.Name):
+            place = scope
+            while node.id not in place.names and place.outer:
+                place = place.outer
+            if node.id in place.names:
+                place.names[node.id] = changed(place.names[node.id])
+            else:
+                self.change_global(place.module, node.id, changed)
 
     def _apply(
         self, called: Value, positional: list[Values], named: dict[str, Values], spread: list[Record], place: str
@@ -155,7 +168,8 @@ class Expressions(Resolution):
     def _element(self, value: Value, key: Value) -> Values:
         if isinstance(value, Record):
             if isinstance(key, Text) and ANY not in key.text:
-                return value.get(key.text) if value.has(key.text) else UNKNOWN
+                # What a mapping certainly lacks raises KeyError.
+                return value.get(key.text) if value.has(key.text) or not value.complete else NOTHING
             return join(*(values for _, values in value.items), NOTHING if value.complete else UNKNOWN)
         if isinstance(value, Row) and isinstance(key, Const) and isinstance(key.value, int):
             return value.places[key.value] if -len(value.places) <= key.value < len(value.places) else UNKNOWN

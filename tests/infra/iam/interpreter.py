@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from tests.infra.iam.calls import AnalysisError, ApiCall
-from tests.infra.iam.expressions import Expressions, merge
+from tests.infra.iam.expressions import Expressions
 from tests.infra.iam.values import (
     ANY,
     NOTHING,
@@ -217,14 +217,9 @@ class Interpreter(Expressions):
 
     def _bind_element(self, target: ast.Subscript, value: Values, scope: Scope) -> None:
         """`request["Key"] = value` makes another record of the same name."""
-        if not isinstance(target.value, ast.Name) or target.value.id not in scope.names:
-            return
         keys = [key.text for key in self.evaluate(target.slice, scope) if isinstance(key, Text) and ANY not in key.text]
         addition = Record(tuple((key, value) for key in keys), complete=bool(keys))
-        found = scope.names[target.value.id]
-        scope.names[target.value.id] = frozenset(
-            merge(item, addition) if isinstance(item, Record) else item for item in found
-        )
+        self.change_records(target.value, addition, scope)
 
 
 def _place(value: object, number: int, target: ast.expr) -> Values:

@@ -197,4 +197,3 @@ def _buckets(call: ApiCall, values: object, hints: Hints) -> list[str]:
             )
         known = sorted({*known, hint})
     return known
-

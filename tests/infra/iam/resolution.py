@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any, Final
 
@@ -116,6 +116,12 @@ class Resolution:
             self.calls = outer | self.calls
             self._globals[key] = scope.names.get(name, UNKNOWN)
         return self._globals[key]
+
+    def change_global(self, module: str, name: str, changed: Callable[[Values], Values]) -> None:
+        """Change a top-level name, where it is one of the module's own."""
+        source = self.program.module(module)
+        if source and name in source.bindings:
+            self._globals[module, name] = changed(self.global_name(module, name))
 
     def imported(self, module: str, name: str) -> Values:
         """Return what `from module import name` binds."""

@@ -134,7 +134,9 @@ def _job(where: str, operation: str, assembly: Assembly, requests: Requests) -> 
 
 def _call(where: str, service: str, operation: str, assembly: Assembly, requests: Requests) -> Iterator[Need]:
     if service != "sagemaker" or _LOOKS.get(operation, operation) not in _SAGEMAKER:
-        raise UnknownTaskError(f"{where}: tests/infra/iam/states.py does not know the resource of {service}:{operation}")
+        raise UnknownTaskError(
+            f"{where}: tests/infra/iam/states.py does not know the resource of {service}:{operation}"
+        )
     kinds = _SAGEMAKER[_LOOKS.get(operation, operation)]
     samples = requests.of(_LOOKS.get(operation, operation))
     for request in samples:

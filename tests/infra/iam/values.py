@@ -213,7 +213,7 @@ def _truth(value: Value) -> bool | None:
 def texts(values: Values) -> list[str]:
     """Return values as texts, with ANY for what is not known. None is no text: AWS would refuse it."""
     found = sorted({value.text if isinstance(value, Text) else ANY for value in values if value != Const(None)})
-    return found if len(found) <= MANY else [ANY]
+    return found if 0 < len(found) <= MANY else [ANY]
 
 
 def concatenate(parts: Iterable[Values]) -> Values:
