@@ -120,7 +120,9 @@ class AccountCheck:
                 yield "Certificate", self.certificate
             if self.environment.tracking.oidc:
                 yield "OIDC client secret", self.secret
-        for service in ("sagemaker", "lambda", "fargate", "vpc", "ec2"):
+        if self.environment.delivery:
+            yield "GitHub's identity provider", self.provider
+        for service in ("sagemaker", "lambda", "fargate", "codebuild", "vpc", "ec2"):
             yield f"Quotas: {service}", partial(self.quotas, service)
         for role in rules.service_roles(self.environment, self.projects):
             name = f"Service-linked role: {role.name.removeprefix('AWSServiceRoleFor')}"
@@ -173,6 +175,11 @@ class AccountCheck:
         assert self.environment.tracking.oidc
         name = self.environment.tracking.oidc.client_secret_name
         yield rules.judge_secret(name, self.account.secret_state(name), self.environment.region)
+
+    def provider(self) -> Iterator[Finding]:
+        assert self.environment.delivery
+        found = self.account.identity_provider(rules.GITHUB_ISSUER, account=self.environment.account)
+        yield rules.judge_provider(self.environment, self.environment.delivery.provider, found)
 
     def quotas(self, service: str) -> Iterator[Finding]:
         needs = [need for need in self._needs(service) if need.service == service]

@@ -27,7 +27,7 @@ from botocore.exceptions import (
 )
 
 from passerelle.aws.clients import is_transient
-from passerelle.domain.preflight.account import CLOCK_REMEDY, Certificate, Identity, Vpc
+from passerelle.domain.preflight.account import CLOCK_REMEDY, Certificate, Identity, IdentityProvider, Vpc
 from passerelle.domain.preflight.instances import DatabaseOffer
 from passerelle.domain.preflight.quotas import Quota, by_name
 from passerelle.errors import PasserelleError, SettingsError, TransientError
@@ -59,6 +59,7 @@ PERMISSIONS: Final = (
     "ec2:DescribeAvailabilityZones",
     "ec2:DescribeInstanceTypeOfferings",
     "ec2:DescribeVpcs",
+    "iam:GetOpenIDConnectProvider",
     "iam:GetRole",
     "iam:SimulatePrincipalPolicy",
     "rds:DescribeOrderableDBInstanceOptions",
@@ -224,6 +225,16 @@ class Account:
         stages = [stage for stages in answer.get("VersionIdsToStages", {}).values() for stage in stages]
         return "ready" if "AWSCURRENT" in stages else "empty"
 
+    def identity_provider(self, issuer: str, *, account: str) -> IdentityProvider | None:
+        """Return the account's OpenID Connect provider for an issuer, None when there is none."""
+        arn = f"arn:aws:iam::{account}:oidc-provider/{issuer}"
+        answer = self._call(
+            "iam", "get_open_id_connect_provider", absent=("NoSuchEntity",), OpenIDConnectProviderArn=arn
+        )
+        if answer is None:
+            return None
+        return IdentityProvider(tuple(answer.get("ClientIDList", ())), _tags(answer).get("passerelle:environment"))
+
     def has_role(self, name: str) -> bool:
         """Return whether a role exists."""
         return self._call("iam", "get_role", absent=("NoSuchEntity",), RoleName=name) is not None
@@ -256,8 +267,12 @@ def _vpc(item: dict[str, Any]) -> Vpc:
         for block in item.get("CidrBlockAssociationSet", ())
         if block.get("CidrBlockState", {}).get("State", "associated") == "associated"
     ]
-    tags = {tag["Key"]: tag["Value"] for tag in item.get("Tags", ())}
-    return Vpc(str(item["VpcId"]), tuple(blocks or [str(item["CidrBlock"])]), tags.get("passerelle:environment"))
+    owner = _tags(item).get("passerelle:environment")
+    return Vpc(str(item["VpcId"]), tuple(blocks or [str(item["CidrBlock"])]), owner)
+
+
+def _tags(item: dict[str, Any]) -> dict[str, str]:
+    return {str(tag["Key"]): str(tag["Value"]) for tag in item.get("Tags", ())}
 
 
 @contextmanager

@@ -213,6 +213,40 @@ def judge_secret(name: str, state: str | None, region: str) -> Finding:
     return required("OIDC client secret", state == "ready", found, remedy)
 
 
+#: GitHub's issuer and the audience that its tokens for AWS name.
+GITHUB_ISSUER: Final = "token.actions.githubusercontent.com"
+GITHUB_AUDIENCE: Final = "sts.amazonaws.com"
+
+
+@dataclass(frozen=True)
+class IdentityProvider:
+    """An account's OpenID Connect provider, with the environment that made it, if any."""
+
+    audiences: tuple[str, ...]
+    environment: str | None = None
+
+
+def judge_provider(environment: Environment, provider: str, found: IdentityProvider | None) -> Finding:
+    """An account has one provider per issuer: making a second one fails, and so does trusting one that is not there."""
+    name = "GitHub's identity provider"
+    if provider == "create":
+        own = found is None or found.environment == environment.name
+        whose = f" of environment {found.environment}" if found and found.environment else ""
+        words = "made at the deployment" if found is None else "exists"
+        return required(
+            name, own, words if own else f"the account has one already{whose}", "Write delivery.provider: existing."
+        )
+    if found is None:
+        return Finding(name, "missing", "the account has none", "Write delivery.provider: create.")
+    return required(
+        name,
+        GITHUB_AUDIENCE in found.audiences,
+        f"exists, for {', '.join(found.audiences)}",
+        "aws iam add-client-id-to-open-id-connect-provider --open-id-connect-provider-arn "
+        f"arn:aws:iam::{environment.account}:oidc-provider/{GITHUB_ISSUER} --client-id {GITHUB_AUDIENCE}",
+    )
+
+
 @dataclass(frozen=True)
 class ServiceRole:
     """A service-linked role: its name, the service that assumes it, and what needs it."""

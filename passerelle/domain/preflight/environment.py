@@ -64,6 +64,12 @@ class Tracking(_Part):
     hours: Hours | None = None
 
 
+class Delivery(_Part):
+    """From where GitHub Actions deploys; `provider` is made by this environment (create) or found (existing)."""
+
+    provider: str
+
+
 class Environment(_Part):
     """One environment as far as its account must be fit for it."""
 
@@ -74,6 +80,7 @@ class Environment(_Part):
     images: Images
     network: Network | None = None
     tracking: Tracking | None = None
+    delivery: Delivery | None = None
     projects: tuple[str, ...]
 
 

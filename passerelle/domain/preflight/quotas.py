@@ -23,6 +23,9 @@ FARGATE: Final = "Fargate On-Demand vCPU resource count"
 FARGATE_SPOT: Final = "Fargate Spot vCPU resource count"
 VPCS: Final = "VPCs per Region"
 ELASTIC_IPS: Final = "EC2-VPC Elastic IPs"
+#: New accounts may have none; a build of an image then fails at once (CodeBuild user guide, "Quotas").
+X86_BUILDS: Final = "Concurrently running builds for Linux/Small environment"
+ARM_BUILDS: Final = "Concurrently running builds for ARM/Small environment"
 #: The task that brings MLflow's schema up to date: 256 CPU units, always on demand.
 SCHEMA_TASK_VCPU: Final = 0.25
 #: Functions at work at once: those of the platform, and of each project's run and deployment.
@@ -135,6 +138,12 @@ def _of_platform(
     yield QuotaNeed(
         service="lambda", name=LAMBDA_CONCURRENCY, at_least=1, better=functions, why="functions at work at once"
     )
+    if environment.images.source == "codebuild":
+        images = [(X86_BUILDS, "training"), *([(ARM_BUILDS, "tracking")] if environment.tracking else [])]
+        for name, image in images:
+            yield QuotaNeed(
+                service="codebuild", name=name, at_least=1, better=1, why=f"builds the {image} image at deployment"
+            )
     if environment.tracking:
         yield from _of_fargate(environment.tracking)
     if environment.network:

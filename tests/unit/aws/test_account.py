@@ -12,7 +12,7 @@ from botocore.exceptions import EndpointConnectionError, NoCredentialsError, Una
 from botocore.stub import Stubber
 
 from passerelle.aws.account import PERMISSIONS, Account, CredentialsError, PermissionLackingError
-from passerelle.domain.preflight.account import Vpc
+from passerelle.domain.preflight.account import IdentityProvider, Vpc
 from passerelle.domain.preflight.instances import DatabaseOffer
 from passerelle.domain.preflight.quotas import Quota
 from passerelle.errors import PasserelleError, TransientError
@@ -87,6 +87,9 @@ QUESTIONS: dict[str, tuple[str, str, Callable[[Account], Any]]] = {
     ),
     "acm:DescribeCertificate": ("acm", "describe_certificate", lambda a: a.certificate(ARN)),
     "secretsmanager:DescribeSecret": ("secretsmanager", "describe_secret", lambda a: a.secret_state("oidc")),
+    "iam:GetOpenIDConnectProvider": (
+        "iam", "get_open_id_connect_provider", lambda a: a.identity_provider("issuer", account="123456789012"),
+    ),
     "iam:GetRole": ("iam", "get_role", lambda a: a.has_role("AWSServiceRoleForECS")),
     "iam:SimulatePrincipalPolicy": (
         "iam", "simulate_principal_policy", lambda a: a.may_create_service_role(ROLE, "ecs.amazonaws.com"),
@@ -217,6 +220,7 @@ def test_what_does_not_exist_is_an_answer_and_no_error(aws: Aws) -> None:
     aws.refuses("s3", "head_bucket", "404", "Not Found", 404)
     aws.refuses("acm", "describe_certificate", "ResourceNotFoundException")
     aws.refuses("secretsmanager", "describe_secret", "ResourceNotFoundException")
+    aws.refuses("iam", "get_open_id_connect_provider", "NoSuchEntity", "no", 404)
     aws.refuses("iam", "get_role", "NoSuchEntity", "no", 404)
     aws.refuses("iam", "get_role", "NoSuchEntity", "no", 404)
     account = aws.account
@@ -224,6 +228,7 @@ def test_what_does_not_exist_is_an_answer_and_no_error(aws: Aws) -> None:
     assert account.has_bucket("bucket", owner="123456789012") is False
     assert account.certificate(ARN) is None
     assert account.secret_state("oidc") is None
+    assert account.identity_provider("issuer", account="123456789012") is None
     assert account.has_role("AWSServiceRoleForECS") is False
     assert account.may_create_service_role(ROLE, "ecs.amazonaws.com") is None
 
@@ -327,3 +332,12 @@ def test_whether_the_deployment_may_make_a_service_role_is_simulated(decision: s
     aws.will("iam", "get_role", {"Role": DEPLOYER}, {"RoleName": DEPLOYER["RoleName"]})
     aws.will("iam", "simulate_principal_policy", {"EvaluationResults": [result]}, request)
     assert aws.account.may_create_service_role(ROLE, "ecs.amazonaws.com") is may
+
+
+def test_an_identity_provider_is_known_by_its_audiences_and_the_environment_that_made_it(aws: Aws) -> None:
+    tags = [{"Key": "passerelle:environment", "Value": "dev"}]
+    request = {"OpenIDConnectProviderArn": "arn:aws:iam::123456789012:oidc-provider/issuer"}
+    answer = {"ClientIDList": ["sts.amazonaws.com"], "Tags": tags}
+    aws.will("iam", "get_open_id_connect_provider", answer, request)
+    found = aws.account.identity_provider("issuer", account="123456789012")
+    assert found == IdentityProvider(("sts.amazonaws.com",), "dev")

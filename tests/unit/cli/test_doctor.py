@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,13 @@ import pytest
 
 from cli.account import examine_account, load_environment
 from cli.main import main
-from passerelle.aws.account import Account, CredentialsError, PermissionLackingError
+from passerelle.aws.account import PERMISSIONS, Account, CredentialsError, PermissionLackingError
 from passerelle.domain.preflight import Finding
 from passerelle.domain.preflight import account as rules
 from passerelle.domain.preflight.instances import DatabaseOffer
 from passerelle.domain.preflight.quotas import Quota, by_name
 from passerelle.errors import PasserelleError, ProjectError, SettingsError, TransientError
-from tests.unit.cli.preflight import CERTIFICATE, given, project, tracking
+from tests.unit.cli.preflight import CERTIFICATE, ROOT, given, project, tracking
 
 ARN = "arn:aws:sts::123456789012:assumed-role/deployer/ada"
 QUOTAS = {
@@ -29,6 +30,10 @@ QUOTAS = {
     "fargate": [
         Quota("Fargate On-Demand vCPU resource count", "L-5", 6),
         Quota("Fargate Spot vCPU resource count", "L-6", 6),
+    ],
+    "codebuild": [
+        Quota("Concurrently running builds for Linux/Small environment", "L-9", 1),
+        Quota("Concurrently running builds for ARM/Small environment", "L-10", 1),
     ],
     "vpc": [Quota("VPCs per Region", "L-7", 5)],
     "ec2": [Quota("EC2-VPC Elastic IPs", "L-8", 5)],
@@ -92,6 +97,10 @@ class FitAccount(Account):
         found: str | None = self._fact("secret_state", "ready")
         return found
 
+    def identity_provider(self, issuer: str, *, account: str) -> rules.IdentityProvider | None:
+        found: rules.IdentityProvider | None = self._fact("identity_provider", None)
+        return found
+
     def has_role(self, name: str) -> bool:
         return bool(self._fact(f"has_role {name.removeprefix('AWSServiceRoleFor')}", True))
 
@@ -110,7 +119,7 @@ NAT = {"egress": "nat", "cidr": "10.60.0.0/20", "zones": ["a", "b"]}
 
 
 def examined(account: FitAccount, **environment: Any) -> dict[str, Finding]:
-    given_ = given(**({"tracking": DOOR, "network": NAT} | environment))
+    given_ = given(**({"tracking": DOOR, "network": NAT, "delivery": {"provider": "create"}} | environment))
     findings = list(examine_account(given_, [project(budget=500)], lambda region: account))
     assert len({finding.name for finding in findings}) == len(findings)
     return {finding.name: finding for finding in findings}
@@ -122,9 +131,9 @@ def test_an_account_that_lacks_nothing_is_looked_at_whole_and_found_well() -> No
     assert {name: f.found for name, f in found.items() if f.status != "ok"} == {}
     assert {name.split(":")[0] for name in found} == {
         "Credentials", "Region", "CDK bootstrap", "CDK assets bucket", "Availability zones", "Network", "Instance",
-        "Database", "Certificate", "OIDC client secret", "Quota", "Service-linked role", "Budget", "Idle cost",
+        "Database", "Certificate", "OIDC client secret", "GitHub's identity provider", "Quota", "Service-linked role", "Budget", "Idle cost",
     }  # fmt: skip
-    assert len([name for name in found if name.startswith("Quota: ")]) == 8
+    assert len([name for name in found if name.startswith("Quota: ")]) == 10
 
 
 #: Each look, and the findings that are gone when it fails.
@@ -140,7 +149,9 @@ LOOKS = {
     "quotas sagemaker": "Quotas: sagemaker",
     "quotas lambda": "Quotas: lambda",
     "quotas fargate": "Quotas: fargate",
+    "quotas codebuild": "Quotas: codebuild",
     "quotas vpc": "Quotas: vpc",
+    "identity_provider": "GitHub's identity provider",
     "addresses": "Quotas: ec2",
     "has_role ECS": "Service-linked role: ECS",
 }
@@ -233,13 +244,12 @@ def test_a_role_that_exists_needs_nobody_who_may_make_it() -> None:
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The repository's dev environment and its project in an account of the test's own."""
-    root = Path(__file__).resolve().parents[3]
     for folder in ("environments", "projects/flights", "node_modules/.bin"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "node_modules/.bin/cdk").touch()
-    dev = (root / "environments/dev.yaml").read_text().replace("111111111111", "123456789012")
+    dev = (ROOT / "environments/dev.yaml").read_text().replace("111111111111", "123456789012")
     (tmp_path / "environments/dev.yaml").write_text(dev)
-    flights = (root / "projects/flights/project.yaml").read_text().replace("monthly_usd: 100", "monthly_usd: 200")
+    flights = (ROOT / "projects/flights/project.yaml").read_text().replace("monthly_usd: 100", "monthly_usd: 200")
     (tmp_path / "projects/flights/project.yaml").write_text(flights)
     monkeypatch.setattr("cli.deployment.ROOT", tmp_path)
     return tmp_path
@@ -344,3 +354,10 @@ def test_on_the_laptop_the_machine_is_looked_at_and_no_account(
     assert names == ["Python", "CDK command line", "Disk", "Memory", "AWS port", "MLflow port"]
     assert (stop.value.code, findings[1]["status"]) == (4, "missing")
     assert "This machine lacks: CDK command line" in printed.err
+
+
+def test_the_documented_permissions_are_those_that_the_check_asks_for() -> None:
+    text = (
+        (ROOT / "docs/operations.md").read_text(encoding="utf-8").split("## Before a deployment")[1].split("\n## ")[0]
+    )
+    assert tuple(re.findall(r"`([a-z0-9]+:[A-Z]\w+)`", text)) == PERMISSIONS

@@ -29,6 +29,7 @@ def test_every_job_and_endpoint_needs_the_quota_of_its_own_type_and_way() -> Non
         "ml.m5.xlarge for training job usage": (1, 1),
         "ml.m5.large for endpoint usage": (5, 8),
         "Concurrent executions": (1, 25),
+        quotas.X86_BUILDS: (1, 1),
     }
 
 
@@ -138,3 +139,10 @@ def test_a_class_that_rds_has_not_at_all_is_told_apart_from_one_elsewhere() -> N
     assert environment_.tracking
     found = instances.judge_database(environment_, environment_.tracking, ("a", "b"), [])
     assert (found.status, found.found) == ("missing", "RDS has no db.m8g.large with postgres 17.9 in us-east-1")
+
+
+def test_each_image_that_codebuild_makes_needs_a_build_of_its_architecture() -> None:
+    built = needs(given())
+    assert (built[quotas.X86_BUILDS], built[quotas.ARM_BUILDS]) == ((1, 1), (1, 1))
+    found = needs(given(images={"source": "local"}))
+    assert not {quotas.X86_BUILDS, quotas.ARM_BUILDS} & {*found}

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from infra.config import FOLDER, PlatformConfig, load_config
-from infra.config_parts import Hours, Images, Network, Oidc, Tracking
-from infra.constructs import tracking_database
+from infra.config_parts import Delivery, Hours, Images, Network, Oidc, Tracking
+from infra.constructs import github_provider, tracking_database
 from infra.stacks.network import FARGATE_ENDPOINTS, FUNCTION_ENDPOINTS
 from passerelle.domain.preflight import account as rules
 from passerelle.domain.preflight import environment, idle_cost, instances, read_environment
@@ -46,6 +46,7 @@ def assert_within(small: dict[str, Any], whole: dict[str, Any]) -> None:
         (environment.Tracking, Tracking),
         (environment.Hours, Hours),
         (environment.Oidc, Oidc),
+        (environment.Delivery, Delivery),
     ],
 )
 def test_every_field_of_the_small_reading_has_the_deployments_default(small: Any, whole: Any) -> None:
@@ -54,6 +55,7 @@ def test_every_field_of_the_small_reading_has_the_deployments_default(small: Any
 
 
 def test_constants_are_those_of_the_stacks() -> None:
+    assert (github_provider.ISSUER, github_provider.AUDIENCE) == (rules.GITHUB_ISSUER, rules.GITHUB_AUDIENCE)
     assert tracking_database.ENGINE == instances.ENGINE_VERSION
     assert (len(FUNCTION_ENDPOINTS), len(FARGATE_ENDPOINTS)) == (
         idle_cost.FUNCTION_ENDPOINTS,
@@ -249,3 +251,25 @@ def test_a_role_that_nobody_may_make_is_missing(exists: bool, may: bool | None, 
     found = rules.judge_service_role(role, exists=exists, deployer_may_create=may)
     assert found.status == verdict
     assert ("create-service-linked-role --aws-service-name ecs.amazonaws.com" in found.remedy) is (verdict == "missing")
+
+
+GITHUB = rules.IdentityProvider(("sts.amazonaws.com",), "dev")
+
+
+@pytest.mark.parametrize(
+    ("provider", "found", "verdict", "words"),
+    [
+        ("create", None, "ok", "made at the deployment"),
+        ("create", GITHUB, "ok", "exists"),
+        ("create", rules.IdentityProvider(("sts.amazonaws.com",), "staging"), "missing", "already of environment stag"),
+        ("create", rules.IdentityProvider(("sts.amazonaws.com",)), "missing", "the account has one already"),
+        ("existing", None, "missing", "the account has none"),
+        ("existing", rules.IdentityProvider(("sts.amazonaws.com",)), "ok", "exists"),
+        ("existing", rules.IdentityProvider(("https://github.com/x",)), "missing", "for https://github.com/x"),
+    ],
+)
+def test_an_account_has_one_identity_provider_for_github(provider: str, found: Any, verdict: str, words: str) -> None:
+    judged = rules.judge_provider(given(), provider, found)
+    assert judged.status == verdict
+    assert words in judged.found
+    assert bool(judged.remedy) is (verdict == "missing")
