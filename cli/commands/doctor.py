@@ -7,6 +7,7 @@ import shutil
 import socket
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -31,12 +32,15 @@ _MARKS: Final[dict[Status, str]] = {
 
 
 @click.command()
+@click.option("--env", "environment", help="The same as before the command: `passerelle --env dev doctor`.")
+@click.option("--json", "as_json", is_flag=True, help="The same as before the command.")
 @click.pass_obj
-def doctor(session: Session) -> None:
+def doctor(session: Session, environment: str | None, as_json: bool) -> None:
     """Check this machine or, with --env, the account before a deployment, and say how to repair what is missing.
 
     Reads only. Exit code 4 when something is missing or may not be looked at, 5 when AWS gave no answer.
     """
+    session = replace(session, environment=environment or session.environment, as_json=as_json or session.as_json)
     on_account = not session.on_laptop
     findings = _shown(session, examine_environment(session) if on_account else examine(session))
     if session.as_json:

@@ -294,6 +294,15 @@ def test_the_exit_code_tells_what_is_missing_from_what_did_not_answer(
     assert words in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("arguments", [["--env", "dev", "--json", "doctor"], ["doctor", "--env", "dev", "--json"]])
+def test_environment_and_json_may_stand_before_or_after_the_command(
+    arguments: list[str], checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Account, "on_aws", classmethod(lambda _, region: FitAccount()))
+    main(arguments)
+    assert {finding["ok"] for finding in json.loads(capsys.readouterr().out)} == {True}
+
+
 def test_json_is_one_document_with_status_and_remedy_of_each_finding(
     checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
