@@ -101,7 +101,8 @@ class DeliveryStack(Stack):
         folder = raw.arn_for_objects(f"{self._delivery.smoke_project}/*")
         return [
             may.allow(["ssm:GetParameter"], f"{found}{naming.resource_parameter(self._config.name, 'raw-bucket')}"),
-            may.allow(["s3:PutObject", "s3:GetObject"], folder),
+            # Large files go up in parts, and what remains of a broken upload is removed.
+            may.allow(["s3:PutObject", "s3:AbortMultipartUpload", "s3:GetObject"], folder),
             may.allow(["kms:GenerateDataKey"], key.key_arn),
             may.allow(["dynamodb:GetItem"], runs_table.table_arn),
             may.allow(["logs:FilterLogEvents"], *(f"{logs}/{group}:*" for group in JOB_LOGS)),

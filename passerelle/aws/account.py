@@ -51,26 +51,6 @@ _LOG_IN: Final = (
 _PREFIXES: Final = {"service-quotas": "servicequotas"}
 _ACTIONS: Final = {("s3", "HeadBucket"): "s3:ListBucket"}
 
-#: Every call that `Account` makes, as the IAM action that permits it. Credentials need none to ask who they are.
-PERMISSIONS: Final = (
-    "account:ListRegions",
-    "acm:DescribeCertificate",
-    "ec2:DescribeAddresses",
-    "ec2:DescribeAvailabilityZones",
-    "ec2:DescribeInstanceTypeOfferings",
-    "ec2:DescribeVpcs",
-    "iam:GetOpenIDConnectProvider",
-    "iam:GetRole",
-    "iam:SimulatePrincipalPolicy",
-    "rds:DescribeOrderableDBInstanceOptions",
-    "s3:ListBucket",
-    "secretsmanager:DescribeSecret",
-    "servicequotas:ListAWSDefaultServiceQuotas",
-    "servicequotas:ListServiceQuotas",
-    "ssm:GetParameter",
-    "sts:GetCallerIdentity",
-)
-
 
 class CredentialsError(SettingsError):
     """AWS does not know who calls: no credentials, expired ones, or a clock that is wrong."""

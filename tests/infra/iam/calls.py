@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from tests.infra.iam.values import NONE, UNKNOWN, Const, Record, Values
 
 #: Packages that say what a call is for: the step, or the part of the container, that makes it through our adapters.
-PURPOSES = ("passerelle.steps.", "training.", "lambdas.")
+PURPOSES = ("passerelle.steps.", "training.", "lambdas.", "cli.")
 
 
 class AnalysisError(Exception):

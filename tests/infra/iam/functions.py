@@ -40,7 +40,8 @@ LAMBDA_ITSELF: Final = (
 def calls_of_function(assembly: Assembly, program: Program, function: Resource) -> set[ApiCall]:
     """Return what a function's handler may call, with the settings and events that the templates give it."""
     module, _, name = function.properties["Handler"].rpartition(".")
-    interpreter = Interpreter(program, function.properties.get("Environment", {}).get("Variables", {}))
+    environ = function.properties.get("Environment", {}).get("Variables", {})
+    interpreter = Interpreter(program, environ, parameters=parameters(assembly))
     handler = interpreter.global_name(module, name)
     return interpreter.follow(handler, {"event": _events(assembly, function), "context": UNKNOWN})
 
@@ -79,6 +80,13 @@ def _passed_roles(call: ApiCall, assembly: Assembly) -> list[Need]:
         for name in ("TaskRoleArn", "ExecutionRoleArn")
     }
     return [Need("iam:PassRole", role, f"{call.where} runs a task that has this role") for role in roles]
+
+
+def parameters(assembly: Assembly) -> dict[str, str]:
+    """Return the SSM parameters by which the code finds what is deployed."""
+    return {
+        item.properties["Name"]: str(item.properties["Value"]) for item in assembly.of_type("AWS::SSM::Parameter")
+    }
 
 
 def bucket_hints(assembly: Assembly) -> dict[str, str]:

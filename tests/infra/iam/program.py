@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 #: Packages whose code is followed; everything else is External.
-PACKAGES: Final = ("passerelle", "lambdas", "training")
+PACKAGES: Final = ("passerelle", "lambdas", "training", "cli")
 Binding = ast.stmt
 
 

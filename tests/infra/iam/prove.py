@@ -6,6 +6,7 @@ from collections import defaultdict
 
 from tests.infra.iam.compare import TOLERATED, problems, with_keys
 from tests.infra.iam.containers import container_needs
+from tests.infra.iam.delivery import delivery_needs
 from tests.infra.iam.functions import function_needs
 from tests.infra.iam.jobs import job_needs
 from tests.infra.iam.needs import Need
@@ -22,7 +23,12 @@ def needs_by_role(assembly: Assembly, program: Program) -> dict[str, list[Need]]
         found[function.properties["Role"]] += function_needs(assembly, program, function)
     for machine in assembly.of_type("AWS::StepFunctions::StateMachine"):
         found[machine.properties["RoleArn"]] += machine_needs(assembly, machine)
-    for source in (job_needs(assembly, program), container_needs(assembly), service_needs(assembly)):
+    for source in (
+        job_needs(assembly, program),
+        container_needs(assembly),
+        service_needs(assembly),
+        delivery_needs(assembly, program),
+    ):
         for role, needs in source.items():
             found[role] += needs
     return {role: with_keys(needs, assembly) for role, needs in found.items()}

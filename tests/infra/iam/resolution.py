@@ -13,6 +13,7 @@ from tests.infra.iam.calls import AnalysisError, ApiCall
 from tests.infra.iam.program import Program
 from tests.infra.iam.values import (
     ANY,
+    NONE,
     NOTHING,
     UNKNOWN,
     BuiltinMethod,
@@ -36,6 +37,7 @@ from tests.infra.iam.values import (
     elements,
     join,
     only,
+    texts,
 )
 
 _CLIENT_FACTORIES: Final = ("boto3.client", "boto3.Session.client", "boto3.session.Session.client")
@@ -59,8 +61,14 @@ Arguments = Mapping[str, Values]
 class Resolution:
     """What names mean, and what calling something does."""
 
-    def __init__(self, program: Program, environ: Mapping[str, str] | None = None) -> None:
-        self.program, self._environ = program, environ or {}
+    def __init__(
+        self,
+        program: Program,
+        environ: Mapping[str, str] | None = None,
+        *,
+        parameters: Mapping[str, str] | None = None,
+    ) -> None:
+        self.program, self._environ, self._parameters = program, environ or {}, parameters or {}
         self.calls: set[ApiCall] = set()
         self.heap: dict[Instance, dict[str, Values]] = {}
         self.place = ("", 0)
@@ -328,12 +336,15 @@ class Resolution:
             key = arguments[0] if arguments else None
             if called.name == "get" and isinstance(key, Text):
                 return on.get(key.text)
+            if called.name == "get" and on.complete and positional:
+                return join(*(values for _, values in on.items), *(positional[1:] or [NONE]))
             if called.name in ("values", "items"):
                 return only(Items(UNKNOWN if not on.items else join(*(v for _, v in on.items), UNKNOWN)))
         if isinstance(on, Text) and ANY not in on.text and len(arguments) == len(positional) and not named:
             plain = [getattr(item, "text", getattr(item, "value", Ellipsis)) for item in arguments]
             if Ellipsis not in plain and all(not isinstance(item, Text) or ANY not in item.text for item in arguments):
-                return abstract(getattr(on.text, called.name)(*plain))
+                found = getattr(on.text, called.name)(*plain)
+                return only(Row(tuple(map(abstract, found)))) if isinstance(found, list | tuple) else abstract(found)
         return UNKNOWN
 
     def _read_settings(self, class_: Class) -> Values:
@@ -368,7 +379,19 @@ class Resolution:
                 raise AnalysisError(f"{file}:{line}: the operation of this paginator or waiter is not known here")
             return only(Paginator(called.service, f"{called.name}:{name.text}"))
         arguments = {**{str(number): values for number, values in enumerate(positional)}, **named}
-        self.calls.add(ApiCall(called.service, called.name, Record(tuple(arguments.items()), all_known), file, line))
+        call = ApiCall(called.service, called.name, Record(tuple(arguments.items()), all_known), file, line)
+        self.calls.add(call)
+        return self._answer(call)
+
+    def _answer(self, call: ApiCall) -> Values:
+        """Return what AWS answers, where the templates say it: the values of SSM parameters."""
+        if (call.service, call.method) == ("ssm", "get_parameter"):
+            found = [self._parameters.get(name) for name in texts(call.argument("Name"))]
+            return join(*(UNKNOWN if value is None else abstract({"Parameter": {"Value": value}}) for value in found))
+        if (call.service, call.method) == ("ssm", "get_paginator:get_parameters_by_path"):
+            paths = texts(call.argument("Path"))
+            names = [{"Name": name} for name in self._parameters if name.rpartition("/")[0] in paths]
+            return abstract([{"Parameters": names}]) if names else UNKNOWN
         return UNKNOWN
 
     def watch(self, owners: Values, name: str, place: str) -> None:

@@ -71,7 +71,7 @@ class Assembly:
     """The templates of one environment."""
 
     def __init__(self, folder: Path) -> None:
-        self.account = _account(folder)
+        self._folder, self.account = folder, _account(folder)
         self._templates: dict[str, dict[str, Any]] = {}
         for path in sorted(folder.glob("*.template.json")):
             self._templates[path.name.split(".")[0]] = json.loads(path.read_text(encoding="utf-8"))
@@ -93,6 +93,14 @@ class Assembly:
             Resource(stack, logical_id, resource["Type"], self.resolve(resource.get("Properties", {}), stack))
             for stack, template in self._templates.items()
             for logical_id, resource in template["Resources"].items()
+        ]
+
+    @cached_property
+    def stack_names(self) -> list[str]:
+        return [
+            item["properties"]["stackName"]
+            for item in json.loads((self._folder / "manifest.json").read_text(encoding="utf-8"))["artifacts"].values()
+            if item["type"] == "aws:cloudformation:stack"
         ]
 
     def of_type(self, type_: str) -> list[Resource]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -11,7 +13,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError, NoCredentialsError, UnauthorizedSSOTokenError
 from botocore.stub import Stubber
 
-from passerelle.aws.account import PERMISSIONS, Account, CredentialsError, PermissionLackingError
+from passerelle.aws.account import Account, CredentialsError, PermissionLackingError
 from passerelle.domain.preflight.account import IdentityProvider, Vpc
 from passerelle.domain.preflight.instances import DatabaseOffer
 from passerelle.domain.preflight.quotas import Quota
@@ -127,7 +129,19 @@ def test_the_default_quotas_are_a_permission_of_their_own(aws: Aws) -> None:
 
 
 def test_the_documented_permissions_are_exactly_those_that_questions_need() -> None:
-    assert set(PERMISSIONS) == {*QUESTIONS, "servicequotas:ListAWSDefaultServiceQuotas"}
+    manual = Path(__file__).resolve().parents[3] / "docs/operations.md"
+    section = manual.read_text(encoding="utf-8").split("## Before a deployment")[1].split("\n## ")[0]
+    documented = re.findall(r"`([a-z0-9]+:[A-Z]\w+)`", section)
+    assert documented == sorted({*QUESTIONS, "servicequotas:ListAWSDefaultServiceQuotas"})
+
+
+def test_every_question_of_an_account_is_asked_here() -> None:
+    """So that none is without a test of its refusal."""
+    asked = set()
+    for _, _, ask in QUESTIONS.values():
+        asked |= {*ask.__code__.co_names}
+    public = {name for name, value in vars(Account).items() if callable(value) and not name.startswith("_")}
+    assert public - asked == set()
 
 
 def test_an_answer_that_is_neither_refusal_nor_throttling_is_told_in_aws_words(aws: Aws) -> None:

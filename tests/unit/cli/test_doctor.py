@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 
 from cli.account import examine_account, load_environment
 from cli.main import main
-from passerelle.aws.account import PERMISSIONS, Account, CredentialsError, PermissionLackingError
+from passerelle.aws.account import Account, CredentialsError, PermissionLackingError
 from passerelle.domain.preflight import Finding
 from passerelle.domain.preflight import account as rules
 from passerelle.domain.preflight.instances import DatabaseOffer
@@ -363,10 +362,3 @@ def test_on_the_laptop_the_machine_is_looked_at_and_no_account(
     assert names == ["Python", "CDK command line", "Disk", "Memory", "AWS port", "MLflow port"]
     assert (stop.value.code, findings[1]["status"]) == (4, "missing")
     assert "This machine lacks: CDK command line" in printed.err
-
-
-def test_the_documented_permissions_are_those_that_the_check_asks_for() -> None:
-    text = (
-        (ROOT / "docs/operations.md").read_text(encoding="utf-8").split("## Before a deployment")[1].split("\n## ")[0]
-    )
-    assert tuple(re.findall(r"`([a-z0-9]+:[A-Z]\w+)`", text)) == PERMISSIONS

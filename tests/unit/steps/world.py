@@ -93,8 +93,11 @@ class Aws:
         archive = io.BytesIO()
         with zipfile.ZipFile(archive, "w") as file:
             file.writestr("project.yaml", text := yaml.safe_dump(document))
-        self.s3.put_object(Bucket=self.buckets["curated"], Key="flights.zip", Body=archive.getvalue())
-        where = json.dumps({"uri": f"s3://{self.buckets['curated']}/flights.zip", "hash": hashlib.sha256(text.encode()).hexdigest()[:12]})
+        digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+        # Named by its content, as the CDK's assets are.
+        key = f"flights-{digest}.zip" if changes else "flights.zip"
+        self.s3.put_object(Bucket=self.buckets["curated"], Key=key, Body=archive.getvalue())
+        where = json.dumps({"uri": f"s3://{self.buckets['curated']}/{key}", "hash": digest})
         parameter = naming.project_parameter(self.environment, "flights")
         boto3.client("ssm").put_parameter(Name=parameter, Value=where, Type="String", Overwrite=True)
 
