@@ -34,7 +34,8 @@ def instance_uses(environment: Environment, projects: Sequence[Project]) -> list
     found: dict[tuple[str, str], list[str]] = {}
     for project in projects:
         found.setdefault((environment.prepare_instance_type, "SageMaker Processing"), []).append(project.name)
-        found.setdefault((project.training.instance_type, "SageMaker Training"), []).append(project.name)
+        for each in (project.training.instance_type, *project.training.fallback_instance_types):
+            found.setdefault((each, "SageMaker Training"), []).append(project.name)
         if project.serving.profile == "real-time":
             found.setdefault((project.serving.instance_type, "SageMaker Hosting"), []).append(project.name)
     return [

@@ -13,6 +13,8 @@ from passerelle.domain.project import Project
 #: SageMaker's names for quotas per instance type (Service Quotas console, "Amazon SageMaker").
 TRAINING: Final = "{} for training job usage"
 SPOT_TRAINING: Final = "{} for spot training job usage"
+#: 0 in new accounts (SageMaker developer guide, "Train Using SageMaker Managed Warm Pools").
+WARM_POOL: Final = "{} for training warm pool usage"
 PROCESSING: Final = "{} for processing job usage"
 ENDPOINT: Final = "{} for endpoint usage"
 SERVERLESS_CONCURRENCY: Final = "Maximum total concurrency that can be allocated across all serverless endpoints"
@@ -82,19 +84,45 @@ def _of_jobs(environment: Environment, projects: Sequence[Project]) -> Iterator[
             why=f"prepares and evaluates {names}",
             instead=f"set prepare_instance_type in environments/{environment.name}.yaml to a type with a quota",
         )
-    for spot, pattern in ((True, SPOT_TRAINING), (False, TRAINING)):
-        by_type = _grouped((p.training.instance_type, p) for p in projects if p.training.spot == spot)
-        for instance_type, users in by_type.items():
-            names = ", ".join(project.name for project in users)
-            other = "set training.spot: false, or " if spot else ""
-            yield QuotaNeed(
-                service="sagemaker",
-                name=pattern.format(instance_type),
-                at_least=1,
-                better=len(users),
-                why=f"trains {names}{' on managed spot' if spot else ''}",
-                instead=f"{other}take another training.instance_type in project.yaml",
-            )
+    ways = [way for project in projects for way in _training_ways(project)]
+    for name in dict.fromkeys(way.quota for way in ways):
+        users = [way for way in ways if way.quota == name]
+        first = any(way.first for way in users)
+        spot = "set training.spot: false, or " if "spot" in name else ""
+        yield QuotaNeed(
+            service="sagemaker",
+            name=name,
+            at_least=1 if first else 0,
+            better=len(users),
+            why="; ".join(dict.fromkeys(way.why for way in users)),
+            instead=f"{spot}take another training.instance_type in project.yaml"
+            if first
+            else "take it out of the project's training",
+        )
+
+
+@dataclass(frozen=True)
+class _TrainingWay:
+    """One quota that a project's training may use; `first` when no run can do without."""
+
+    quota: str
+    first: bool
+    why: str
+
+
+def _training_ways(project: Project) -> Iterator[_TrainingWay]:
+    """Yield what training starts with, and where it goes on (`passerelle.domain.training_tries`)."""
+    training, name = project.training, project.name
+    pattern = SPOT_TRAINING if training.spot else TRAINING
+    how = " on managed spot" if training.spot else ""
+    yield _TrainingWay(pattern.format(training.instance_type), True, f"trains {name}{how}")
+    for other in training.fallback_instance_types:
+        yield _TrainingWay(pattern.format(other), False, f"trains {name}{how} without capacity for the first type")
+    if training.spot and training.on_demand_after_interruptions is not None:
+        for each in (training.instance_type, *training.fallback_instance_types):
+            yield _TrainingWay(TRAINING.format(each), False, f"trains {name} on demand when spot is taken away")
+    if training.keep_alive_minutes:
+        yield _TrainingWay(WARM_POOL.format(training.instance_type), True, f"keeps instances of {name} warm")
 
 
 def _of_endpoints(projects: Sequence[Project]) -> Iterator[QuotaNeed]:
@@ -207,7 +235,7 @@ def judge_quota(need: QuotaNeed, quotas: Mapping[str, Quota], region: str) -> Fi
     if quota.value < need.at_least:
         return Finding(name, "missing", found, _raise(need, quota, region, need.at_least))
     if quota.value < need.better:
-        found = f"{quota.value:g} suffices one at a time; {need.better:g} would do for all at once ({need.why})"
+        found = f"{quota.value:g}; {need.better:g} would do for everything at once ({need.why})"
         return Finding(name, "warning", found, _raise(need, quota, region, need.better))
     return Finding(name, "ok", found)
 

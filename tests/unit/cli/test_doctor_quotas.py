@@ -33,6 +33,38 @@ def test_every_job_and_endpoint_needs_the_quota_of_its_own_type_and_way() -> Non
     }
 
 
+def test_where_training_goes_on_needs_quotas_that_it_can_begin_without() -> None:
+    spot = project(
+        "aa",
+        training={
+            "instance_type": "ml.g4dn.xlarge", "fallback_instance_types": ["ml.g5.xlarge"],
+            "on_demand_after_interruptions": 2,
+        },
+    )  # fmt: skip
+    warm = project("bb", training={"spot": False, "max_wait_minutes": None, "keep_alive_minutes": 30})
+    found = {name: need for name, need in needs(given(), spot, warm).items() if "training" in name}
+    assert found == {
+        "ml.g4dn.xlarge for spot training job usage": (1, 1),
+        "ml.g5.xlarge for spot training job usage": (0, 1),
+        "ml.g4dn.xlarge for training job usage": (0, 1),
+        "ml.g5.xlarge for training job usage": (0, 1),
+        "ml.m5.xlarge for training job usage": (1, 1),
+        "ml.m5.xlarge for training warm pool usage": (1, 1),
+    }
+    types = {use.instance_type for use in instances.instance_uses(given(), [spot]) if "Training" in use.component}
+    assert types == {"ml.g4dn.xlarge", "ml.g5.xlarge"}
+
+
+def test_a_fallback_without_quota_is_a_warning_that_says_what_it_is_for() -> None:
+    aside = project(training={"fallback_instance_types": ["ml.g5.xlarge"]})
+    name = "ml.g5.xlarge for spot training job usage"
+    (need,) = [need for need in quota_needs(given(), [aside], vpcs=0, addresses=0) if need.name == name]
+    found = judge_quota(need, by_name([Quota(name, "L-ABC", 0.0)]), "us-east-1")
+    assert found.status == "warning"
+    assert "without capacity for the first type" in found.found
+    assert "--desired-value 1 " in found.remedy
+
+
 def test_serverless_projects_share_one_concurrency_for_the_account() -> None:
     first = project("aa", serving={"profile": "serverless", "max_concurrency": 10})
     second = project("bb", serving={"profile": "serverless", "max_concurrency": 5})
