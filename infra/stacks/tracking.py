@@ -22,6 +22,7 @@ from aws_cdk import (
     aws_servicediscovery,
     aws_sns,
     aws_sqs,
+    aws_ssm,
 )
 from constructs import Construct
 
@@ -34,6 +35,7 @@ from infra.constructs.tracking_database import TrackingDatabase
 from infra.constructs.tracking_door import TrackingDoor
 from infra.constructs.working_hours import WorkingHours
 from infra.stacks.network import NetworkStack
+from passerelle.contracts import naming
 from passerelle.contracts import tracking as server
 from passerelle.settings import UpgradeSchemaSettings
 
@@ -109,6 +111,7 @@ class TrackingStack(Stack):
         network.tracking.add_egress_rule(network.database, aws_ec2.Port.tcp(5432), "PostgreSQL")
         network.tracking.add_ingress_rule(network.functions, aws_ec2.Port.tcp(server.PORT), "Functions")
         network.functions.add_egress_rule(network.tracking, aws_ec2.Port.tcp(server.PORT), "MLflow")
+        self._publish()
         if tracking.certificate_arn:
             self.door = TrackingDoor(
                 self,
@@ -132,6 +135,19 @@ class TrackingStack(Stack):
                 dead_letters=dead_letters,
                 key=key,
             )
+
+    def _publish(self) -> None:
+        """Say where things are: `passerelle tracking` finds them by these parameters."""
+        found = {
+            "tracking-door": f"https://{self._tracking.domain_name}" if self._tracking.domain_name else server.NO_DOOR,
+            "tracking-cluster": self.cluster.cluster_name,
+            "tracking-service": self.service.service_name,
+            "tracking-admin-secret": self._secrets["AdminPassword"].secret_name,
+        }
+        place = Construct(self, "Resources")
+        for name, value in found.items():
+            parameter = naming.resource_parameter(self._config.name, name)
+            aws_ssm.StringParameter(place, name, parameter_name=parameter, string_value=value)
 
     def _secret(self, name: str) -> aws_secretsmanager.Secret:
         return aws_secretsmanager.Secret(

@@ -6,6 +6,8 @@ from typing import Final
 
 DATABASE: Final = "mlflow"
 PORT: Final = 5000
+#: Where people find a server that has no load balancer: nowhere, but by a session with its task.
+NO_DOOR: Final = "session"
 #: libpq reads where the database is, and its password, from PG* variables: a command line is seen by every process.
 STORE_URI: Final = "postgresql+psycopg2://"
 

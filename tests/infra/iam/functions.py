@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from tests.infra.iam.calls import ApiCall
 from tests.infra.iam.hints import ASSETS, HINTS
-from tests.infra.iam.interpreter import Interpreter
+from tests.infra.iam.interpreter import Texts, calls_of
 from tests.infra.iam.needs import Need, needs_of
 from tests.infra.iam.program import Program
 from tests.infra.iam.templates import Assembly, Resource, as_list
@@ -37,13 +37,18 @@ LAMBDA_ITSELF: Final = (
 )
 
 
-def calls_of_function(assembly: Assembly, program: Program, function: Resource) -> set[ApiCall]:
+def calls_of_function(assembly: Assembly, program: Program, function: Resource) -> frozenset[ApiCall]:
     """Return what a function's handler may call, with the settings and events that the templates give it."""
     module, _, name = function.properties["Handler"].rpartition(".")
     environ = function.properties.get("Environment", {}).get("Variables", {})
-    interpreter = Interpreter(program, environ, parameters=parameters(assembly))
-    handler = interpreter.global_name(module, name)
-    return interpreter.follow(handler, {"event": _events(assembly, function), "context": UNKNOWN})
+    return calls_of(
+        program,
+        module,
+        name,
+        (("event", _events(assembly, function)), ("context", UNKNOWN)),
+        environ=tuple(environ.items()),
+        parameters=parameters(assembly),
+    )
 
 
 def function_needs(assembly: Assembly, program: Program, function: Resource) -> list[Need]:
@@ -82,11 +87,11 @@ def _passed_roles(call: ApiCall, assembly: Assembly) -> list[Need]:
     return [Need("iam:PassRole", role, f"{call.where} runs a task that has this role") for role in roles]
 
 
-def parameters(assembly: Assembly) -> dict[str, str]:
-    """Return the SSM parameters by which the code finds what is deployed."""
-    return {
-        item.properties["Name"]: str(item.properties["Value"]) for item in assembly.of_type("AWS::SSM::Parameter")
-    }
+def parameters(assembly: Assembly) -> Texts:
+    """Return names and values of the SSM parameters by which the code finds what is deployed."""
+    return tuple(
+        (item.properties["Name"], str(item.properties["Value"])) for item in assembly.of_type("AWS::SSM::Parameter")
+    )
 
 
 def bucket_hints(assembly: Assembly) -> dict[str, str]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Final
 
 from tests.infra.iam.calls import AnalysisError, ApiCall
 from tests.infra.iam.expressions import Expressions
+from tests.infra.iam.program import Program
 from tests.infra.iam.values import (
     ANY,
     NOTHING,
@@ -34,6 +36,8 @@ from tests.infra.iam.values import (
 
 #: Names of errors whose handlers tell "it is gone" from "it is forbidden".
 GONE: Final = ("NotFoundError",)
+Named = tuple[tuple[str, Values], ...]
+Texts = tuple[tuple[str, str], ...]
 
 
 class Interpreter(Expressions):
@@ -220,6 +224,21 @@ class Interpreter(Expressions):
         keys = [key.text for key in self.evaluate(target.slice, scope) if isinstance(key, Text) and ANY not in key.text]
         addition = Record(tuple((key, value) for key in keys), complete=bool(keys))
         self.change_records(target.value, addition, scope)
+
+
+@cache
+def calls_of(
+    program: Program,
+    module: str,
+    name: str,
+    arguments: Named = (),
+    *,
+    environ: Texts = (),
+    parameters: Texts = (),
+) -> frozenset[ApiCall]:
+    """Return every call of AWS that a function of a module may make; the same question is answered once."""
+    interpreter = Interpreter(program, dict(environ), parameters=dict(parameters))
+    return frozenset(interpreter.follow(interpreter.global_name(module, name), dict(arguments)))
 
 
 def _place(value: object, number: int, target: ast.expr) -> Values:

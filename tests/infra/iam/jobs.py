@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from tests.infra.iam.functions import bucket_hints
-from tests.infra.iam.interpreter import Interpreter
+from tests.infra.iam.interpreter import calls_of
 from tests.infra.iam.needs import Need, needs_of
 from tests.infra.iam.program import Program
 from tests.infra.iam.requests import Request, sagemaker_requests
@@ -169,9 +169,7 @@ def _hosting(model: Request, config: Request) -> Iterator[Need]:
 
 def _container(entry: str, isolated: bool, assembly: Assembly, program: Program) -> list[Need]:
     """Return what the container itself calls; one without credentials must call nothing."""
-    interpreter = Interpreter(program)
-    main = interpreter.global_name(f"training.{entry}.main", "main")
-    calls = interpreter.follow(main, {})
+    calls = calls_of(program, f"training.{entry}.main", "main")
     if isolated and calls:
         raise AssertionError(f"{entry} runs without credentials and calls AWS: {min(call.where for call in calls)}")
     return [need for call in calls for need in needs_of(call, assembly.account, bucket_hints(assembly))]
