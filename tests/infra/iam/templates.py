@@ -32,7 +32,8 @@ _ARNS: Final = {
     "AWS::Logs::LogGroup": "logs|log-group:{}:*",
     "AWS::ECR::Repository": "ecr|repository/{}",
     "AWS::CodeBuild::Project": "codebuild|project/{}",
-    "AWS::SecretsManager::Secret": "secretsmanager|secret:{}",
+    # CloudFormation makes the name of two parts; Secrets Manager adds a third.
+    "AWS::SecretsManager::Secret": "secretsmanager|secret:{}-any-any",
     "AWS::ECS::Cluster": "ecs|cluster/{}",
     "AWS::ECS::Service": "ecs|service/{}",
     "AWS::ECS::TaskDefinition": "ecs|task-definition/{}:1",
