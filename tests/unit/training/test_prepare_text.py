@@ -169,15 +169,16 @@ def test_an_open_quote_refuses_the_file_with_the_line_that_opens_it(tmp_path: Pa
 
 
 def test_a_rejected_row_is_kept_as_it_came_with_spaces_and_undeclared_columns(tmp_path: Path) -> None:
-    rows = [{**row, "note": f"n{index}"} for index, row in enumerate(ROWS)]
-    rows[6] |= {"plan": "  gratis ", "visits": " 1,5"}
+    rows = [{**row, "note": f"n{index}  "} for index, row in enumerate(ROWS)]
+    rows[6] |= {"customer": "  c6", "plan": "  gratis ", "visits": " 1,5"}
     body = as_csv(rows)
     result, folders = run(tmp_path, {"p-x/a.csv": body})
     (row,) = quarantined(folders)
     assert row["_raw"] == body.decode().splitlines()[7]
     assert (row["plan"], row["visits"]) == ("  gratis ", " 1,5")
     assert sorted(row["_reasons"]) == ["allowed:plan", "type:visits"]
-    assert "n6" in row["_raw"]
+    assert row["_raw"].startswith("  c6,")
+    assert row["_raw"].endswith(",n6  ")
     assert only_problem(result, "extra_column").severity == "warning"
 
 
