@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final
+from typing import Final
 
 import botocore.session
 from botocore import xform_name
@@ -43,7 +43,7 @@ class Operation:
 
 @cache
 def _loader() -> Loader:
-    found: Any = botocore.session.get_session().get_component("data_loader")
+    found: Loader = botocore.session.get_session().get_component("data_loader")
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 
 from tests.infra.iam.needs import Need
@@ -76,7 +76,7 @@ def key_of_resource(assembly: Assembly) -> dict[str, str]:
     return found
 
 
-def _key(type_: str, properties: dict[str, object]) -> str | None:
+def _key(type_: str, properties: Mapping[str, object]) -> str | None:
     node: object = properties
     path: dict[str, tuple[str | int, ...]] = {
         "AWS::S3::Bucket": (
@@ -88,7 +88,7 @@ def _key(type_: str, properties: dict[str, object]) -> str | None:
         "AWS::SecretsManager::Secret": ("KmsKeyId",),
     }  # fmt: skip
     for part in path.get(type_, ("",)):
-        if isinstance(node, dict):
+        if isinstance(node, Mapping):
             node = node.get(part)
         elif isinstance(node, list) and isinstance(part, int):
             node = node[part]

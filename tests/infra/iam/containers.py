@@ -101,7 +101,7 @@ def _mlflow_actions() -> set[str]:
     }
     methods = {call.attr for call in called if "s3_client" in ast.unparse(call.value)} & METHODS
     methods |= {
-        f"get_paginator:{node.args[0].value}"
+        f"get_paginator:{node.args[0].value!s}"
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get_paginator"
         if isinstance(node.args[0], ast.Constant)

@@ -93,11 +93,14 @@ def _image(request: Request) -> str:
 
 
 def repository_of(image: str, assembly: Assembly) -> str:
-    """Return the ARN of the repository from which an image of ours comes: the custom resource that built it says so."""
+    """Return the ARN of the repository from which an image of ours comes: its builder, or its name, says so."""
     for resource in assembly.of_type("Custom::PasserelleImage"):
         if image == f"{resource.stack}.{resource.logical_id}.Uri":
             return assembly.account.arn("ecr", f"repository/{resource.properties['Repository']}")
-    raise KeyError(f"{image} is no image that the Images stack builds")
+    registry, _, rest = image.partition("/")
+    if registry == f"{assembly.account.number}.dkr.ecr.{assembly.account.region}.amazonaws.com":
+        return assembly.account.arn("ecr", f"repository/{rest.partition('@')[0].partition(':')[0]}")
+    raise KeyError(f"{image} is no image of this account's registry")
 
 
 # Jobs
@@ -111,12 +114,12 @@ def _job(entry: str, request: Request) -> Iterator[Need]:
     for uri in _uris(request, "CheckpointConfig"):
         yield from _read(uri, f"SageMaker restores checkpoints of {entry}")
         yield from _write(uri, f"SageMaker keeps checkpoints of {entry}")
-    outputs = request.get("OutputDataConfig", request.get("ProcessingOutputConfig", {}))
+    outputs: Request = request.get("OutputDataConfig") or request["ProcessingOutputConfig"]
     if "KmsKeyId" in outputs:
         # "SageMaker Roles": a key in the output configuration; large outputs are uploaded in parts.
         for action in ("kms:Encrypt", "kms:GenerateDataKey", "kms:Decrypt"):
             yield Need(action, outputs["KmsKeyId"], f"SageMaker encrypts the outputs of {entry}")
-    cluster = request.get("ResourceConfig", request.get("ProcessingResources", {}).get("ClusterConfig", {}))
+    cluster: Request = request.get("ResourceConfig") or request["ProcessingResources"]["ClusterConfig"]
     if "VolumeKmsKeyId" in cluster:
         yield Need("kms:CreateGrant", cluster["VolumeKmsKeyId"], f"SageMaker encrypts the volume of {entry}")
 

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any, Final
 
 from passerelle.contracts import zones
-from passerelle.contracts.container import PrepareResult
+from passerelle.contracts.container import PrepareResult, SplitPart
 from passerelle.domain.project import Project, load_project
 from passerelle.domain.requests.hosting import HostingPlace, deployment
 from passerelle.domain.requests.jobs import JobPlace, RunRef, evaluate_job, prepare_job, training_job
@@ -115,16 +115,9 @@ def _hosted(assembly: Assembly, project: Project, model_data_url: str) -> list[d
 
 
 def _dataset(curated: str, project: str) -> PrepareResult:
-    parts = {
-        name: {"uri": f"s3://{curated}/{zones.dataset_prefix(project, 'set')}/{name}/", "rows": 1}
-        for name in ("train", "validation", "test")
-    }
+    """Return as much of what `prepare` writes as the builder of the training request reads."""
+    uri = f"s3://{curated}/{zones.dataset_prefix(project, 'set')}"
+    parts = {name: SplitPart.model_construct(uri=f"{uri}/{name}/", rows=1) for name in ("train", "validation", "test")}
     return PrepareResult.model_construct(
-        dataset_id="set", contract_hash="hash", split={name: _Part(**part) for name, part in parts.items()}
+        status="accepted", files=(), dataset_id="set", contract_hash="hash", split=parts
     )
-
-
-@dataclass(frozen=True)
-class _Part:
-    uri: str
-    rows: int
