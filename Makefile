@@ -61,8 +61,15 @@ check: install ## Lint, types, import rules
 format: install ## Format the code
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
 
-lock: $(VENV)/.installed ## Resolve the dependencies again and write requirements.txt
-	@$(BIN)/uv pip compile --quiet --universal --all-extras --generate-hashes --python-version 3.11 --no-header pyproject.toml --output-file requirements.txt
+COMPILE = $(BIN)/uv pip compile --quiet --generate-hashes --no-header
+lock: $(VENV)/.installed ## Resolve the dependencies again: ours, the functions', the images'
+	@$(COMPILE) --universal --all-extras --python-version 3.11 pyproject.toml --output-file requirements.txt
+	@$(COMPILE) --constraint requirements.txt --python-version 3.12 --python-platform aarch64-manylinux2014 \
+	  lambdas/requirements.in --output-file lambdas/requirements.txt
+	@$(COMPILE) --constraint requirements.txt --python-version 3.12 --python-platform x86_64-manylinux2014 \
+	  --extra lambda --extra serve --extra training pyproject.toml --output-file training/requirements.txt
+	@$(COMPILE) --constraint requirements.txt --python-version 3.12 --python-platform aarch64-manylinux2014 \
+	  infra/images/tracking/requirements.in --output-file infra/images/tracking/requirements.txt
 
 clean: ## Remove what was installed and built (the platform's state in .passerelle stays)
 	@rm -rf $(VENV) node_modules cdk.out .build .mypy_cache .ruff_cache .pytest_cache

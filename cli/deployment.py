@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,7 +40,7 @@ def deploy_environment(session: Session, *, projects_dir: str | None = None, for
     """
     started = time.monotonic()
     if not session.on_laptop:
-        _run_cdk(session, ["deploy", "--all", "-c", f"env={session.environment}"], os.environ.copy())
+        _deploy_on_aws(session)
         return {"environment": session.environment, "deployed": True, "seconds": time.monotonic() - started}
     folder = Path(projects_dir) if projects_dir else ROOT / "projects"
     digest = source_digest(folder)
@@ -52,6 +52,18 @@ def deploy_environment(session: Session, *, projects_dir: str | None = None, for
     seconds = time.monotonic() - started
     session.console.print(f"[green]✓[/] Stacks deployed in {seconds:.1f} s")
     return {"environment": "laptop", "deployed": True, "seconds": seconds}
+
+
+def _deploy_on_aws(session: Session) -> None:
+    """Leave the terminal to the CDK: it asks there before it widens permissions, and refuses where there is none."""
+    arguments = ["deploy", "--all", "-c", f"env={session.environment}"]
+    # Standard output may be for JSON; the CDK speaks beside it.
+    done = subprocess.run([*_cdk(), *arguments], cwd=ROOT, env=_with_tools(os.environ), stdout=sys.stderr, check=False)
+    if done.returncode:
+        raise SettingsError(
+            f"`cdk {' '.join(arguments)}` failed with exit code {done.returncode}; its reason is above. "
+            f"`passerelle --env {session.environment} doctor` checks the account."
+        )
 
 
 #: Lies in the embedded AWS itself, so that it vanishes with the state it speaks of.
@@ -103,13 +115,25 @@ def _laptop_environment(session: Session) -> dict[str, str]:
     }
 
 
+def _cdk() -> list[str]:
+    path = ROOT / "node_modules" / ".bin" / "cdk"
+    if not path.exists():
+        raise SettingsError(f"No CDK command line at {path}. Run `make install` in {ROOT}.")
+    return [str(path)]
+
+
+def _with_tools(environ: Mapping[str, str]) -> dict[str, str]:
+    return {**environ, "PATH": os.pathsep.join([*map(str, _tool_folders()), environ.get("PATH", "")])}
+
+
 def _run_cdk(session: Session, arguments: list[str], environ: dict[str, str]) -> None:
-    cdk = ROOT / "node_modules" / ".bin" / "cdk"
-    if not cdk.exists():
-        raise SettingsError(f"No CDK command line at {cdk}. Run `make install` in {ROOT}.")
-    environ["PATH"] = os.pathsep.join([*map(str, _tool_folders()), environ.get("PATH", "")])
     process = subprocess.Popen(
-        [str(cdk), *arguments], cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [*_cdk(), *arguments],
+        cwd=ROOT,
+        env=_with_tools(environ),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     assert process.stdout is not None
     lines: list[str] = []

@@ -24,6 +24,7 @@ COMMANDS = {
     "predict": "cli.commands.predict",
     "runs": "cli.commands.runs",
     "status": "cli.commands.status",
+    "tracking": "cli.commands.tracking",
     "up": "cli.commands.up",
 }
 

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from typing import Final
 
 from aws_cdk import Acknowledgment, App, Validations
-from cdk_nag import AwsSolutionsChecks
+from cdk_nag import AwsSolutionsChecks, NIST80053R5Checks
 
+from infra.checks_nist import nist_acknowledgements
 from infra.config import PlatformConfig
+from infra.config_parts import Delivery, Tracking
 
 #: Why each wildcard (AwsSolutions-IAM5) is what it should be. {name}, {account}, {region} are the environment's.
 WILDCARDS: Final = (
@@ -78,23 +80,111 @@ WILDCARDS: Final = (
         ),
     ),
 )
+#: On AWS only: what the images, the network and the tracking server bring with them.
+TRACKING_WILDCARDS: Final = (
+    (
+        "Tasks of this environment's own cluster: ECS makes their ids.",
+        ("Resource::arn:aws:ecs:{region}:{account}:task/<ClusterEB0386A7>/*",),
+    ),
+    (
+        "Streams of the tracking server's own log group: sessions of people in its tasks are logged there.",
+        ("Resource::arn:aws:logs:{region}:{account}:log-group:<Logs6819BB44>:*",),
+    ),
+    (
+        "Streams of the group to which RDS writes enhanced monitoring: AWS names both.",
+        ("Resource::arn:aws:logs:{region}:{account}:log-group:RDSOSMetrics:log-stream:*",),
+    ),
+    (
+        "The tracking server's own prefix of the models zone: clients name their artefacts.",
+        ("Resource::passerelle-{name}-data:ExportsOutputFnGetAttModelsBucket970C6ADAArnC12F88E2/mlflow/*",),
+    ),
+)
 RUNTIME: Final = (
     "The runtime is the one that the locked layer is built for; both are raised together. "
     "https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html"
 )
 
 
+LAST_QUEUE: Final = (
+    "The queue is itself where lost events end, for rules of several stacks; an alarm tells when it is not empty. "
+    "https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html"
+)
+FLOW_LOGS: Final = (
+    "Flow logs cost per GB; this environment is no production, and its security groups let nobody in. "
+    "https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs.html"
+)
+PORT: Final = (
+    "The database is in subnets without a route out, and only the server's security group may connect: another port "
+    "would hide nothing. https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_VPC.WorkingWithRDSInstanceinaVPC.html"
+)
+ROTATION: Final = (
+    "RDS rotates the database's password itself. These are passwords of MLflow's own users, which MLflow must be told: "
+    "change the secret, and the next deployment's schema task gives it to MLflow. "
+    "https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-secrets-manager.html"
+)
+VARIABLES: Final = (
+    "No variable holds a secret: those come from Secrets Manager. "
+    "https://docs.aws.amazon.com/AmazonECS/latest/developerguide/specifying-sensitive-data-secrets.html"
+)
+STANDBY: Final = (
+    "No production: a restore from backups is enough here, a standby would double the price. "
+    "https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Concepts.MultiAZ.html"
+)
+DISPOSABLE: Final = "This environment is made to be deleted (retain_data: false)."
+INSIGHTS: Final = (
+    "Container Insights is paid per metric; outside production the alarms and the task's own health check suffice. "
+    "https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/ContainerInsights.html"
+)
+
+
 def add_checks(app: App, config: PlatformConfig) -> None:
-    """Add the AwsSolutions rules, and acknowledge what is meant to be so."""
+    """Add the AwsSolutions and NIST 800-53 rules, and acknowledge what is meant to be so."""
     checks = Validations.of(app)
-    checks.add_plugins(AwsSolutionsChecks(app))
-    checks.acknowledge(*acknowledgements(config))
+    checks.add_plugins(AwsSolutionsChecks(app), NIST80053R5Checks(app))
+    checks.acknowledge(*acknowledgements(config), *nist_acknowledgements(config))
 
 
 def acknowledgements(config: PlatformConfig) -> Iterator[Acknowledgment]:
     """Yield every acknowledged finding with its reason."""
     yield Acknowledgment(id="AwsSolutions-L1", reason=RUNTIME)
-    for reason, findings in WILDCARDS:
+    yield Acknowledgment(id="AwsSolutions-SQS3", reason=LAST_QUEUE)
+    for reason, findings in (*WILDCARDS, *(TRACKING_WILDCARDS if config.tracking else ())):
         for finding in findings:
             exact = finding.format(name=config.name, account=config.account, region=config.region)
             yield Acknowledgment(id=f"AwsSolutions-IAM5[{exact}]", reason=reason)
+    if config.network and not config.network.flow_logs:
+        yield Acknowledgment(id="AwsSolutions-VPC7", reason=FLOW_LOGS)
+    if config.tracking:
+        yield from _of_tracking(config, config.tracking)
+    if config.delivery:
+        yield from _of_delivery(config, config.delivery)
+
+
+def _of_tracking(config: PlatformConfig, tracking: Tracking) -> Iterator[Acknowledgment]:
+    yield Acknowledgment(id="AwsSolutions-RDS11", reason=PORT)
+    yield Acknowledgment(id="AwsSolutions-SMG4", reason=ROTATION)
+    yield Acknowledgment(id="AwsSolutions-ECS2", reason=VARIABLES)
+    if not tracking.multi_az:
+        yield Acknowledgment(id="AwsSolutions-RDS3", reason=STANDBY)
+    if not config.retain_data:
+        yield Acknowledgment(id="AwsSolutions-RDS10", reason=DISPOSABLE)
+    if config.stage != "production":
+        yield Acknowledgment(id="AwsSolutions-ECS4", reason=INSIGHTS)
+
+
+#: Reason -> what GitHub's jobs may reach; the second only where a deployment is tried by dropping data.
+TEMPLATES: Final = "Templates of this environment's own stacks: CloudFormation adds an id to a stack's name."
+SMOKE_DATA: Final = "The raw folder of the one project that a deployment is tried with."
+JOB_LOGS: Final = "Streams of SageMaker's two groups of job logs, named after jobs at run time."
+
+
+def _of_delivery(config: PlatformConfig, delivery: Delivery) -> Iterator[Acknowledgment]:
+    place = f"{config.region}:{config.account}"
+    stacks = f"Resource::arn:aws:cloudformation:{place}:stack/passerelle-{config.name}-*/*"
+    yield Acknowledgment(id=f"AwsSolutions-IAM5[{stacks}]", reason=TEMPLATES)
+    if delivery.smoke == "drop":
+        raw = f"Resource::passerelle-{config.name}-data:ExportsOutputFnGetAttRawBucket672A0DBBArnB9DC31D0"
+        yield Acknowledgment(id=f"AwsSolutions-IAM5[{raw}/{delivery.smoke_project}/*]", reason=SMOKE_DATA)
+        for group in ("ProcessingJobs", "TrainingJobs"):
+            logs = f"Resource::arn:aws:logs:{place}:log-group:/aws/sagemaker/{group}:*"
+            yield Acknowledgment(id=f"AwsSolutions-IAM5[{logs}]", reason=JOB_LOGS)

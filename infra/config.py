@@ -4,26 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
+from infra.config_parts import Delivery, Images, Network, Part, Tracking
 from passerelle.errors import SettingsError
 
 FOLDER = Path(__file__).resolve().parent.parent / "environments"
 LAPTOP = "laptop"
 
 
-class PlatformConfig(BaseModel):
+class PlatformConfig(Part):
     """One environment.
 
     `retain_data` keeps buckets, table and keys when their stack is deleted, and protects the stack. `tracking_uri` is
-    where MLflow answers. `lambda_dependencies` says whether the functions' packages come in a layer (AWS) or from the
-    interpreter that runs them (laptop).
+    where MLflow answers when the platform does not run one itself (`tracking`). `lambda_dependencies` says whether the
+    functions' packages come in a layer (AWS) or from the interpreter that runs them (laptop).
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=r"^[a-z][a-z0-9-]{1,15}$")
     account: str = Field(pattern=r"^\d{12}$")
@@ -39,14 +38,42 @@ class PlatformConfig(BaseModel):
     lambda_dependencies: Literal["layer", "host"]
     lambda_architecture: Literal["arm64", "x86_64"]
     prepare_instance_type: str = Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")
-    image_tag: str
-    tracking_uri: str = Field(pattern=r"^https?://")
+    images: Images
+    network: Network | None = None
+    tracking: Tracking | None = None
+    tracking_uri: str | None = Field(default=None, pattern=r"^https?://")
     projects: tuple[str, ...]
+    delivery: Delivery | None = None
 
-    @property
-    def image_uri(self) -> str:
-        """The training and serving image in this account's registry."""
-        return f"{self.account}.dkr.ecr.{self.region}.amazonaws.com/passerelle-training:{self.image_tag}"
+    @model_validator(mode="after")
+    def _one_tracking_server(self) -> Self:
+        if (self.tracking is None) == (self.tracking_uri is None):
+            raise ValueError(
+                "give either `tracking` (the platform runs MLflow) or `tracking_uri` (one that runs elsewhere)"
+            )
+        if self.tracking and not self.network:
+            raise ValueError("`tracking` needs a `network` to run in; copy the section from environments/dev.yaml")
+        if self.tracking and self.network and len(self.network.zones) < 2:
+            raise ValueError("network.zones: RDS and load balancers need at least two availability zones")
+        return self
+
+    @model_validator(mode="after")
+    def _delivery_is_tried(self) -> Self:
+        if self.delivery and self.delivery.smoke_project not in self.projects:
+            raise ValueError(
+                f"delivery.smoke_project: {self.delivery.smoke_project!r} is none of `projects` ({self.projects})"
+            )
+        if self.delivery and self.delivery.smoke == "drop" and self.stage == "production":
+            raise ValueError("delivery.smoke: a test's data must not train a production model; write `predict`")
+        return self
+
+    @model_validator(mode="after")
+    def _production_is_safe(self) -> Self:
+        if self.stage == "production" and not self.retain_data:
+            raise ValueError("retain_data: a production environment must keep its data when a stack is deleted")
+        if self.stage == "production" and self.tracking and not self.tracking.multi_az:
+            raise ValueError("tracking.multi_az: a production database needs a standby in another zone")
+        return self
 
 
 def load_config(name: str, overrides: Mapping[str, Any] | None = None) -> PlatformConfig:

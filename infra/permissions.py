@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from aws_cdk import Stack, aws_iam, aws_s3
 
@@ -33,17 +34,57 @@ def write_objects(*buckets: aws_s3.IBucket) -> Statement:
     return allow(["s3:PutObject"], *(bucket.arn_for_objects("*") for bucket in buckets))
 
 
-def table_access(table_arn: str) -> Statement:
-    """Return a statement for the runs table."""
-    actions = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:Query"]
-    return allow(actions, table_arn)
+def table_access(table_arn: str, *operations: str) -> Statement:
+    """Return a statement for some operations on the runs table."""
+    return allow([f"dynamodb:{operation}" for operation in operations], table_arn)
 
 
-def read_projects(stack: Stack, environment: str) -> Statement:
-    """Return a statement to find the deployed projects."""
+def find_projects(stack: Stack, environment: str) -> Statement:
+    """Return a statement to learn which projects are deployed."""
+    return allow(["ssm:GetParametersByPath"], _projects(stack, environment))
+
+
+def read_projects(stack: Stack, environment: str) -> list[Statement]:
+    """Return statements to find where a project's archive lies, and which projects there are when it is not there."""
+    return [
+        find_projects(stack, environment),
+        allow(["ssm:GetParameter"], f"{_projects(stack, environment)}/*"),
+    ]
+
+
+def _projects(stack: Stack, environment: str) -> str:
     path = f"parameter/passerelle/{environment}/projects"
-    arn = f"arn:{stack.partition}:ssm:{stack.region}:{stack.account}:{path}"
-    return allow(["ssm:GetParameter", "ssm:GetParametersByPath"], arn, f"{arn}/*")
+    return f"arn:{stack.partition}:ssm:{stack.region}:{stack.account}:{path}"
+
+
+#: Action on something that our key encrypts -> what the caller may do with the key (S3 user guide, "Using SSE-KMS";
+#: CDK's own grants for DynamoDB, after the developer guide, "Encryption at rest"; the guides of Secrets Manager, SQS).
+_KEY_ACTIONS: Final = {
+    "s3:GetObject": ("Decrypt",),
+    "s3:GetObjectVersion": ("Decrypt",),
+    "s3:PutObject": ("GenerateDataKey",),
+    "dynamodb:GetItem": ("Decrypt",),
+    "dynamodb:Query": ("Decrypt",),
+    "dynamodb:PutItem": ("Encrypt", "ReEncrypt*", "GenerateDataKey*"),
+    "dynamodb:DeleteItem": ("Encrypt", "ReEncrypt*", "GenerateDataKey*"),
+    "secretsmanager:GetSecretValue": ("Decrypt",),
+    "sqs:SendMessage": ("Decrypt", "GenerateDataKey"),
+}
+
+
+def use_key(key_arn: str, statements: Sequence[Statement]) -> list[Statement]:
+    """Return what statements need of the key by which the platform's resources are encrypted, nothing for some.
+
+    CDK's assets are not ours: their bucket has the encryption of the account's bootstrap stack.
+    """
+    needed = {
+        f"kms:{action}"
+        for statement in statements
+        if not all(":s3:::cdk-" in resource for resource in statement.resources)
+        for name in statement.actions
+        for action in _KEY_ACTIONS.get(name, ())
+    }
+    return [allow(sorted(needed), key_arn)] if needed else []
 
 
 def sagemaker(stack: Stack, actions: Sequence[str], *kinds: str) -> Statement:
@@ -72,6 +113,22 @@ def find_job_logs(stack: Stack) -> Statement:
     """Return a statement to find the log streams of jobs and endpoints."""
     logs = f"arn:{stack.partition}:logs:{stack.region}:{stack.account}:log-group:/aws/sagemaker/*"
     return allow(["logs:DescribeLogStreams"], logs)
+
+
+def network_interfaces() -> Statement:
+    """Return what jobs and endpoints in a VPC need, without any condition (developer guide, "Roles", VPC)."""
+    actions = [
+        "ec2:CreateNetworkInterface",
+        "ec2:CreateNetworkInterfacePermission",
+        "ec2:DeleteNetworkInterface",
+        "ec2:DeleteNetworkInterfacePermission",
+        "ec2:DescribeNetworkInterfaces",
+        "ec2:DescribeVpcs",
+        "ec2:DescribeDhcpOptions",
+        "ec2:DescribeSubnets",
+        "ec2:DescribeSecurityGroups",
+    ]
+    return allow(actions, "*")
 
 
 def sagemaker_role_base(stack: Stack) -> list[Statement]:

@@ -8,13 +8,21 @@ from typing import Any
 from aws_cdk import Environment, Tags
 from constructs import Construct
 
+from infra import permissions as may
 from infra.config import PlatformConfig
+from infra.constructs.function import Place
 from infra.projects import ProjectSource
+from infra.runtime import Runtime
 from infra.stacks.data import DataStack
+from infra.stacks.delivery import DeliveryStack
 from infra.stacks.foundation import FoundationStack
+from infra.stacks.images import ImagesStack
+from infra.stacks.network import NetworkStack
 from infra.stacks.pipeline import PipelineStack
 from infra.stacks.projects import ProjectsStack
 from infra.stacks.serving import ServingStack
+from infra.stacks.tracking import TrackingStack
+from passerelle.contracts.container import IMAGE_REPOSITORY
 
 
 class Platform(Construct):
@@ -42,7 +50,9 @@ class Platform(Construct):
         self.foundation = FoundationStack(
             self, "Foundation", config=config, key=self.data.key, env=where, stack_name=f"{named}-foundation"
         )
+        runtime = self._runtime(config, where, named)
         shared: dict[str, Any] = {
+            "runtime": runtime,
             "config": config,
             "env": where,
             "zones": self.data.zones,
@@ -57,6 +67,77 @@ class Platform(Construct):
         self.pipeline = PipelineStack(
             self, "Pipeline", **shared, deploy_model=self.serving.deploy_model, stack_name=f"{named}-pipeline"
         )
+        self._delivery(config, where, named)
+        self._tag(config)
+
+    def _delivery(self, config: PlatformConfig, where: Environment, named: str) -> None:
+        if config.delivery:
+            DeliveryStack(
+                self,
+                "Delivery",
+                config=config,
+                delivery=config.delivery,
+                raw=self.data.zones["raw"],
+                runs_table=self.data.runs_table,
+                key=self.data.key,
+                env=where,
+                stack_name=f"{named}-delivery",
+            )
+
+    def _runtime(self, config: PlatformConfig, where: Environment, named: str) -> Runtime:
+        """On AWS: the stacks that the laptop replaces by processes of its own."""
+        if config.images.source == "local":
+            image = f"{config.account}.dkr.ecr.{config.region}.amazonaws.com/{IMAGE_REPOSITORY}:{config.name}"
+            return Runtime(image_uri=image, tracking_settings={"tracking_uri": str(config.tracking_uri)})
+        shared: dict[str, Any] = {
+            "config": config,
+            "env": where,
+            "key": self.data.key,
+            "alerts": self.foundation.alerts,
+            "layers": self.foundation.layers,
+            "dead_letters": self.foundation.dead_letters,
+        }
+        images = ImagesStack(self, "Images", **shared, stack_name=f"{named}-images")
+        network = self._network(config, where, named)
+        if not (config.tracking and network and images.tracking):
+            return Runtime(
+                image_uri=images.training.uri,
+                tracking_settings={"tracking_uri": str(config.tracking_uri)},
+                jobs_vpc=network.jobs_vpc if network else {},
+            )
+        tracking = TrackingStack(
+            self,
+            "Tracking",
+            **shared,
+            tracking=config.tracking,
+            network=network,
+            image=images.tracking,
+            artifacts=self.data.zones["models"],
+            access_logs=self.data.access_logs,
+            stack_name=f"{named}-tracking",
+        )
+        return Runtime(
+            image_uri=images.training.uri,
+            tracking_settings={"tracking_uri": tracking.uri, "tracking_secret": tracking.password.secret_arn},
+            jobs_vpc=network.jobs_vpc,
+            tracking_statements=[may.allow(["secretsmanager:GetSecretValue"], tracking.password.secret_arn)],
+            function_place=Place(network.vpc, network.isolated_subnets, network.functions),
+        )
+
+    def _network(self, config: PlatformConfig, where: Environment, named: str) -> NetworkStack | None:
+        if config.network is None:
+            return None
+        return NetworkStack(
+            self,
+            "Network",
+            config=config,
+            network=config.network,
+            key=self.data.key,
+            env=where,
+            stack_name=f"{named}-network",
+        )
+
+    def _tag(self, config: PlatformConfig) -> None:
         for key, value in {
             "passerelle:environment": config.name,
             "passerelle:stage": config.stage,

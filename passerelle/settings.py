@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Final, Self
 
 from passerelle.errors import SettingsError
@@ -22,7 +22,6 @@ class FunctionSettings:
     """What every function knows. Values of fields that are mappings travel as JSON."""
 
     environment: str
-    runs_table: str
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
@@ -31,22 +30,29 @@ class FunctionSettings:
         Raises SettingsError naming every variable that is missing or not readable.
         """
         problems, values = [], {}
-        for field in fields(cls):
-            name = PREFIX + field.name.upper()
+        for item in fields(cls):
+            name = PREFIX + item.name.upper()
             if name not in environ:
                 problems.append(f"{name} is missing")
                 continue
             try:
-                values[field.name] = _read(str(field.type), environ[name])
+                values[item.name] = _read(str(item.type), environ[name])
             except ValueError as error:
-                problems.append(f"{name}={environ[name]!r} is not a {field.type}: {error}")
+                problems.append(f"{name}={environ[name]!r} is not a {item.type}: {error}")
         if problems:
             raise SettingsError(f"The environment of this function is wrong ({cls.__name__}): {'; '.join(problems)}")
         return cls(**values)
 
     def to_env(self) -> dict[str, str]:
         """Return the environment variables that `from_env` reads."""
-        return {PREFIX + field.name.upper(): _write(getattr(self, field.name)) for field in fields(self)}
+        return {PREFIX + item.name.upper(): _write(getattr(self, item.name)) for item in fields(self)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFunctionSettings(FunctionSettings):
+    """What every function that has to do with runs knows."""
+
+    runs_table: str
 
 
 def _read(kind: str, text: str) -> Any:
@@ -62,7 +68,7 @@ def _write(value: Any) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClaimDropSettings(FunctionSettings):
+class ClaimDropSettings(RunFunctionSettings):
     """claim_drop and reconcile_drops: which bucket, which pipeline."""
 
     raw_bucket: str
@@ -78,8 +84,8 @@ class ReconcileDropsSettings(ClaimDropSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class JobSettings(FunctionSettings):
-    """What SageMaker requests are made of. `zones` maps zone to bucket."""
+class JobSettings(RunFunctionSettings):
+    """What SageMaker requests are made of. `zones` maps zone to bucket; `vpc` is a VpcConfig, or empty."""
 
     zones: dict[str, str]
     image_uri: str
@@ -89,6 +95,7 @@ class JobSettings(FunctionSettings):
     prepare_instance_type: str
     git_sha: str
     lock_hash: str
+    vpc: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +117,7 @@ class RecordTrainingSettings(JobSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecordEvaluationSettings(FunctionSettings):
+class RecordEvaluationSettings(RunFunctionSettings):
     """record_evaluation."""
 
     zones: dict[str, str]
@@ -118,44 +125,57 @@ class RecordEvaluationSettings(FunctionSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RegisterModelSettings(FunctionSettings):
-    """register_model: where MLflow answers."""
+class RegisterModelSettings(RunFunctionSettings):
+    """register_model: where MLflow answers; `tracking_secret` "" when it asks for no password."""
 
     zones: dict[str, str]
     tracking_uri: str
+    tracking_secret: str = ""
     git_sha: str
     lock_hash: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlanDeploymentSettings(FunctionSettings):
+class PlanDeploymentSettings(RunFunctionSettings):
     """plan_deployment."""
 
     zones: dict[str, str]
     image_uri: str
     model_role_arn: str
     kms_key_arn: str
+    vpc: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
-class SmokeTestSettings(FunctionSettings):
+class SmokeTestSettings(RunFunctionSettings):
     """smoke_test."""
 
     zones: dict[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
-class PromoteModelSettings(FunctionSettings):
-    """promote_model."""
+class PromoteModelSettings(RunFunctionSettings):
+    """promote_model: as for register_model."""
 
     tracking_uri: str
+    tracking_secret: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
-class CloseRunSettings(FunctionSettings):
+class CloseRunSettings(RunFunctionSettings):
     """close_run."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class FailRunSettings(FunctionSettings):
+class FailRunSettings(RunFunctionSettings):
     """fail_run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildImageSettings(FunctionSettings):
+    """build_image: all else comes with the resource."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpgradeSchemaSettings(FunctionSettings):
+    """upgrade_schema: all else comes with the resource."""

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,7 @@ from aws_cdk import (
     RemovalPolicy,
     aws_cloudwatch,
     aws_cloudwatch_actions,
+    aws_ec2,
     aws_iam,
     aws_kms,
     aws_lambda,
@@ -23,6 +25,7 @@ from aws_cdk import (
 )
 from constructs import Construct
 
+from infra import permissions as may
 from infra.config import PlatformConfig
 from infra.source import ROOT
 from passerelle.errors import SettingsError
@@ -40,6 +43,17 @@ _RETENTION: Final = {
     365: aws_logs.RetentionDays.ONE_YEAR,
     731: aws_logs.RetentionDays.TWO_YEARS,
 }
+
+
+#: What a function in a VPC needs (Lambda developer guide, "Giving functions access to resources in a VPC").
+NETWORK_ACTIONS: Final = [
+    "ec2:CreateNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:DeleteNetworkInterface",
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:UnassignPrivateIpAddresses",
+]
 
 
 def retention(config: PlatformConfig) -> aws_logs.RetentionDays:
@@ -82,6 +96,15 @@ def stage_dependencies(architecture: str) -> Path:
     return target
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where in a network a function runs."""
+
+    vpc: aws_ec2.IVpc
+    subnets: aws_ec2.SubnetSelection
+    group: aws_ec2.ISecurityGroup
+
+
 class Function(Construct):
     """A Lambda function with a role that may do exactly `statements`. Idle, it costs its alarms only."""
 
@@ -100,18 +123,21 @@ class Function(Construct):
         timeout_seconds: int,
         memory_mib: int,
         dead_letters: aws_sqs.IQueue | None,
+        place: Place | None = None,
     ) -> None:
         super().__init__(scope, id_)
         self.log_group = aws_logs.LogGroup(
             self,
             "Logs",
+            encryption_key=key,
             retention=retention(config),
             removal_policy=RemovalPolicy.RETAIN if config.retain_data else RemovalPolicy.DESTROY,
         )
         self.role = aws_iam.Role(self, "Role", assumed_by=aws_iam.ServicePrincipal("lambda.amazonaws.com"))
         self.log_group.grant_write(self.role)
-        key.grant_encrypt_decrypt(self.role)
-        for statement in statements:
+        given_up = [may.allow(["sqs:SendMessage"], dead_letters.queue_arn)] if dead_letters else []
+        allowed = [*statements, *given_up]
+        for statement in (*allowed, *may.use_key(key.key_arn, allowed)):
             self.role.add_to_policy(statement)
         self.function = aws_lambda.Function(
             self,
@@ -133,13 +159,16 @@ class Function(Construct):
             dead_letter_queue=dead_letters,
             retry_attempts=2,
             tracing=aws_lambda.Tracing.ACTIVE,
+            vpc=place.vpc if place else None,
+            vpc_subnets=place.subnets if place else None,
+            security_groups=[place.group] if place else None,
         )
         tracing = aws_iam.PolicyStatement(
             actions=["xray:PutTraceSegments", "xray:PutTelemetryRecords"], resources=["*"]
         )
         self.role.add_to_policy(tracing)
-        if dead_letters:
-            dead_letters.grant_send_messages(self.role)
+        if place:
+            self.role.add_to_policy(aws_iam.PolicyStatement(actions=NETWORK_ACTIONS, resources=["*"]))
         self._alarm("Errors", self.function.metric_errors(period=Duration.minutes(5)), alerts)
         self._alarm("Throttles", self.function.metric_throttles(period=Duration.minutes(5)), alerts)
 

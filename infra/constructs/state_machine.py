@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from aws_cdk import Duration, RemovalPolicy, aws_cloudwatch, aws_cloudwatch_actions, aws_iam, aws_logs, aws_sns
+from aws_cdk import Duration, RemovalPolicy, aws_cloudwatch, aws_cloudwatch_actions, aws_iam, aws_kms, aws_logs, aws_sns
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
@@ -30,6 +30,7 @@ class StateMachine(Construct):
         substitutions: Mapping[str, str],
         statements: Sequence[aws_iam.PolicyStatement],
         timeout: Duration,
+        key: aws_kms.IKey,
         alerts: aws_sns.ITopic,
     ) -> None:
         super().__init__(scope, id_)
@@ -38,6 +39,7 @@ class StateMachine(Construct):
             "Logs",
             # Step Functions may write to groups of this prefix without growing a resource policy.
             log_group_name=f"/aws/vendedlogs/states/passerelle-{config.name}-{id_}",
+            encryption_key=key,
             retention=retention(config),
             removal_policy=RemovalPolicy.RETAIN if config.retain_data else RemovalPolicy.DESTROY,
         )

@@ -29,7 +29,7 @@ class DataStack(Stack):
         super().__init__(scope, id_, termination_protection=config.retain_data, **kwargs)
         policy = RemovalPolicy.RETAIN if config.retain_data else RemovalPolicy.DESTROY
         self.key = aws_kms.Key(self, "Key", enable_key_rotation=True, removal_policy=policy)
-        self._let_logs_use_the_key()
+        self._let_services_use_the_key()
         self.access_logs = self._access_logs(policy)
         self.zones: dict[str, aws_s3.Bucket] = {}
         for name in ZONES:
@@ -69,8 +69,17 @@ class DataStack(Stack):
             ),
         )
 
-    def _let_logs_use_the_key(self) -> None:
-        """CloudWatch alarms publish to the encrypted topic; EventBridge sends to encrypted queues."""
+    def _let_services_use_the_key(self) -> None:
+        """Alarms publish to the encrypted topic, EventBridge sends to encrypted queues, log groups are encrypted."""
+        logs = f"arn:{self.partition}:logs:{self.region}:{self.account}:log-group:*"
+        self.key.add_to_resource_policy(
+            aws_iam.PolicyStatement(
+                principals=[aws_iam.ServicePrincipal(f"logs.{self.region}.amazonaws.com")],
+                actions=["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey"],
+                resources=["*"],
+                conditions={"ArnLike": {"kms:EncryptionContext:aws:logs:arn": logs}},
+            )
+        )
         for service in ("cloudwatch.amazonaws.com", "events.amazonaws.com", "scheduler.amazonaws.com"):
             self.key.add_to_resource_policy(
                 aws_iam.PolicyStatement(
@@ -89,11 +98,13 @@ class DataStack(Stack):
             block_public_access=aws_s3.BlockPublicAccess.BLOCK_ALL,
             object_ownership=aws_s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
             enforce_ssl=True,
+            versioned=True,
             removal_policy=policy,
             lifecycle_rules=[
                 aws_s3.LifecycleRule(
                     id="old-logs",
                     expiration=Duration.days(365),
+                    noncurrent_version_expiration=Duration.days(30),
                     abort_incomplete_multipart_upload_after=Duration.days(7),
                 )
             ],

@@ -24,9 +24,10 @@ from constructs import Construct
 
 from infra import permissions as may
 from infra.config import PlatformConfig
-from infra.constructs.function import Function
+from infra.constructs.function import Function, Place
 from infra.constructs.queue_alarm import alarm_on_messages
 from infra.constructs.state_machine import StateMachine
+from infra.runtime import Runtime
 from infra.source import git_sha, lock_hash
 from infra.stacks.serving import confused_deputy_safe
 from passerelle import settings as function_settings
@@ -52,13 +53,16 @@ class PipelineStack(Stack):
         key: aws_kms.IKey,
         alerts: aws_sns.ITopic,
         layers: Sequence[aws_lambda.ILayerVersion],
+        runtime: Runtime,
         deploy_model: StateMachine,
         **kwargs: Any,
     ) -> None:
         super().__init__(scope, id_, **kwargs)
         self._config, self._zones, self._key, self._alerts, self._layers = config, zones, key, alerts, layers
+        self._runtime = runtime
         self._archives = may.allow(["s3:GetObject"], f"{archive_bucket_arn}/*")
-        self._table = may.table_access(runs_table_arn)
+        self._table = may.table_access(runs_table_arn, "GetItem", "PutItem", "DeleteItem")
+        self._search_table = may.table_access(runs_table_arn, "Query")
         #: Why an execution failed: what Step Functions says, and the log of its job.
         self._explain = [
             may.allow(["states:DescribeExecution"], self._arn("states", "execution:*")),
@@ -99,7 +103,9 @@ class PipelineStack(Stack):
             may.read_objects(zones["raw"], versions=True),
             may.read_objects(zones["curated"], zones["models"]),
             may.write_objects(zones["curated"], zones["models"], zones["quarantine"]),
-            may.allow(["kms:Decrypt", "kms:GenerateDataKey", "kms:CreateGrant"], self._key.key_arn),
+            # Encrypt: where a request names the key of its outputs (developer guide, "SageMaker Roles").
+            may.allow(["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:CreateGrant"], self._key.key_arn),
+            *([may.network_interfaces()] if self._runtime.jobs_vpc else []),
         ):
             role.add_to_policy(statement)
         return role
@@ -114,6 +120,7 @@ class PipelineStack(Stack):
         timeout_seconds: int = 120,
         memory_mib: int = 512,
         asynchronous: bool = False,
+        place: Place | None = None,
     ) -> Function:
         return Function(
             self,
@@ -128,13 +135,15 @@ class PipelineStack(Stack):
             timeout_seconds=timeout_seconds,
             memory_mib=memory_mib,
             dead_letters=self.dead_letters if asynchronous else None,
+            place=place,
         )
 
     def _job_settings(self) -> dict[str, Any]:
         return {
             **self._shared,
             "zones": {name: bucket.bucket_name for name, bucket in self._zones.items()},
-            "image_uri": self._config.image_uri,
+            "image_uri": self._runtime.image_uri,
+            "vpc": self._runtime.jobs_vpc,
             "job_role_arn": self.job_role.role_arn,
             "region": self._config.region,
             "kms_key_arn": self._key.key_arn,
@@ -146,7 +155,7 @@ class PipelineStack(Stack):
     def _pipeline_functions(self) -> dict[str, Function]:
         config, zones, jobs = self._config, self._zones, self._job_settings()
         buckets = jobs["zones"]
-        projects = [may.read_projects(self, config.name), self._archives]
+        projects = [*may.read_projects(self, config.name), self._archives]
         # Whose execution is gone does not hold the project's lock.
         executions = may.allow(["states:DescribeExecution"], self._arn("states", "execution:*"))
         return {
@@ -158,6 +167,7 @@ class PipelineStack(Stack):
                 ),
                 [
                     self._table,
+                    self._search_table,
                     *projects,
                     executions,
                     may.list_objects(zones["raw"]),
@@ -171,13 +181,26 @@ class PipelineStack(Stack):
                 "RecordDataset",
                 "record_dataset",
                 function_settings.RecordDatasetSettings(**jobs),
-                [self._table, *projects, executions, may.read_objects(zones["curated"])],
+                [
+                    self._table,
+                    self._search_table,
+                    *projects,
+                    executions,
+                    may.list_objects(zones["curated"]),
+                    may.read_objects(zones["curated"]),
+                ],
             ),
             "RecordTraining": self._function(
                 "RecordTraining",
                 "record_training",
                 function_settings.RecordTrainingSettings(**jobs),
-                [self._table, *projects, executions, may.read_objects(zones["curated"], zones["models"])],
+                [
+                    self._table,
+                    *projects,
+                    executions,
+                    may.list_objects(zones["curated"], zones["models"]),
+                    may.read_objects(zones["curated"], zones["models"]),
+                ],
                 memory_mib=1024,
             ),
             "RecordEvaluation": self._function(
@@ -198,7 +221,7 @@ class PipelineStack(Stack):
                 function_settings.RegisterModelSettings(
                     **self._shared,
                     zones=buckets,
-                    tracking_uri=config.tracking_uri,
+                    **self._runtime.tracking_settings,
                     git_sha=jobs["git_sha"],
                     lock_hash=jobs["lock_hash"],
                 ),
@@ -207,9 +230,11 @@ class PipelineStack(Stack):
                     executions,
                     may.list_objects(zones["curated"]),
                     may.read_objects(zones["curated"], zones["models"]),
+                    *self._runtime.tracking_statements,
                 ],
                 timeout_seconds=600,
                 memory_mib=2048,
+                place=self._runtime.function_place,
             ),
             "CloseRun": self._function(
                 "CloseRun",
@@ -237,6 +262,7 @@ class PipelineStack(Stack):
             [
                 "CreateTrainingJob",
                 "DescribeTrainingJob",
+                "StopTrainingJob",
                 "AddTags",
             ],
         )
@@ -258,6 +284,7 @@ class PipelineStack(Stack):
                 may.allow(["states:DescribeExecution", "states:StopExecution"], executions),
             ],
             timeout=Duration.days(7),
+            key=self._key,
             alerts=self._alerts,
         )
 
@@ -271,7 +298,7 @@ class PipelineStack(Stack):
         }
         statements = [
             self._table,
-            may.read_projects(self, self._config.name),
+            may.find_projects(self, self._config.name),
             may.list_objects(raw),
             may.read_objects(raw, versions=True),
             may.write_objects(self._zones["reports"]),
@@ -326,7 +353,12 @@ class PipelineStack(Stack):
             "ReconcileDrops",
             "reconcile_drops",
             function_settings.ReconcileDropsSettings(**drops, grace_seconds=300),
-            [*statements, may.allow(["s3:ListBucketVersions"], raw.bucket_arn), *self._explain],
+            [
+                *statements,
+                self._search_table,
+                may.allow(["s3:ListBucketVersions"], raw.bucket_arn),
+                *self._explain,
+            ],
             timeout_seconds=600,
             asynchronous=True,
         )
@@ -360,7 +392,7 @@ class PipelineStack(Stack):
             "runs-table": runs_table,
             "training-pipeline": self.pipeline.machine.state_machine_arn,
             "deploy-model": deploy_model.machine.state_machine_arn,
-            "tracking-uri": self._config.tracking_uri,
+            "tracking-uri": self._runtime.tracking_settings["tracking_uri"],
             "job-role": self.job_role.role_arn,
             "dead-letters": self.dead_letters.queue_url,
             **{f"{name}-bucket": bucket.bucket_name for name, bucket in self._zones.items()},

@@ -10,8 +10,9 @@ from constructs import Construct
 
 from infra import permissions as may
 from infra.config import PlatformConfig
-from infra.constructs.function import Function
+from infra.constructs.function import Function, Place
 from infra.constructs.state_machine import StateMachine
+from infra.runtime import Runtime
 from passerelle.settings import FunctionSettings, PlanDeploymentSettings, PromoteModelSettings, SmokeTestSettings
 
 
@@ -31,14 +32,15 @@ class ServingStack(Stack):
         key: aws_kms.IKey,
         alerts: aws_sns.ITopic,
         layers: Sequence[aws_lambda.ILayerVersion],
+        runtime: Runtime,
         **kwargs: Any,
     ) -> None:
         super().__init__(scope, id_, **kwargs)
         self._config, self._key, self._alerts, self._layers = config, key, alerts, layers
-        self.model_role = self._model_role(zones, key)
+        self.model_role = self._model_role(zones, key, runtime)
         buckets = {name: bucket.bucket_name for name, bucket in zones.items()}
         shared: dict[str, Any] = {"environment": config.name, "runs_table": runs_table}
-        table = may.table_access(runs_table_arn)
+        table = may.table_access(runs_table_arn, "GetItem", "PutItem")
         archive = may.allow(["s3:GetObject"], f"{archive_bucket_arn}/*")
         plan = self._function(
             "PlanDeployment",
@@ -46,12 +48,13 @@ class ServingStack(Stack):
             PlanDeploymentSettings(
                 **shared,
                 zones=buckets,
-                image_uri=config.image_uri,
+                image_uri=runtime.image_uri,
+                vpc=runtime.jobs_vpc,
                 model_role_arn=self.model_role.role_arn,
                 kms_key_arn=key.key_arn,
             ),
             [
-                may.read_projects(self, config.name),
+                *may.read_projects(self, config.name),
                 archive,
                 may.sagemaker(self, ["DescribeEndpoint", "DeleteEndpoint"], "endpoint"),
             ],
@@ -63,7 +66,11 @@ class ServingStack(Stack):
             [may.read_objects(zones["models"]), may.sagemaker(self, ["InvokeEndpoint"], "endpoint")],
         )
         promote = self._function(
-            "PromoteModel", "promote_model", PromoteModelSettings(**shared, tracking_uri=config.tracking_uri), [table]
+            "PromoteModel",
+            "promote_model",
+            PromoteModelSettings(**shared, **runtime.tracking_settings),
+            [table, *runtime.tracking_statements],
+            place=runtime.function_place,
         )
         self.deploy_model = StateMachine(
             self,
@@ -75,22 +82,26 @@ class ServingStack(Stack):
             statements=[
                 may.sagemaker(self, ["CreateModel", "AddTags"], "model"),
                 may.sagemaker(self, ["CreateEndpointConfig", "AddTags"], "endpoint-config"),
-                may.sagemaker(
-                    self,
-                    ["CreateEndpoint", "UpdateEndpoint", "DescribeEndpoint", "AddTags"],
-                    "endpoint",
-                    "endpoint-config",
-                ),
+                # An endpoint is changed together with its configuration (service authorization reference).
+                may.sagemaker(self, ["CreateEndpoint", "UpdateEndpoint"], "endpoint", "endpoint-config"),
+                may.sagemaker(self, ["DescribeEndpoint", "AddTags"], "endpoint"),
                 may.pass_to_sagemaker(self.model_role),
                 # The caller grants the endpoint its key (SageMaker API permissions reference, CreateEndpoint).
                 may.allow(["kms:CreateGrant"], key.key_arn),
             ],
             timeout=Duration.hours(2),
+            key=key,
             alerts=alerts,
         )
 
     def _function(
-        self, id_: str, name: str, settings: FunctionSettings, statements: list[aws_iam.PolicyStatement]
+        self,
+        id_: str,
+        name: str,
+        settings: FunctionSettings,
+        statements: list[aws_iam.PolicyStatement],
+        *,
+        place: Place | None = None,
     ) -> Function:
         return Function(
             self,
@@ -105,15 +116,17 @@ class ServingStack(Stack):
             timeout_seconds=120,
             memory_mib=512,
             dead_letters=None,
+            place=place,
         )
 
-    def _model_role(self, zones: Mapping[str, aws_s3.Bucket], key: aws_kms.IKey) -> aws_iam.Role:
+    def _model_role(self, zones: Mapping[str, aws_s3.Bucket], key: aws_kms.IKey, runtime: Runtime) -> aws_iam.Role:
         """The servers' role: read models, write captured predictions, nothing else."""
         role = aws_iam.Role(self, "ModelRole", assumed_by=confused_deputy_safe(self))
         for statement in (
             *may.sagemaker_role_base(self),
             may.read_objects(zones["models"]),
             may.write_objects(zones["predictions"]),
+            *([may.network_interfaces()] if runtime.jobs_vpc else []),
         ):
             role.add_to_policy(statement)
         role.add_to_policy(may.allow(["kms:Decrypt", "kms:GenerateDataKey", "kms:CreateGrant"], key.key_arn))

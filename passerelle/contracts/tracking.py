@@ -6,6 +6,8 @@ from typing import Final
 
 DATABASE: Final = "mlflow"
 PORT: Final = 5000
+#: Where people find a server that has no load balancer: nowhere, but by a session with its task.
+NO_DOOR: Final = "session"
 #: libpq reads where the database is, and its password, from PG* variables: a command line is seen by every process.
 STORE_URI: Final = "postgresql+psycopg2://"
 
@@ -20,11 +22,17 @@ def database_environment(*, host: str, port: int, user: str) -> dict[str, str]:
     return {"PGHOST": host, "PGPORT": str(port), "PGUSER": user, "PGDATABASE": DATABASE}
 
 
-def server_command(*, artifacts_destination: str, host: str, port: int, allowed_hosts: str) -> list[str]:
-    """Return the server's command. Artefacts go through the server, so that clients need no rights in S3."""
+def server_command(
+    *, artifacts_destination: str, host: str, port: int, allowed_hosts: str, users: bool = False
+) -> list[str]:
+    """Return the server's command. Artefacts go through the server, so that clients need no rights in S3.
+
+    With `users` it asks for names and passwords, which the database keeps (MLFLOW_AUTH_CONFIG_PATH).
+    """
     return [
         "mlflow",
         "server",
+        *(("--app-name", "basic-auth") if users else ()),
         "--backend-store-uri",
         STORE_URI,
         "--artifacts-destination",

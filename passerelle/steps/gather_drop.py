@@ -236,4 +236,5 @@ def job_place(settings: JobSettings) -> JobPlace:
         prepare_instance_type=settings.prepare_instance_type,
         git_sha=settings.git_sha,
         lock_hash=settings.lock_hash,
+        vpc=settings.vpc,
     )

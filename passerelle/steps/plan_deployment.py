@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from passerelle.aws.endpoints import current_config
-from passerelle.contracts import naming, zones
 from passerelle.domain.requests.hosting import HostingPlace, deployment
 from passerelle.settings import PlanDeploymentSettings
 from passerelle.steps.project_source import read_project
@@ -15,7 +14,6 @@ def plan_deployment(request: dict[str, Any], settings: PlanDeploymentSettings) -
     """Return whole CreateModel, CreateEndpointConfig and Create- or UpdateEndpoint requests."""
     project, run_id, attempt = request["project"], request["run_id"], int(request["attempt"])
     deployed = read_project(settings.environment, project)
-    output = f"{zones.training_output_prefix(project)}/{naming.job_name(project, run_id, 'train', attempt)}/output"
     planned = deployment(
         HostingPlace(
             environment=settings.environment,
@@ -23,11 +21,12 @@ def plan_deployment(request: dict[str, Any], settings: PlanDeploymentSettings) -
             image_uri=settings.image_uri,
             role_arn=settings.model_role_arn,
             kms_key_arn=settings.kms_key_arn,
+            vpc=settings.vpc,
         ),
         deployed.project,
         run_id=run_id,
         attempt=attempt,
-        model_data_url=zones.s3_uri(settings.zones["models"], f"{output}/model.tar.gz"),
+        model_data_url=request["model_data_url"],
         model_version=str(request["model_version"]),
     )
     wanted = planned.endpoint["EndpointConfigName"]

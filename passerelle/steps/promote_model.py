@@ -7,6 +7,7 @@ from typing import Any
 from passerelle.aws.clients import client, translated
 from passerelle.aws.experiment_log import ExperimentLog
 from passerelle.aws.runs_table import RunsTable, need_attempt, utc_now
+from passerelle.aws.tracking_login import sign_in
 from passerelle.contracts import naming
 from passerelle.contracts.runs import RunRecord
 from passerelle.settings import PromoteModelSettings
@@ -33,6 +34,7 @@ def promote_model(request: dict[str, Any], settings: PromoteModelSettings) -> di
 
     with translated("promoting a model"):
         need_attempt(table.need(project, run_id), int(request["attempt"]))
+        sign_in(settings.tracking_secret)
         ExperimentLog(settings.tracking_uri).promote(name, version)
         before = table.item(project, "CHAMPION") or {}
         if {key: before.get(key) for key in champion} != champion:

@@ -52,7 +52,16 @@ def record_dataset(request: dict[str, Any], settings: RecordDatasetSettings) -> 
             accepted = {outcome.key for outcome in result.files if outcome.status == "accepted"}
             table.accept_files(project, result.dataset_files, new=accepted)
         table.change(project, run_id, update, attempt=attempt)
-    return {**base, "status": result.status, **({"training_job": job} if job else {})}
+    if job is None:
+        return {**base, "status": result.status}
+    return {
+        **base,
+        "status": result.status,
+        "training_job": job,
+        "training_try": 1,
+        # 0: spot jobs go on however often they are interrupted.
+        "interruptions_allowed": deployed.project.training.on_demand_after_interruptions or 0,
+    }
 
 
 def _with_outcome(file: RunFile, outcome: Any) -> RunFile:

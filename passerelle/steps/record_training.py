@@ -7,34 +7,35 @@ from typing import Any, Final
 from passerelle.aws.clients import client, translated
 from passerelle.aws.runs_table import RunsTable
 from passerelle.contracts.runs import RunRecord
-from passerelle.domain.requests.jobs import RunRef, evaluate_job
+from passerelle.domain.requests.jobs import RunRef, evaluate_job, training_job
+from passerelle.domain.training_tries import interruptions, next_try, try_of
 from passerelle.errors import JobFailedError
 from passerelle.settings import RecordTrainingSettings
 from passerelle.steps.gather_drop import job_place
 from passerelle.steps.job_results import read_prepare_result, read_train_result
 from passerelle.steps.project_lock import need_lock
 from passerelle.steps.project_source import read_project
-from passerelle.steps.run_stages import begin_stage, end_stage, job_fields
+from passerelle.steps.run_stages import add_try, begin_stage, end_tries, job_fields
 
 #: Secondary status of a job that SageMaker ended -> what a project can change (API reference, DescribeTrainingJob).
 _REMEDIES: Final = {
     "MaxWaitTimeExceeded": (
         "No spot instance was to be had for long enough: raise training.max_wait_minutes in project.yaml, or set "
-        "training.spot to false."
+        "training.spot to false, or let it fall back with training.on_demand_after_interruptions."
     ),
     "MaxRuntimeExceeded": "Raise training.max_runtime_minutes in project.yaml, or declare fewer candidates.",
 }
 
 
 def record_training(request: dict[str, Any], settings: RecordTrainingSettings) -> dict[str, Any]:
-    """Return the whole CreateProcessingJob request of `evaluate`.
+    """Return `trained` with the whole CreateProcessingJob request of `evaluate`, or `retry` with the next training job.
 
-    Raises JobFailedError for a job that Failed or Stopped: a spot job that exceeds its wait ends Stopped.
+    Raises JobFailedError for a job that Failed or Stopped when nothing else is to be tried: a spot job that exceeds its
+    wait ends Stopped.
     """
     job = request["job"]
-    status = job["TrainingJobStatus"]
-    if status != "Completed":
-        raise JobFailedError(f"Training job {job['TrainingJobName']}: {_why(job)}")
+    if job["TrainingJobStatus"] != "Completed":
+        return _retry(request, settings)
     project, run_id, attempt = request["project"], request["run_id"], int(request["attempt"])
     base = {"project": project, "run_id": run_id, "attempt": attempt}
     table = RunsTable(client("dynamodb"), settings.runs_table)
@@ -52,8 +53,8 @@ def record_training(request: dict[str, Any], settings: RecordTrainingSettings) -
     )
 
     def update(record: RunRecord) -> RunRecord:
-        summary = {"resumed": list(result.resumed), "interruptions": _interruptions(job)}
-        record = end_stage(record, "train", summary=summary, **job_fields("train", job, settings.region))
+        summary = {"resumed": list(result.resumed), "interruptions": interruptions(job)}
+        record = end_tries(record, "train", summary=summary, **job_fields("train", job, settings.region))
         record = begin_stage(record, "evaluate", job_name=evaluation["ProcessingJobName"])
         candidates = tuple(_candidate(item, result.metric) for item in result.candidates)
         return record.model_copy(update={"candidates": candidates, "chosen": result.chosen, "why": result.why})
@@ -61,7 +62,37 @@ def record_training(request: dict[str, Any], settings: RecordTrainingSettings) -
     with translated("recording a training job"):
         need_lock(table, base)
         table.change(project, run_id, update, attempt=attempt)
-    return {**base, "evaluate_job": evaluation}
+    return {**base, "status": "trained", "evaluate_job": evaluation}
+
+
+def _retry(request: dict[str, Any], settings: RecordTrainingSettings) -> dict[str, Any]:
+    """Return the next training job; it goes on from the checkpoints of this one."""
+    job, project, run_id, attempt = request["job"], request["project"], request["run_id"], int(request["attempt"])
+    base = {"project": project, "run_id": run_id, "attempt": attempt}
+    deployed = read_project(settings.environment, project)
+    training = deployed.project.training
+    following = next_try(training, try_of(job, int(request["training_try"])), job)
+    if following is None:
+        raise JobFailedError(f"Training job {job['TrainingJobName']}: {_why(job)}")
+    run = RunRef(project=project, run_id=run_id, attempt=attempt, project_uri=deployed.uri)
+    dataset = read_prepare_result(settings.zones["curated"], base)
+    again = training_job(job_place(settings), run, deployed.project, dataset, following)
+    table = RunsTable(client("dynamodb"), settings.runs_table)
+    spent = {**job_fields("train", job, settings.region), "why": _why(job), "interruptions": interruptions(job)}
+
+    def update(record: RunRecord) -> RunRecord:
+        return add_try(record, "train", spent, next_job=again["TrainingJobName"])
+
+    with translated("recording a training job"):
+        need_lock(table, base)
+        table.change(project, run_id, update, attempt=attempt)
+    return {
+        **base,
+        "status": "retry",
+        "training_job": again,
+        "training_try": following.number,
+        "interruptions_allowed": training.on_demand_after_interruptions or 0,
+    }
 
 
 def _why(job: dict[str, Any]) -> str:
@@ -81,7 +112,3 @@ def _candidate(item: Any, metric: str) -> dict[str, Any]:
         "seconds": round(item.seconds, 2),
         "error": item.error,
     }
-
-
-def _interruptions(job: dict[str, Any]) -> int:
-    return sum(part["Status"] == "Interrupted" for part in job.get("SecondaryStatusTransitions", ()))

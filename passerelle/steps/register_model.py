@@ -10,6 +10,7 @@ from passerelle.aws.clients import client, translated
 from passerelle.aws.experiment_log import ExperimentLog, RunStory
 from passerelle.aws.objects import Objects
 from passerelle.aws.runs_table import RunsTable
+from passerelle.aws.tracking_login import sign_in
 from passerelle.contracts import naming, zones
 from passerelle.contracts.container import RESULT_FILE, TrainResult
 from passerelle.contracts.runs import RunRecord
@@ -30,7 +31,9 @@ def register_model(request: dict[str, Any], settings: RegisterModelSettings) -> 
     table = RunsTable(client("dynamodb"), settings.runs_table)
     with translated("recording a registration"):
         need_lock(table, base)
-    training_job = naming.job_name(project, run_id, "train", attempt)
+        stages = {stage.stage: stage for stage in table.need(project, run_id).stages}
+    # The last of its tries, if there were several.
+    training_job = stages["train"].job_name
     output = f"{zones.training_output_prefix(project)}/{training_job}/output"
     with tempfile.TemporaryDirectory() as work:
         folder, evaluation = Path(work) / "training", Path(work) / "evaluation"
@@ -53,6 +56,7 @@ def register_model(request: dict[str, Any], settings: RegisterModelSettings) -> 
             model_data_url=zones.s3_uri(models, f"{output}/model.tar.gz"),
             model_name=naming.registered_model_name(settings.environment, project),
         )
+        sign_in(settings.tracking_secret)
         registered = ExperimentLog(settings.tracking_uri).tell(story)
 
     def update(record: RunRecord) -> RunRecord:
@@ -63,7 +67,12 @@ def register_model(request: dict[str, Any], settings: RegisterModelSettings) -> 
 
     with translated("recording a registration"):
         table.change(project, run_id, update, attempt=attempt)
-    return {**base, "status": request["status"], "model_version": registered.version}
+    return {
+        **base,
+        "status": request["status"],
+        "model_version": registered.version,
+        "model_data_url": story.model_data_url,
+    }
 
 
 def _download_evaluation(objects: Objects, settings: RegisterModelSettings, base: dict[str, Any], target: Path) -> None:

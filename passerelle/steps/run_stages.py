@@ -38,6 +38,24 @@ def end_stage(record: RunRecord, stage: Stage, **fields: Any) -> RunRecord:
     return _with_stage(record, base.model_copy(update={"status": "done", "ended_at": ended, **fields}))
 
 
+def add_try(record: RunRecord, stage: Stage, spent: dict[str, Any], *, next_job: str) -> RunRecord:
+    """Return the record with a job of a stage that is tried again elsewhere: what it cost stays with the stage."""
+    current = _find(record, stage) or StageRecord(stage=stage, status="running", started_at=utc_now())
+    tries = [item for item in current.summary.get("tries", ()) if item["job_name"] != spent["job_name"]]
+    summary = {**current.summary, "tries": [*tries, spent]}
+    return _with_stage(record, current.model_copy(update={"job_name": next_job, "summary": summary}))
+
+
+def end_tries(record: RunRecord, stage: Stage, *, summary: dict[str, Any], **fields: Any) -> RunRecord:
+    """Return the record with a stage done, the seconds and costs of all its jobs together: one unknown, all unknown."""
+    current = _find(record, stage)
+    tries = list(current.summary.get("tries", ())) if current else []
+    for name in ("billable_seconds", "cost_usd"):
+        parts = [fields[name], *(item[name] for item in tries)]
+        fields[name] = None if None in parts else sum(parts)
+    return end_stage(record, stage, summary={**summary, **({"tries": tries} if tries else {})}, **fields)
+
+
 def _find(record: RunRecord, stage: Stage) -> StageRecord | None:
     return next((item for item in record.stages if item.stage == stage), None)
 

@@ -25,7 +25,7 @@ def synthesised(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
     copy = tmp_path_factory.mktemp("checkout")
     for name in ("app.py", "cdk.json", "requirements.txt"):
         shutil.copy(ROOT / name, copy / name)
-    for name in ("environments", "infra", "lambdas", "passerelle", "projects"):
+    for name in ("environments", "infra", "lambdas", "passerelle", "projects", "training"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     # The layer would be downloaded; its content is no matter of the templates.
     layer = copy / ".build" / "layers" / "arm64"

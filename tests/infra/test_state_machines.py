@@ -78,6 +78,7 @@ INTEGRATIONS = {
     "states:startExecution.sync:2",
     "aws-sdk:sagemaker:createTrainingJob",
     "aws-sdk:sagemaker:describeTrainingJob",
+    "aws-sdk:sagemaker:stopTrainingJob",
     "aws-sdk:sagemaker:createModel",
     "aws-sdk:sagemaker:createEndpointConfig",
     "aws-sdk:sagemaker:createEndpoint",

@@ -25,6 +25,12 @@ STATEFUL = {
     "AWS::DynamoDB::Table": {"RunsE45A2291"},
     "AWS::KMS::Key": {"Key961B73FD"},
 }  # fmt: skip
+#: On AWS only.
+STATEFUL_ON_AWS = {
+    "AWS::RDS::DBInstance": {"DatabaseInstance02E622FB"},
+    "AWS::ECR::Repository": {"TrainingRepository238146D5", "TrackingRepository00C59AC5"},
+    "AWS::SecretsManager::Secret": {"AdminPassword4DD767F0", "PipelinePassword9879D815", "SessionKey0FE01E29"},
+}
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
@@ -60,7 +66,7 @@ def test_buckets_are_encrypted_versioned_private_and_tls_only(resources: Find) -
 
 @pytest.mark.parametrize("environment", ["laptop", "prod"])
 def test_logical_ids_of_what_holds_data_never_change(resources: Find, environment: str) -> None:
-    for type_, expected in STATEFUL.items():
+    for type_, expected in {**STATEFUL, **(STATEFUL_ON_AWS if environment == "prod" else {})}.items():
         assert {name.split("/")[1] for name in resources(environment, type_)} == expected
 
 
@@ -93,13 +99,14 @@ def test_everything_that_is_invoked_asynchronously_has_a_dead_letter_queue(resou
     assert all("DeadLetterConfig" in functions[name]["Properties"] for name in asynchronous)
 
 
-def test_roles_are_passed_to_sagemaker_and_to_nobody_else(resources: Find) -> None:
+def test_roles_are_passed_to_sagemaker_and_tasks_and_to_nobody_else(resources: Find) -> None:
     for name, policy in resources("prod", "AWS::IAM::Policy").items():
         for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
             actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
             assert "*" not in actions, name
             if "iam:PassRole" in actions:
-                assert statement["Condition"] == {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
+                (service,) = statement["Condition"]["StringEquals"].values()
+                assert service == ("ecs-tasks" if "UpgradeSchema" in name else "sagemaker") + ".amazonaws.com"
                 assert statement["Resource"] != "*"
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from passerelle.contracts import naming, zones
@@ -24,6 +25,7 @@ class HostingPlace:
     image_uri: str
     role_arn: str
     kms_key_arn: str
+    vpc: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +52,7 @@ def deployment(
             "Environment": {"PASSERELLE_MODEL_VERSION": model_version},
         },
         "ExecutionRoleArn": place.role_arn,
-        "EnableNetworkIsolation": project.serving.profile == "real-time",
+        **_network(place, project),
         "Tags": marks,
     }
     config = _config(place, project, model_name)
@@ -63,6 +65,13 @@ def deployment(
         endpoint_config={"EndpointConfigName": config_name, **config, "Tags": marks},
         endpoint={"EndpointName": endpoint, "EndpointConfigName": config_name},
     )
+
+
+def _network(place: HostingPlace, project: Project) -> Request:
+    """Serverless Inference knows neither isolation nor a VPC (developer guide, "Serverless endpoints")."""
+    if project.serving.profile == "serverless":
+        return {}
+    return {"EnableNetworkIsolation": True, **({"VpcConfig": dict(place.vpc)} if place.vpc else {})}
 
 
 def _config(place: HostingPlace, project: Project, model_name: str) -> Request:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from passerelle.contracts import naming, zones
@@ -15,6 +16,7 @@ from passerelle.contracts.container import (
     PrepareResult,
 )
 from passerelle.domain.project import Project
+from passerelle.domain.training_tries import TrainingTry, first_try
 
 LOCAL: Final = "/opt/ml/processing"
 VOLUME_GB: Final = 30
@@ -24,7 +26,10 @@ Request = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class JobPlace:
-    """Where and as whom jobs run. `kms_key_arn` "" leaves the encryption to the buckets' default."""
+    """Where and as whom jobs run.
+
+    `kms_key_arn` "" leaves the encryption to the buckets' default; `vpc` is a VpcConfig, or empty.
+    """
 
     environment: str
     zones: dict[str, str]
@@ -34,6 +39,7 @@ class JobPlace:
     prepare_instance_type: str
     git_sha: str
     lock_hash: str
+    vpc: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,15 +135,26 @@ def _processing(
             "ContainerArguments": [stage],
         },
         "Environment": {"PASSERELLE_ENVIRONMENT": place.environment},
+        "NetworkConfig": {
+            # Only `prepare` calls AWS itself: it reads raw objects by version.
+            "EnableNetworkIsolation": stage != "prepare",
+            **({"VpcConfig": dict(place.vpc)} if place.vpc else {}),
+        },
         "StoppingCondition": {"MaxRuntimeInSeconds": PROCESSING_MAX_SECONDS},
         "RoleArn": place.role_arn,
         "Tags": tags(project, place.environment, run.run_id),
     }
 
 
-def training_job(place: JobPlace, run: RunRef, project: Project, dataset: PrepareResult) -> Request:
-    """Return CreateTrainingJob for `train`: on managed spot with checkpoints when the project says so."""
-    name = naming.job_name(run.project, run.run_id, "train", run.attempt)
+def training_job(
+    place: JobPlace, run: RunRef, project: Project, dataset: PrepareResult, tried: TrainingTry | None = None
+) -> Request:
+    """Return CreateTrainingJob for `train`: on managed spot with checkpoints when the project says so.
+
+    A later try of the same run has a name of its own and goes on from the same checkpoints.
+    """
+    tried = tried or first_try(project.training)
+    name = naming.job_name(run.project, run.run_id, "train", run.attempt) + tried.suffix
     training = project.training
     longest = training.max_runtime_minutes * 60
     wait = (training.max_wait_minutes or training.max_runtime_minutes * 2) * 60
@@ -168,15 +185,18 @@ def training_job(place: JobPlace, run: RunRef, project: Project, dataset: Prepar
             **({"KmsKeyId": place.kms_key_arn} if place.kms_key_arn else {}),
         },
         "ResourceConfig": {
-            "InstanceType": training.instance_type,
+            "InstanceType": tried.instance_type,
             "InstanceCount": 1,
             "VolumeSizeInGB": VOLUME_GB,
             **({"VolumeKmsKeyId": place.kms_key_arn} if place.kms_key_arn else {}),
+            **({"KeepAlivePeriodInSeconds": training.keep_alive_minutes * 60} if training.keep_alive_minutes else {}),
         },
-        "EnableManagedSpotTraining": training.spot,
+        "EnableNetworkIsolation": True,
+        **({"VpcConfig": dict(place.vpc)} if place.vpc else {}),
+        "EnableManagedSpotTraining": tried.spot,
         "StoppingCondition": {
             "MaxRuntimeInSeconds": longest,
-            **({"MaxWaitTimeInSeconds": wait} if training.spot else {}),
+            **({"MaxWaitTimeInSeconds": wait} if tried.spot else {}),
         },
         "CheckpointConfig": {
             "S3Uri": zones.s3_uri(place.zones["models"], checkpoints),

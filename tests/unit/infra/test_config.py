@@ -33,10 +33,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_every_shipped_environment_is_valid_and_bears_its_files_name(name: str) -> None:
     config = subject.load_config(name)
     assert config.name == name
-    assert (
-        config.image_uri
-        == f"{config.account}.dkr.ecr.{config.region}.amazonaws.com/passerelle-training:{config.image_tag}"
-    )
+    assert (config.images.source == "local") == (name == "laptop")
 
 
 def test_an_unknown_environment_is_answered_with_the_known_ones() -> None:

@@ -7,12 +7,13 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from passerelle.contracts import zones
+from passerelle.contracts import naming, zones
+from passerelle.contracts.runs import StageRecord
 from passerelle.settings import RegisterModelSettings
 from tests.laptop_platform import LaptopPlatform, unique
 
 from . import results
-from .world import Aws
+from .world import MOMENT, Aws
 
 FILES: dict[str, bytes] = {
     "candidates/forest/model/MLmodel": b"flavors: {}\n",
@@ -42,7 +43,9 @@ class World(Aws):
         results.put_result(self, "evaluate", results.evaluated(gate).model_dump_json(), run_id)
         prefix = zones.result_prefix("flights", run_id, 1, "evaluate")
         self.put_json("curated", f"{prefix}/card.json", {"model": "card"})
-        self.begin_run(run_id)
+        job = naming.job_name("flights", run_id, "train", 1)
+        train = StageRecord(stage="train", status="done", started_at=MOMENT, ended_at=MOMENT, job_name=job)
+        self.begin_run(run_id, stages=(train,))
         return {"project": "flights", "run_id": run_id, "attempt": 1, "status": gate}
 
     def runs(self) -> list[Any]:

@@ -83,10 +83,10 @@ def archive(files: dict[str, bytes]) -> bytes:
     return packed.getvalue()
 
 
-def put_training_output(aws: Aws, body: bytes | None = None, run_id: str = "r1") -> None:
+def put_training_output(aws: Aws, body: bytes | None = None, run_id: str = "r1", *, job_name: str = "") -> None:
     """Put output.tar.gz where SageMaker does; by default with the result of `trained`, behind something large."""
     whole = archive({"plots/curve.png": bytes(300_000), "result.json": trained().model_dump_json().encode()})
-    job = naming.job_name("flights", run_id, "train", 1)
+    job = job_name or naming.job_name("flights", run_id, "train", 1)
     key = f"{zones.training_output_prefix('flights')}/{job}/output/output.tar.gz"
     aws.s3.put_object(Bucket=aws.buckets["models"], Key=key, Body=whole if body is None else body)
 

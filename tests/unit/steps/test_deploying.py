@@ -23,6 +23,7 @@ from .world import IMAGE, ROLE, Aws
 
 ENDPOINT = "passerelle-laptop-flights"
 MODEL = "s3://test-models/model.tar.gz"
+TRAINED = "s3://test-models/flights/training/flights-r1-train-1-2/output/model.tar.gz"
 EXAMPLE = {"dataframe_split": {"columns": ["a"], "data": [[1.5]]}, "predictions": [1], "probabilities": [[0.25, 0.75]]}
 
 
@@ -33,7 +34,7 @@ def _plan(aws: Aws) -> dict[str, Any]:
     settings = PlanDeploymentSettings(
         **aws.shared, zones=aws.buckets, image_uri=IMAGE, model_role_arn=ROLE, kms_key_arn=""
     )
-    return plan_deployment({**BASE, "status": "passed", "model_version": 3}, settings)
+    return plan_deployment({**BASE, "status": "passed", "model_version": 3, "model_data_url": TRAINED}, settings)
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def test_the_first_deployment_creates_the_endpoint_with_its_tags(aws: Aws, sagem
     plan = _plan(aws)
     assert (plan["action"], plan["endpoint_name"]) == ("create", ENDPOINT)
     assert {tag["Key"] for tag in plan["endpoint"]["Tags"]} >= {"passerelle:project", "passerelle:run"}
-    assert plan["model_data_url"] == "s3://test-models/flights/training/flights-r1-train-1/output/model.tar.gz"
+    assert plan["model_data_url"] == plan["model"]["PrimaryContainer"]["ModelDataUrl"] == TRAINED
     assert plan["model"]["PrimaryContainer"]["Environment"] == {"PASSERELLE_MODEL_VERSION": "3"}
 
 
@@ -120,7 +121,7 @@ def test_a_failed_endpoint_is_deleted_and_made_anew_once_it_is_gone(aws: Aws, sa
 def test_a_project_that_is_no_longer_deployed_is_named(aws: Aws) -> None:
     with pytest.raises(NotFoundError, match=r"'trains' is not deployed in laptop \(deployed: flights\)"):
         plan_deployment(
-            {**BASE, "project": "trains", "model_version": "1"},
+            {**BASE, "project": "trains", "model_version": "1", "model_data_url": TRAINED},
             PlanDeploymentSettings(
                 **aws.shared, zones=aws.buckets, image_uri=IMAGE, model_role_arn=ROLE, kms_key_arn=""
             ),

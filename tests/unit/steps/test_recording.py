@@ -42,7 +42,7 @@ def _dataset(aws: Aws, **job: Any) -> dict[str, Any]:
 
 
 def _training(aws: Aws, **job: Any) -> dict[str, Any]:
-    request = {**BASE, "training_job_name": "x", "job": results.training_description(aws, **job)}
+    request = {**BASE, "training_job_name": "x", "training_try": 1, "job": results.training_description(aws, **job)}
     return record_training(as_json(request), RecordTrainingSettings(**aws.jobs))
 
 
@@ -197,6 +197,46 @@ def test_f20_a_training_job_that_did_not_complete_ends_the_run_with_its_reason(
     record = _ready(aws, "train")
     with pytest.raises(JobFailedError, match=rf"flights-r1-train-1: .*{says}"):
         record(aws, **job)
+
+
+def _without_capacity(aws: Aws, **training: Any) -> Callable[..., dict[str, Any]]:
+    """A project that says where else to train, and a job that got no instance."""
+    aws.deploy_project(training=training)
+    record = _ready(aws, "train")
+    reason = "CapacityError: Unable to provision requested ML compute capacity."
+    return lambda **job: record(aws, **({"TrainingJobStatus": "Failed", "FailureReason": reason} | job))
+
+
+def test_a_job_without_capacity_is_tried_on_the_next_type_and_its_costs_are_kept(aws: Aws) -> None:
+    record = _without_capacity(aws, instance_type="ml.m5.xlarge", fallback_instance_types=["ml.c5.xlarge"])
+    answer = record(BillableTimeInSeconds=7)
+    assert (answer["status"], answer["training_try"]) == ("retry", 2)
+    job = answer["training_job"]
+    assert job["TrainingJobName"] == "flights-r1-train-1-2"
+    assert job["ResourceConfig"]["InstanceType"] == "ml.c5.xlarge"
+    stage = aws.table.need("flights", "r1").stages[0]
+    assert (stage.status, stage.job_name) == ("running", "flights-r1-train-1-2")
+    assert [(item["job_name"], item["billable_seconds"]) for item in stage.summary["tries"]] == [
+        ("flights-r1-train-1", 7)
+    ]
+    results.put_training_output(aws, job_name="flights-r1-train-1-2")
+    _training(aws, TrainingJobName="flights-r1-train-1-2")
+    stage = aws.table.need("flights", "r1").stages[0]
+    assert (stage.status, stage.billable_seconds) == ("done", 127)
+    assert stage.cost_usd is not None
+    assert len(stage.summary["tries"]) == 1
+
+
+def test_a_retry_that_is_recorded_twice_is_counted_once(aws: Aws) -> None:
+    record = _without_capacity(aws, instance_type="ml.m5.xlarge", fallback_instance_types=["ml.c5.xlarge"])
+    assert record() == record()
+    assert len(aws.table.need("flights", "r1").stages[0].summary["tries"]) == 1
+
+
+def test_a_job_without_capacity_anywhere_ends_the_run(aws: Aws) -> None:
+    record = _without_capacity(aws, instance_type="ml.m5.xlarge")
+    with pytest.raises(JobFailedError, match="CapacityError"):
+        record()
 
 
 @pytest.mark.parametrize("status", ["passed", "refused"])

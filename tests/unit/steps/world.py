@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import zipfile
@@ -12,6 +13,7 @@ from typing import Any
 
 import boto3
 import pytest
+import yaml
 
 from laptop.settings import LaptopSettings
 from passerelle.aws import clients
@@ -81,13 +83,23 @@ class Aws:
             KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
             AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
         )
+        self.deploy_project()
+
+    def deploy_project(self, **changes: Any) -> None:
+        """Deploy flights; `changes` are merged into sections of its project.yaml."""
+        document = yaml.safe_load((ROOT / "projects/flights/project.yaml").read_text())
+        for section, values in changes.items():
+            document[section] |= values
         archive = io.BytesIO()
         with zipfile.ZipFile(archive, "w") as file:
-            file.write(ROOT / "projects/flights/project.yaml", "project.yaml")
-        self.s3.put_object(Bucket=self.buckets["curated"], Key="flights.zip", Body=archive.getvalue())
-        where = json.dumps({"uri": f"s3://{self.buckets['curated']}/flights.zip", "hash": "h1"})
+            file.writestr("project.yaml", text := yaml.safe_dump(document))
+        digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+        # Named by its content, as the CDK's assets are.
+        key = f"flights-{digest}.zip" if changes else "flights.zip"
+        self.s3.put_object(Bucket=self.buckets["curated"], Key=key, Body=archive.getvalue())
+        where = json.dumps({"uri": f"s3://{self.buckets['curated']}/{key}", "hash": digest})
         parameter = naming.project_parameter(self.environment, "flights")
-        boto3.client("ssm").put_parameter(Name=parameter, Value=where, Type="String")
+        boto3.client("ssm").put_parameter(Name=parameter, Value=where, Type="String", Overwrite=True)
 
     def _pipeline(self) -> str:
         """A machine whose executions run until they are stopped."""

@@ -1,0 +1,187 @@
+"""A container image that the deployment builds by itself, with no Docker on the user's machine."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from aws_cdk import (
+    CustomResource,
+    Duration,
+    RemovalPolicy,
+    Stack,
+    aws_codebuild,
+    aws_ecr,
+    aws_iam,
+    aws_kms,
+    aws_logs,
+    aws_s3_assets,
+)
+from constructs import Construct
+
+from infra.config import PlatformConfig
+from infra.constructs.function import BUILD, Function, retention
+from infra.source import ROOT
+
+KEPT_IMAGES: Final = 30
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """What an image is made of: paths of the repository, laid out below `base`, and the Dockerfile among them."""
+
+    name: str
+    base: str
+    paths: tuple[str, ...]
+    dockerfile: str
+    architecture: Literal["x86_64", "arm64"]
+
+
+#: SageMaker's training and serving instances of our price table are x86-64.
+TRAINING: Final = ImageSource("training", ".", ("passerelle", "training"), "training/Dockerfile", "x86_64")
+TRACKING: Final = ImageSource("tracking", "infra/images/tracking", (".",), "Dockerfile", "arm64")
+
+
+def stage_image(source: ImageSource) -> Path:
+    """Copy an image's sources into a clean folder, whose hash becomes the image's tag; returns it."""
+    target = BUILD / "images" / source.name
+    shutil.rmtree(target, ignore_errors=True)
+    ignore = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
+    for path in source.paths:
+        shutil.copytree(ROOT / source.base / path, target / path, ignore=ignore, dirs_exist_ok=True)
+    return target
+
+
+class BuiltImage(Construct):
+    """A repository, a build project, and the image of this checkout's sources. Idle, it costs its stored layers."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        source: ImageSource,
+        config: PlatformConfig,
+        key: aws_kms.IKey,
+        builder: Function,
+    ) -> None:
+        super().__init__(scope, id_)
+        self.repository = aws_ecr.Repository(
+            self,
+            "Repository",
+            repository_name=f"passerelle-{config.name}-{source.name}",
+            encryption=aws_ecr.RepositoryEncryption.KMS,
+            encryption_key=key,
+            image_scan_on_push=True,
+            image_tag_mutability=aws_ecr.TagMutability.IMMUTABLE,
+            removal_policy=RemovalPolicy.RETAIN if config.retain_data else RemovalPolicy.DESTROY,
+            empty_on_delete=not config.retain_data,
+            lifecycle_rules=[aws_ecr.LifecycleRule(max_image_count=KEPT_IMAGES)],
+        )
+        assets = aws_s3_assets.Asset(self, "Source", path=str(stage_image(source)))
+        project = self._project(source, config, key, assets)
+        builder.role.add_to_policy(_allow(["ecr:DescribeImages"], self.repository.repository_arn))
+        builder.role.add_to_policy(_allow(["codebuild:StartBuild", "codebuild:BatchGetBuilds"], project.project_arn))
+        self.resource = CustomResource(
+            self,
+            "Image",
+            resource_type="Custom::PasserelleImage",
+            service_token=builder.function.function_arn,
+            properties={
+                "Project": project.project_name,
+                "Repository": self.repository.repository_name,
+                "RepositoryUri": self.repository.repository_uri,
+                "Tag": assets.asset_hash,
+            },
+        )
+        self.resource.node.add_dependency(builder, project)
+        #: `repository@sha256:…`: what runs is what was built, whatever becomes of tags.
+        self.uri = self.resource.get_att_string("Uri")
+
+    def _project(
+        self, source: ImageSource, config: PlatformConfig, key: aws_kms.IKey, assets: aws_s3_assets.Asset
+    ) -> aws_codebuild.Project:
+        image: aws_codebuild.IBuildImage = aws_codebuild.LinuxBuildImage.AMAZON_LINUX_2023_5
+        if source.architecture == "arm64":
+            image = aws_codebuild.LinuxArmBuildImage.AMAZON_LINUX_2023_STANDARD_3_0
+        logs = aws_logs.LogGroup(
+            self, "Logs", encryption_key=key, retention=retention(config), removal_policy=RemovalPolicy.DESTROY
+        )
+        project = aws_codebuild.Project(
+            self,
+            "Project",
+            role=self._build_role(key, assets, logs).without_policy_updates(),
+            grant_report_group_permissions=False,
+            description=f"Builds the {source.name} image of passerelle {config.name}",
+            source=aws_codebuild.Source.s3(bucket=assets.bucket, path=assets.s3_object_key),
+            environment=aws_codebuild.BuildEnvironment(
+                build_image=image, compute_type=aws_codebuild.ComputeType.SMALL, privileged=True
+            ),
+            environment_variables={
+                "IMAGE": aws_codebuild.BuildEnvironmentVariable(
+                    value=f"{self.repository.repository_uri}:{assets.asset_hash}"
+                ),
+                "REGISTRY": aws_codebuild.BuildEnvironmentVariable(
+                    value=f"{config.account}.dkr.ecr.{config.region}.amazonaws.com"
+                ),
+                "DOCKERFILE": aws_codebuild.BuildEnvironmentVariable(value=source.dockerfile),
+            },
+            build_spec=aws_codebuild.BuildSpec.from_object(BUILD_SPEC),
+            encryption_key=key,
+            timeout=Duration.minutes(14),  # the waiting function has 15
+            logging=aws_codebuild.LoggingOptions(cloud_watch=aws_codebuild.CloudWatchLoggingOptions(log_group=logs)),
+        )
+        return project
+
+    def _build_role(self, key: aws_kms.IKey, assets: aws_s3_assets.Asset, logs: aws_logs.ILogGroup) -> aws_iam.Role:
+        """Read the sources, write the log, push the image; nothing else."""
+        stack = Stack.of(self)
+        role = aws_iam.Role(
+            self,
+            "BuildRole",
+            assumed_by=aws_iam.ServicePrincipal(
+                "codebuild.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": stack.account}}
+            ),
+        )
+        push = [
+            "ecr:BatchCheckLayerAvailability",
+            "ecr:BatchGetImage",
+            "ecr:CompleteLayerUpload",
+            "ecr:GetDownloadUrlForLayer",
+            "ecr:InitiateLayerUpload",
+            "ecr:PutImage",
+            "ecr:UploadLayerPart",
+        ]
+        for statement in (
+            _allow(["s3:GetObject", "s3:GetObjectVersion"], assets.bucket.arn_for_objects(assets.s3_object_key)),
+            _allow(["logs:CreateLogStream", "logs:PutLogEvents"], logs.log_group_arn),
+            _allow(["ecr:GetAuthorizationToken"], "*"),
+            _allow(push, self.repository.repository_arn),
+            _allow(["kms:Decrypt", "kms:GenerateDataKey"], key.key_arn),
+        ):
+            role.add_to_policy(statement)
+        return role
+
+
+#: `set -e` holds within one phase; a later phase asks how the earlier ones ended.
+BUILD_SPEC: Final = {
+    "version": "0.2",
+    "phases": {
+        "pre_build": {
+            "commands": [
+                "set -euo pipefail",
+                'aws ecr get-login-password | docker login --username AWS --password-stdin "$REGISTRY"',
+            ]
+        },
+        "build": {"commands": ['docker build --pull --file "$DOCKERFILE" --tag "$IMAGE" .']},
+        "post_build": {
+            "commands": ['test "$CODEBUILD_BUILD_SUCCEEDING" = 1', 'docker push "$IMAGE"'],
+        },
+    },
+}
+
+
+def _allow(actions: list[str], *resources: str) -> aws_iam.PolicyStatement:
+    return aws_iam.PolicyStatement(actions=actions, resources=list(resources))

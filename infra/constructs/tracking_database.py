@@ -1,0 +1,154 @@
+"""PostgreSQL of the tracking server: Graviton, TLS only, password kept and rotated by AWS, restorable to a second."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from aws_cdk import (
+    CfnDeletionPolicy,
+    Duration,
+    Stack,
+    aws_cloudwatch,
+    aws_cloudwatch_actions,
+    aws_iam,
+    aws_kms,
+    aws_rds,
+    aws_secretsmanager,
+    aws_sns,
+)
+from constructs import Construct
+
+from infra import permissions as may
+from infra.config import PlatformConfig
+from infra.config_parts import Tracking
+from infra.stacks.network import NetworkStack
+from passerelle.contracts import tracking as server
+
+ENGINE: Final = "17.9"
+FAMILY: Final = "postgres17"
+#: db.t4g.micro has 1 GiB and about 80 connections; MLflow takes ten a task, RDS itself keeps three.
+FREE_STORAGE_BYTES: Final = 2 * 1024**3
+MANY_CONNECTIONS: Final = 60
+
+
+class TrackingDatabase(Construct):
+    """An instance whose password RDS itself makes and rotates: no function does, and no template knows it.
+
+    `AWS::RDS::DBInstance` is written out: CDK's own construct cannot leave the password to RDS.
+    """
+
+    user: Final = "passerelle"
+    port: Final = 5432
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        config: PlatformConfig,
+        tracking: Tracking,
+        network: NetworkStack,
+        key: aws_kms.IKey,
+        alerts: aws_sns.ITopic,
+    ) -> None:
+        super().__init__(scope, id_)
+        subnets = aws_rds.CfnDBSubnetGroup(
+            self,
+            "Subnets",
+            db_subnet_group_description=f"Isolated subnets of passerelle {config.name}",
+            subnet_ids=network.vpc.select_subnets(subnet_group_name="isolated").subnet_ids,
+        )
+        parameters = aws_rds.CfnDBParameterGroup(
+            self,
+            "Parameters",
+            description=f"passerelle {config.name}: TLS only",
+            family=FAMILY,
+            parameters={"rds.force_ssl": "1", "log_min_duration_statement": "1000", "log_connections": "1"},
+        )
+        retain = config.retain_data
+        self.instance = aws_rds.CfnDBInstance(
+            self,
+            "Instance",
+            engine="postgres",
+            engine_version=ENGINE,
+            auto_minor_version_upgrade=True,
+            allow_major_version_upgrade=False,
+            db_instance_class=f"db.{tracking.database_instance}",
+            db_name=server.DATABASE,
+            master_username=self.user,
+            manage_master_user_password=True,
+            master_user_secret=aws_rds.CfnDBInstance.MasterUserSecretProperty(kms_key_id=key.key_arn),
+            port=str(self.port),
+            allocated_storage=str(tracking.storage_gb),
+            max_allocated_storage=tracking.max_storage_gb,
+            storage_type="gp3",
+            storage_encrypted=True,
+            kms_key_id=key.key_arn,
+            multi_az=tracking.multi_az,
+            publicly_accessible=False,
+            db_subnet_group_name=subnets.ref,
+            vpc_security_groups=[network.database.security_group_id],
+            db_parameter_group_name=parameters.ref,
+            backup_retention_period=tracking.backup_days,
+            preferred_backup_window="02:00-03:00",
+            preferred_maintenance_window="sun:03:30-sun:04:30",
+            copy_tags_to_snapshot=True,
+            delete_automated_backups=not retain,
+            deletion_protection=retain,
+            enable_cloudwatch_logs_exports=["postgresql", "upgrade"],
+            ca_certificate_identifier="rds-ca-rsa2048-g1",
+            **(self._enhanced_monitoring() if config.stage == "production" else {}),
+        )
+        policy = CfnDeletionPolicy.SNAPSHOT if retain else CfnDeletionPolicy.DELETE
+        self.instance.cfn_options.deletion_policy = policy
+        self.instance.cfn_options.update_replace_policy = CfnDeletionPolicy.SNAPSHOT
+        self.host = self.instance.attr_endpoint_address
+        #: RDS's own secret: JSON with `username` and `password`.
+        self.secret = aws_secretsmanager.Secret.from_secret_attributes(
+            self, "Password", secret_complete_arn=self.instance.attr_master_user_secret_secret_arn, encryption_key=key
+        )
+        self._alarms(alerts)
+
+    def _enhanced_monitoring(self) -> dict[str, Any]:
+        """Metrics of the operating system, every minute."""
+        role = aws_iam.Role(
+            self,
+            "MonitoringRole",
+            assumed_by=aws_iam.ServicePrincipal(
+                "monitoring.rds.amazonaws.com",
+                conditions={"StringEquals": {"aws:SourceAccount": Stack.of(self).account}},
+            ),
+        )
+        # What the managed policy AmazonRDSEnhancedMonitoringRole allows, for this group only.
+        stack = Stack.of(self)
+        group = f"arn:{stack.partition}:logs:{stack.region}:{stack.account}:log-group:RDSOSMetrics"
+        write = ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams", "logs:GetLogEvents"]
+        role.add_to_policy(may.allow(["logs:CreateLogGroup", "logs:PutRetentionPolicy"], group))
+        role.add_to_policy(may.allow(write, f"{group}:log-stream:*"))
+        return {"monitoring_interval": 60, "monitoring_role_arn": role.role_arn}
+
+    def _alarms(self, alerts: aws_sns.ITopic) -> None:
+        below = aws_cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD
+        above = aws_cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD
+        for what, threshold, operator, words in (
+            ("FreeStorageSpace", FREE_STORAGE_BYTES, below, "less than 2 GiB are free: raise tracking.max_storage_gb"),
+            ("CPUUtilization", 90, above, "the CPU is busy for 15 minutes: see Performance Insights for the statement"),
+            ("DatabaseConnections", MANY_CONNECTIONS, above, "connections run out: fewer tasks, or a larger instance"),
+        ):
+            alarm = aws_cloudwatch.Metric(
+                namespace="AWS/RDS",
+                metric_name=what,
+                dimensions_map={"DBInstanceIdentifier": self.instance.ref},
+                period=Duration.minutes(5),
+                statistic="Average",
+            ).create_alarm(
+                self,
+                what,
+                threshold=threshold,
+                evaluation_periods=3,
+                comparison_operator=operator,
+                # A stopped instance reports nothing, and is meant to.
+                treat_missing_data=aws_cloudwatch.TreatMissingData.NOT_BREACHING,
+                alarm_description=f"Tracking database: {words}.",
+            )
+            alarm.add_alarm_action(aws_cloudwatch_actions.SnsAction(alerts))

@@ -1,0 +1,78 @@
+"""The container images of an environment: built once per change of their sources, scanned, pinned by digest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from aws_cdk import Stack, aws_events, aws_events_targets, aws_kms, aws_lambda, aws_sns, aws_sqs
+from constructs import Construct
+
+from infra.config import PlatformConfig
+from infra.constructs.built_image import TRACKING, TRAINING, BuiltImage
+from infra.constructs.function import Function
+from passerelle.settings import BuildImageSettings
+
+
+class ImagesStack(Stack):
+    """Builds what the registry lacks at deployment. Idle, it costs stored layers, about 0.10 USD a GB-month."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        config: PlatformConfig,
+        key: aws_kms.IKey,
+        alerts: aws_sns.ITopic,
+        layers: Sequence[aws_lambda.ILayerVersion],
+        dead_letters: aws_sqs.IQueue,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(scope, id_, **kwargs)
+        # By its ARN: grants then go into roles here, and none into the key's policy in the data stack.
+        key = aws_kms.Key.from_key_arn(self, "Key", key.key_arn)
+        builder = Function(
+            self,
+            "BuildImage",
+            name="build_image",
+            config=config,
+            settings=BuildImageSettings(environment=config.name),
+            statements=[],
+            key=key,
+            alerts=alerts,
+            layers=layers,
+            timeout_seconds=900,
+            memory_mib=256,
+            dead_letters=None,
+        )
+        shared: dict[str, Any] = {"config": config, "key": key, "builder": builder}
+        self.training = BuiltImage(self, "Training", source=TRAINING, **shared)
+        self.tracking = BuiltImage(self, "Tracking", source=TRACKING, **shared) if config.tracking else None
+        self._tell_of_findings(alerts, dead_letters)
+
+    def _tell_of_findings(self, alerts: aws_sns.ITopic, dead_letters: aws_sqs.IQueue) -> None:
+        """Tell people of critical findings in an image that was pushed."""
+        repositories = [image.repository.repository_name for image in (self.training, self.tracking) if image]
+        pattern = aws_events.EventPattern(
+            source=["aws.ecr"],
+            detail_type=["ECR Image Scan"],
+            detail={
+                "scan-status": ["COMPLETE"],
+                "repository-name": repositories,
+                "finding-severity-counts": {"CRITICAL": [{"numeric": [">", 0]}]},
+            },
+        )
+        rule = aws_events.Rule(self, "CriticalFindings", event_pattern=pattern)
+        rule.add_target(
+            aws_events_targets.SnsTopic(
+                alerts,
+                dead_letter_queue=aws_sqs.Queue.from_queue_arn(self, "DeadLetters", dead_letters.queue_arn),
+                message=aws_events.RuleTargetInput.from_text(
+                    "Critical findings in image "
+                    f"{aws_events.EventField.from_path('$.detail.repository-name')}"
+                    f"@{aws_events.EventField.from_path('$.detail.image-digest')}: raise the locked packages or the "
+                    "base image, and deploy again."
+                ),
+            )
+        )

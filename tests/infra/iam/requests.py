@@ -1,0 +1,123 @@
+"""SageMaker requests as this environment would send them: made by the platform's own builders, for each kind of project."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+
+from passerelle.contracts import zones
+from passerelle.contracts.container import PrepareResult, SplitPart
+from passerelle.domain.project import Project, load_project
+from passerelle.domain.requests.hosting import HostingPlace, deployment
+from passerelle.domain.requests.jobs import JobPlace, RunRef, evaluate_job, prepare_job, training_job
+from passerelle.settings import GatherDropSettings, PlanDeploymentSettings
+from tests.infra.conftest import ROOT
+from tests.infra.iam.functions import assets_bucket
+from tests.infra.iam.templates import Assembly
+
+Request = dict[str, Any]
+_PROFILES: Final = {
+    "real-time": {"profile": "real-time", "instance_type": "ml.m5.large", "instance_count": 1, "capture_percent": 100},
+    "serverless": {"profile": "serverless", "memory_mb": 2048, "max_concurrency": 5},
+}
+
+
+@dataclass(frozen=True)
+class Requests:
+    """By operation of SageMaker's API, every kind of request that the state machines send."""
+
+    by_operation: dict[str, list[Request]]
+
+    def of(self, operation: str) -> list[Request]:
+        return self.by_operation.get(operation, [])
+
+
+@cache
+def _project() -> Project:
+    path = ROOT / "projects" / "flights" / "project.yaml"
+    return load_project(path.read_text(encoding="utf-8"), source=str(path))
+
+
+def _settings(assembly: Assembly, handler: str) -> dict[str, str]:
+    (function,) = (
+        item
+        for item in assembly.of_type("AWS::Lambda::Function")
+        if item.properties["Handler"] == f"lambdas.{handler}.handler.handler"
+    )
+    return dict(function.properties["Environment"]["Variables"])
+
+
+def sagemaker_requests(assembly: Assembly) -> Requests:
+    """Return the requests with the buckets, keys, roles and networks that the functions' settings name."""
+    project = _project()
+    settings = GatherDropSettings.from_env(_settings(assembly, "gather_drop"))
+    place = JobPlace(
+        environment=settings.environment,
+        zones=settings.zones,
+        image_uri=settings.image_uri,
+        role_arn=settings.job_role_arn,
+        kms_key_arn=settings.kms_key_arn,
+        prepare_instance_type=settings.prepare_instance_type,
+        git_sha=settings.git_sha,
+        lock_hash=settings.lock_hash,
+        vpc=settings.vpc,
+    )
+    run = RunRef(
+        project=project.name, run_id="run", attempt=1, project_uri=f"s3://{assets_bucket(assembly)}/archive.zip"
+    )
+    dataset = _dataset(settings.zones["curated"], project.name)
+    models = f"s3://{settings.zones['models']}/{zones.training_output_prefix(project.name)}/job/output/model.tar.gz"
+    evaluation = evaluate_job(
+        place, run, project, training_job="job", test_uri=dataset.split["test"].uri, champion_uri=models
+    )
+    found: dict[str, list[Request]] = {
+        "CreateProcessingJob": [prepare_job(place, run, project), evaluation],
+        "CreateTrainingJob": [training_job(place, run, project, dataset)],
+    }
+    for hosted in _hosted(assembly, project, models):
+        for operation, request in hosted.items():
+            found.setdefault(operation, []).append(request)
+    return Requests(found)
+
+
+def _hosted(assembly: Assembly, project: Project, model_data_url: str) -> list[dict[str, Request]]:
+    settings = PlanDeploymentSettings.from_env(_settings(assembly, "plan_deployment"))
+    place = HostingPlace(
+        environment=settings.environment,
+        zones=settings.zones,
+        image_uri=settings.image_uri,
+        role_arn=settings.model_role_arn,
+        kms_key_arn=settings.kms_key_arn,
+        vpc=settings.vpc,
+    )
+    found = []
+    for profile in _PROFILES.values():
+        document = project.model_dump(mode="json") | {"serving": profile}
+        planned = deployment(
+            place,
+            Project.model_validate(document),
+            run_id="run",
+            attempt=1,
+            model_data_url=model_data_url,
+            model_version="1",
+        )
+        found.append(
+            {
+                "CreateModel": planned.model,
+                "CreateEndpointConfig": planned.endpoint_config,
+                # plan_deployment adds the tags when there is no endpoint yet.
+                "CreateEndpoint": planned.endpoint | {"Tags": planned.model["Tags"]},
+                "UpdateEndpoint": planned.endpoint,
+            }
+        )
+    return found
+
+
+def _dataset(curated: str, project: str) -> PrepareResult:
+    """Return as much of what `prepare` writes as the builder of the training request reads."""
+    uri = f"s3://{curated}/{zones.dataset_prefix(project, 'set')}"
+    parts = {name: SplitPart.model_construct(uri=f"{uri}/{name}/", rows=1) for name in ("train", "validation", "test")}
+    return PrepareResult.model_construct(
+        status="accepted", files=(), dataset_id="set", contract_hash="hash", split=parts
+    )
