@@ -132,7 +132,7 @@ class TrackingDatabase(Construct):
         above = aws_cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD
         for what, threshold, operator, words in (
             ("FreeStorageSpace", FREE_STORAGE_BYTES, below, "less than 2 GiB are free: raise tracking.max_storage_gb"),
-            ("CPUUtilization", 90, above, "the CPU is busy for 15 minutes: see Performance Insights for the statement"),
+            ("CPUUtilization", 90, above, "the CPU is busy for 15 minutes: statements over 1 s are in its log group"),
             ("DatabaseConnections", MANY_CONNECTIONS, above, "connections run out: fewer tasks, or a larger instance"),
         ):
             alarm = aws_cloudwatch.Metric(
