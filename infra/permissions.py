@@ -84,6 +84,8 @@ def use_key(key_arn: str, statements: Sequence[Statement]) -> list[Statement]:
         for name in statement.actions
         for action in _KEY_ACTIONS.get(name, ())
     }
+    if "kms:GenerateDataKey*" in needed:
+        needed.discard("kms:GenerateDataKey")
     return [allow(sorted(needed), key_arn)] if needed else []
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.infra.conftest import ROOT
+from tests.infra.conftest import ENVIRONMENTS, ROOT
 from tests.infra.iam.botocore_model import METHODS
 from tests.infra.iam.calls import AnalysisError
 from tests.infra.iam.compare import TOLERATED, problems, with_keys
@@ -24,15 +24,13 @@ from tests.infra.iam.hints import HINTS
 from tests.infra.iam.interpreter import Interpreter, calls_of
 from tests.infra.iam.needs import Account, Need, UnsaidError, needs_of
 from tests.infra.iam.program import Program, SourceModule
-from tests.infra.iam.prove import all_problems, needs_by_role
+from tests.infra.iam.prove import all_problems, grants_of, needs_by_role
 from tests.infra.iam.states import UnknownTaskError, machine_needs
 from tests.infra.iam.templates import Assembly, Grant
 from tests.infra.iam.values import UNKNOWN
 
 pytestmark = pytest.mark.xdist_group("infra")
 Synthesise = Callable[[str], Path]
-PROVED = ("dev", "prod")
-#: Services without resources of their own in IAM, or none for these actions, are asked about with "*".
 ACCOUNT = Account(region="eu-west-1", number="111122223333")
 
 
@@ -46,7 +44,7 @@ def prod(synthesised: Synthesise) -> Assembly:
     return Assembly(synthesised("prod"))
 
 
-@pytest.mark.parametrize("environment", PROVED)
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_every_role_may_do_what_is_called_in_its_name_and_nothing_else(
     synthesised: Synthesise, program: Program, environment: str
 ) -> None:
@@ -106,6 +104,21 @@ def test_what_is_tolerated_is_still_granted(prod: Assembly) -> None:
 
 
 # The proof itself
+
+
+def test_no_single_permission_can_be_taken_away_unnoticed(prod: Assembly, program: Program) -> None:
+    # Nor is any granted twice: then taking one away would change nothing.
+    unnoticed = []
+    for role, needs in needs_by_role(prod, program).items():
+        grants = grants_of(role, prod)
+        for number, grant in enumerate(grants):
+            if not _missing(role, needs, [*grants[:number], *grants[number + 1 :]]):
+                unnoticed.append(f"{grant.action} on {grant.resource}: {grant.where}")
+    assert not unnoticed, "\n".join(unnoticed)
+
+
+def _missing(role: str, needs: list[Need], grants: list[Grant]) -> bool:
+    return any(text.startswith("MISSING") for text in problems(role, needs, grants))
 
 
 def _changed(assembly: Path, target: Path, change: Callable[[str, dict[str, Any]], None]) -> Assembly:

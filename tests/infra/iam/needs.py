@@ -8,7 +8,7 @@ from typing import Final
 
 from tests.infra.iam.botocore_model import TRANSFERS, operations
 from tests.infra.iam.calls import ApiCall
-from tests.infra.iam.values import ANY, NONE, UNKNOWN, Record, Text, texts
+from tests.infra.iam.values import ANY, NONE, UNKNOWN, Record, Text, elements, texts
 
 
 @dataclass(frozen=True)
@@ -72,13 +72,13 @@ _RESOURCES: Final[dict[str, str]] = {
     "ecs:DescribeTasks": "ecs|task/{cluster}/*",
     "ecr": "ecr|repository/{repositoryName}",
     "codebuild:StartBuild": "codebuild|project/{projectName}",
-    "codebuild:BatchGetBuilds": "codebuild|project/*",
+    "codebuild:BatchGetBuilds": "codebuild|project/{ids}",
     "lambda": "|{FunctionName}",
     "cloudwatch": "*",
 }
-#: Only the running code learns which one it is (a build's id names its project, an execution's definition the
-#: functions): any that is granted will do.
-_BY_OVERLAP: Final = ("codebuild:BatchGetBuilds", "lambda:GetFunctionConfiguration")
+#: Only the running code learns which one it is (the definition of an execution names its functions): any that is
+#: granted will do.
+_BY_OVERLAP: Final = ("lambda:GetFunctionConfiguration",)
 #: ARNs of what only the running code knows: the form that says no more than the service.
 _UNSAID: Final = {
     "states": "states|execution:*",
@@ -115,9 +115,17 @@ def _arns(name: str, call: ApiCall, account: Account) -> list[str]:
         raise UnsaidError(f"{call.where} calls {name}: tests/infra/iam/needs.py does not know the form of its resource")
     found = [""]
     for part in _pieces(form):
-        options = texts(call.argument(part[1:-1])) if part.startswith("{") else [part]
+        options = _options(call, part[1:-1]) if part.startswith("{") else [part]
         found = [before + option for before in found for option in options]
     return [_finished(arn, _UNSAID.get(name, _UNSAID.get(prefix)), account) for arn in found]
+
+
+def _options(call: ApiCall, name: str) -> list[str]:
+    """Return what a parameter may be. A build's id is `<project>:<number>`."""
+    if name != "ids":
+        return texts(call.argument(name))
+    known = {text.partition(":")[0] for text in texts(elements(call.argument(name))) if ":" in text}
+    return sorted(known) or [ANY]
 
 
 def _finished(arn: str, unsaid: str | None, account: Account) -> str:

@@ -162,7 +162,7 @@ class Outside:
         return self._answer(call)
 
     def _answer(self, call: ApiCall) -> Values:
-        """Return what AWS answers, where the templates say it: the values of SSM parameters."""
+        """Return what AWS answers, where it is known: SSM parameters of the templates, and what a build is called."""
         if (call.service, call.method) == ("ssm", "get_parameter"):
             found = [self._parameters.get(name) for name in texts(call.argument("Name"))]
             return join(*(UNKNOWN if value is None else abstract({"Parameter": {"Value": value}}) for value in found))
@@ -170,6 +170,8 @@ class Outside:
             paths = texts(call.argument("Path"))
             names = [{"Name": name} for name in self._parameters if name.rpartition("/")[0] in paths]
             return abstract([{"Parameters": names}]) if names else UNKNOWN
+        if (call.service, call.method) == ("codebuild", "start_build"):
+            return join(*(abstract({"build": {"id": f"{name}:{ANY}"}}) for name in texts(call.argument("projectName"))))
         return UNKNOWN
 
     def watch(self, owners: Values, name: str, place: str) -> None:
