@@ -18,7 +18,6 @@ from aws_cdk import (
     aws_scheduler,
     aws_sns,
     aws_sqs,
-    aws_ssm,
 )
 from constructs import Construct
 
@@ -27,11 +26,11 @@ from infra.config import PlatformConfig
 from infra.constructs.function import Function, Place
 from infra.constructs.queue_alarm import alarm_on_messages
 from infra.constructs.state_machine import StateMachine
+from infra.resource_parameters import publish_resources
 from infra.runtime import Runtime
 from infra.source import git_sha, lock_hash
 from infra.stacks.serving import confused_deputy_safe
 from passerelle import settings as function_settings
-from passerelle.contracts import naming
 
 _PROCESSING_RULE = "StepFunctionsGetEventsForSageMakerProcessingJobsRule"
 _EXECUTION_RULE = "StepFunctionsGetEventsForStepFunctionsExecutionRule"
@@ -258,13 +257,8 @@ class PipelineStack(Stack):
 
     def _pipeline(self, functions: Mapping[str, Function], deploy_model: StateMachine) -> StateMachine:
         processing, training = (
-            ["CreateProcessingJob", "DescribeProcessingJob", "StopProcessingJob", "AddTags"],
-            [
-                "CreateTrainingJob",
-                "DescribeTrainingJob",
-                "StopTrainingJob",
-                "AddTags",
-            ],
+            [f"{verb}{kind}Job" for verb in ("Create", "Describe", "Stop")] + ["AddTags"]
+            for kind in ("Processing", "Training")
         )
         nested = deploy_model.machine.state_machine_arn
         executions = self._arn("states", f"execution:{deploy_model.machine.state_machine_name}:*")
@@ -401,8 +395,4 @@ class PipelineStack(Stack):
             if isinstance(construct, Function):
                 name = "".join(f"_{c.lower()}" if c.isupper() else c for c in construct.node.id).lstrip("_")
                 found[f"log-group-{name}"] = construct.log_group.log_group_name
-        place = Construct(self, "Resources")
-        for name, value in found.items():
-            aws_ssm.StringParameter(
-                place, name, parameter_name=naming.resource_parameter(self._config.name, name), string_value=value
-            )
+        publish_resources(self, self._config.name, found)

@@ -22,7 +22,6 @@ from aws_cdk import (
     aws_servicediscovery,
     aws_sns,
     aws_sqs,
-    aws_ssm,
 )
 from constructs import Construct
 
@@ -34,8 +33,8 @@ from infra.constructs.function import Function, retention
 from infra.constructs.tracking_database import TrackingDatabase
 from infra.constructs.tracking_door import TrackingDoor
 from infra.constructs.working_hours import WorkingHours
+from infra.resource_parameters import publish_resources
 from infra.stacks.network import NetworkStack
-from passerelle.contracts import naming
 from passerelle.contracts import tracking as server
 from passerelle.settings import UpgradeSchemaSettings
 
@@ -144,10 +143,7 @@ class TrackingStack(Stack):
             "tracking-service": self.service.service_name,
             "tracking-admin-secret": self._secrets["AdminPassword"].secret_name,
         }
-        place = Construct(self, "Resources")
-        for name, value in found.items():
-            parameter = naming.resource_parameter(self._config.name, name)
-            aws_ssm.StringParameter(place, name, parameter_name=parameter, string_value=value)
+        publish_resources(self, self._config.name, found)
 
     def _secret(self, name: str) -> aws_secretsmanager.Secret:
         return aws_secretsmanager.Secret(
