@@ -1,6 +1,7 @@
 """Every role may do what its code, its states and AWS itself do in its name, and nothing else.
 
-The second half tries the proof itself: on templates with a grant too few or too many, and on small pieces of code.
+The second half tries the proof itself, on templates with a grant too few or too many, and on changed steps. How code is
+followed is tried in test_iam_following.
 """
 
 from __future__ import annotations
@@ -17,21 +18,18 @@ import pytest
 
 from tests.infra.conftest import ENVIRONMENTS, ROOT
 from tests.infra.iam.botocore_model import METHODS
-from tests.infra.iam.calls import AnalysisError
 from tests.infra.iam.compare import TOLERATED, problems, with_keys
-from tests.infra.iam.functions import calls_of_function
+from tests.infra.iam.functions import calls_of_function, function_needs
 from tests.infra.iam.hints import HINTS
-from tests.infra.iam.interpreter import Interpreter, calls_of
-from tests.infra.iam.needs import Account, Need, UnsaidError, needs_of
+from tests.infra.iam.interpreter import calls_of
+from tests.infra.iam.needs import Need, UnsaidError, needs_of
 from tests.infra.iam.program import Program, SourceModule
 from tests.infra.iam.prove import all_problems, grants_of, needs_by_role
 from tests.infra.iam.states import UnknownTaskError, machine_needs
-from tests.infra.iam.templates import Assembly, Grant
-from tests.infra.iam.values import UNKNOWN
+from tests.infra.iam.templates import Assembly, Grant, Resource
 
 pytestmark = pytest.mark.xdist_group("infra")
 Synthesise = Callable[[str], Path]
-ACCOUNT = Account(region="eu-west-1", number="111122223333")
 
 
 @pytest.fixture(scope="session")
@@ -164,6 +162,26 @@ def test_a_grant_that_is_added_is_named_with_its_statement(
     assert ", statement " in found
 
 
+def test_a_call_that_is_given_up_leaves_its_grant_unused(prod: Assembly) -> None:
+    text = (ROOT / "passerelle/steps/close_run.py").read_text()
+    without = text.replace('        table.delete(project, "LOCK", run_id=run_id)\n', "")
+    assert without != text
+    function = _function(prod, "close_run")
+    changed = Program(ROOT, extra={"passerelle.steps.close_run": without})
+    needs = with_keys(function_needs(prod, changed, function), prod)
+    (found,) = problems("CloseRun", needs, grants_of(function.properties["Role"], prod))
+    assert found.startswith("UNUSED CloseRun may dynamodb:DeleteItem on arn:aws:dynamodb")
+
+
+def _function(assembly: Assembly, name: str) -> Resource:
+    (found,) = (
+        item
+        for item in assembly.of_type("AWS::Lambda::Function")
+        if item.properties["Handler"] == f"lambdas.{name}.handler.handler"
+    )
+    return found
+
+
 def test_a_grant_on_another_bucket_than_the_code_reads_is_both_missing_and_unused(
     synthesised: Synthesise, program: Program, tmp_path: Path
 ) -> None:
@@ -193,22 +211,6 @@ def test_what_is_encrypted_needs_its_key(prod: Assembly) -> None:
     assert (key.action, key.resource) == ("kms:Decrypt", prod.arn_of(prod.of_type("AWS::KMS::Key")[0]))
 
 
-# Following code
-
-MODULE = "lambdas.tried.handler"
-
-
-def follow(source: str, *, entry: str = "handler", **modules: str) -> set[tuple[str, int]]:
-    """Return the calls that a piece of code makes, as (service.method, line)."""
-    extra = {MODULE: source, **{f"passerelle.aws.{name}": text for name, text in modules.items()}}
-    interpreter = Interpreter(Program(ROOT, extra=extra))
-    calls = interpreter.follow(interpreter.global_name(MODULE, entry), {"event": UNKNOWN})
-    return {(f"{call.service}.{call.method}", call.line) for call in calls}
-
-
-CLIENT = "from passerelle.aws.clients import client\n"
-
-
 def test_a_new_call_in_a_step_is_found_and_missed(synthesised: Synthesise, prod: Assembly, tmp_path: Path) -> None:
     step = "passerelle/steps/close_run.py"
     text = (
@@ -220,116 +222,10 @@ def test_a_new_call_in_a_step_is_found_and_missed(synthesised: Synthesise, prod:
         )
     )
     changed = Program(ROOT, extra={"passerelle.steps.close_run": text})
-    function = next(f for f in prod.of_type("AWS::Lambda::Function") if "close_run" in f.properties["Handler"])
-    calls = {call.method: call for call in calls_of_function(prod, changed, function)}
+    calls = {call.method: call for call in calls_of_function(prod, changed, _function(prod, "close_run"))}
     assert calls["publish"].file == step
     with pytest.raises(UnsaidError, match=r"close_run.py:\d+ .*calls sns:Publish"):
         needs_of(calls["publish"], prod.account, {})
-
-
-def test_calls_are_found_through_methods_closures_lambdas_and_callbacks() -> None:
-    source = CLIENT + (
-        "class Table:\n"
-        "    def __init__(self, client):\n"
-        "        self._client = client\n"
-        "    def read(self):\n"
-        "        return self._try(lambda: self._client.get_item(TableName='t'))\n"
-        "    def _try(self, work):\n"
-        "        return work()\n"
-        "def handler(event):\n"
-        "    def inner():\n"
-        "        return client('sqs').send_message(QueueUrl='q')\n"
-        "    for number in range(2):\n"
-        "        Table(client('dynamodb')).read()\n"
-        "    return sorted([1], key=lambda item: inner())\n"
-    )
-    assert follow(source) == {("dynamodb.get_item", 6), ("sqs.send_message", 11)}
-
-
-def test_calls_in_every_branch_handler_generator_and_comprehension_are_found() -> None:
-    source = CLIENT + (
-        "def pages():\n"
-        "    yield from client('s3').get_paginator('list_objects_v2').paginate(Bucket='b')\n"
-        "def handler(event):\n"
-        "    try:\n"
-        "        keys = [item for page in pages() for item in page]\n"
-        "    except ValueError:\n"
-        "        client('s3').put_object(Bucket='b', Key='k')\n"
-        "    if event:\n"
-        "        client('s3').delete_object(Bucket='b', Key='k')\n"
-        "    else:\n"
-        "        client('s3').get_waiter('object_exists').wait(Bucket='b', Key='k')\n"
-    )
-    assert {name for name, _ in follow(source)} == {
-        "s3.get_paginator:list_objects_v2", "s3.put_object", "s3.delete_object", "s3.get_waiter:object_exists",
-    }  # fmt: skip
-
-
-def test_what_the_arguments_rule_out_is_not_called() -> None:
-    source = CLIENT + (
-        "def read(key, version=None):\n"
-        "    pinned = {'VersionId': version} if version else {}\n"
-        "    return client('s3').get_object(Bucket='b', Key=key, **pinned)\n"
-        "def handler(event):\n"
-        "    read('k')\n"
-    )
-    assert _actions(source) == {"s3:GetObject"}
-    assert _actions(source.replace("read('k')", "read('k', event['v'])")) == {"s3:GetObject", "s3:GetObjectVersion"}
-
-
-def test_who_tells_a_missing_object_from_a_forbidden_one_needs_to_list() -> None:
-    source = CLIENT + (
-        "from passerelle.errors import NotFoundError\n"
-        "from passerelle.aws.objects import Objects\n"
-        "def handler(event):\n"
-        "    try:\n"
-        "        Objects(client('s3')).read('b', 'k')\n"
-        "    except NotFoundError:\n"
-        "        return None\n"
-    )
-    assert _actions(source) == {"s3:GetObject", "s3:ListBucket"}
-
-
-def _actions(source: str) -> set[str]:
-    interpreter = Interpreter(Program(ROOT, extra={MODULE: source}))
-    calls = interpreter.follow(interpreter.global_name(MODULE, "handler"), {"event": UNKNOWN})
-    return {need.action for call in calls for need in needs_of(call, ACCOUNT, {})}
-
-
-@pytest.mark.parametrize(
-    ("call", "actions"),
-    [
-        ("client('s3').head_object(Bucket='b', Key='k')", {"s3:GetObject"}),
-        ("client('s3').upload_file('f', 'b', 'k')", {"s3:PutObject", "s3:AbortMultipartUpload"}),
-        ("client('s3').download_file('b', 'k', 'f')", {"s3:GetObject"}),
-        ("client('s3').copy_object(CopySource={'Bucket': 'a', 'Key': 'k'}, Bucket='b', Key='k')", {"s3:GetObject", "s3:PutObject"}),
-        ("client('s3').get_paginator('list_object_versions').paginate(Bucket='b')", {"s3:ListBucketVersions"}),
-        ("client('sagemaker-runtime').invoke_endpoint(EndpointName='e')", {"sagemaker:InvokeEndpoint"}),
-        ("client('stepfunctions').start_execution(stateMachineArn='arn:m')", {"states:StartExecution"}),
-    ],
-)  # fmt: skip
-def test_methods_become_the_actions_that_iam_knows(call: str, actions: set[str]) -> None:
-    assert _actions(f"{CLIENT}def handler(event):\n    {call}\n") == actions
-
-
-@pytest.mark.parametrize(
-    ("body", "words"),
-    [
-        ("event['maker'].get_item(TableName='t')", "its client cannot be followed"),
-        ("shutil.copy(client('s3'), 'x')", "a client of s3 is given to shutil.copy"),
-        ("client(event['service']).get_item()", "service of this client is not known"),
-        ("boto3.resource('s3').Bucket('b')", "boto3.resource is not followed"),
-        ("client('s3').get_paginator(event['what'])", "operation of this paginator"),
-    ],
-)
-def test_what_cannot_be_followed_is_refused_not_passed_over(body: str, words: str) -> None:
-    with pytest.raises(AnalysisError, match=words):
-        follow(f"import boto3, shutil\n{CLIENT}def handler(event):\n    {body}\n")
-
-
-def test_a_bucket_that_nothing_names_is_refused() -> None:
-    with pytest.raises(UnsaidError, match="does not say on which bucket"):
-        _actions(f"{CLIENT}def handler(event):\n    client('s3').get_object(Bucket=event['b'], Key='k')\n")
 
 
 def test_a_state_of_an_unknown_kind_is_refused(prod: Assembly) -> None:

@@ -66,6 +66,21 @@ def test_alarms_may_publish_to_the_encrypted_topic(resources: Find) -> None:
         assert service in users
 
 
+def test_a_role_is_handed_to_one_service_only(resources: Find) -> None:
+    for name, policy in resources("prod", "AWS::IAM::Policy").items():
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
+            if "iam:PassRole" in _list(statement["Action"]):
+                assert isinstance(statement["Condition"]["StringEquals"]["iam:PassedToService"], str), name
+
+
+def test_the_key_leaves_to_policies_of_roles_who_may_use_it(resources: Find) -> None:
+    # The proof of roles would prove nothing of the key if its own policy did not.
+    (key,) = resources("prod", "AWS::KMS::Key").values()
+    first = key["Properties"]["KeyPolicy"]["Statement"][0]
+    assert (first["Effect"], first["Action"]) == ("Allow", "kms:*")
+    assert first["Principal"]["AWS"] == f"arn:aws:iam::{ACCOUNT}:root"
+
+
 def test_services_assume_roles_for_this_account_only(resources: Find) -> None:
     for name, role in resources("prod", "AWS::IAM::Role").items():
         for statement in role["Properties"]["AssumeRolePolicyDocument"]["Statement"]:

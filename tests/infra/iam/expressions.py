@@ -119,10 +119,14 @@ class Expressions(Resolution):
                 named[keyword.arg] = self.evaluate(keyword.value, scope)
         if isinstance(node.func, ast.Attribute):
             owners = self.evaluate(node.func.value, scope)
+            is_super = isinstance(node.func.value, ast.Call) and ast.unparse(node.func.value) == "super()"
             if node.func.attr in _CHANGES:
                 self.change_records(node.func.value, Record((), complete=False), scope)
-            self.watch(owners, node.func.attr, place)
-            called = join(*(self.attribute(value, node.func.attr) for value in owners))
+            if is_super:
+                called = self.inherited(self.name("self", scope), node.func.attr)
+            else:
+                self.watch(owners, node.func.attr, place)
+                called = join(*(self.attribute(value, node.func.attr) for value in owners))
         else:
             called = self.evaluate(node.func, scope)
         self.place = (self.file_of(scope.module), node.lineno)
@@ -229,10 +233,16 @@ class Expressions(Resolution):
 
     # Iteration
 
+    def iterated(self, values: Values) -> Values:
+        """Return what a loop over values gives."""
+        ours = [value for value in values if isinstance(value, Instance)]
+        made = [self.call_special(value, name) for value in ours for name in ("__iter__", "__next__")]
+        return join(elements(values), *(elements(item) for item in made))
+
     def _comprehension(self, node: Any, parts: list[ast.expr], scope: Scope) -> list[Values]:
         inner = Scope(scope.module, {}, scope)
         for generator in node.generators:
-            self.bind(generator.target, elements(self.evaluate(generator.iter, inner)), inner)
+            self.bind(generator.target, self.iterated(self.evaluate(generator.iter, inner)), inner)
             for condition in generator.ifs:
                 self.evaluate(condition, inner)
         return [self.evaluate(part, inner) for part in parts]

@@ -27,6 +27,7 @@ from tests.infra.iam.values import (
     Scope,
     Text,
     Unknown,
+    Value,
     Values,
     elements,
     join,
@@ -88,7 +89,10 @@ class Interpreter(Expressions):
     def _do_pass(self, statement: ast.Pass, scope: Scope) -> None:
         pass
 
-    _do_global = _do_nonlocal = _do_pass
+    def _do_global(self, statement: ast.Global | ast.Nonlocal, scope: Scope) -> None:
+        raise AnalysisError(f"{scope.module}:{statement.lineno}: names of an outer scope that change are not followed")
+
+    _do_nonlocal = _do_global
 
     def _do_return(self, statement: ast.Return, scope: Scope) -> bool:
         self._returned |= self.evaluate(statement.value, scope) if statement.value else only(Const(None))
@@ -158,7 +162,7 @@ class Interpreter(Expressions):
         return False
 
     def _do_for(self, statement: ast.For, scope: Scope) -> None:
-        items = elements(self.evaluate(statement.iter, scope))
+        items = self.iterated(self.evaluate(statement.iter, scope))
         for _ in range(2):
             before = dict(scope.names)
             self.bind(statement.target, items, scope)
@@ -176,10 +180,17 @@ class Interpreter(Expressions):
     def _do_with(self, statement: ast.With, scope: Scope) -> bool:
         for item in statement.items:
             value = self.evaluate(item.context_expr, scope)
+            entered = join(*map(self._entered, value))
             if item.optional_vars:
-                entered = [v.values if isinstance(v, Items) else self.entered(v) for v in value]
-                self.bind(item.optional_vars, join(*entered), scope)
+                self.bind(item.optional_vars, entered, scope)
         return self._block(statement.body, scope)
+
+    def _entered(self, value: Value) -> Values:
+        """Return what `with value as name` binds."""
+        if isinstance(value, Instance):
+            self.call_special(value, "__exit__")
+            return self.call_special(value, "__enter__")
+        return value.values if isinstance(value, Items) else UNKNOWN
 
     def _do_try(self, statement: ast.Try, scope: Scope) -> bool:
         outer, self.calls = self.calls, set()

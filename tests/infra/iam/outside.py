@@ -23,6 +23,7 @@ from tests.infra.iam.values import (
     Function,
     Instance,
     Items,
+    Module,
     Paginator,
     Record,
     Row,
@@ -40,7 +41,10 @@ from tests.infra.iam.values import (
 _CLIENT_FACTORIES: Final = ("boto3.client", "boto3.Session.client", "boto3.session.Session.client")
 _NEVER_FOLLOWED: Final = ("boto3.resource", "boto3.Session.resource")
 #: They make something of a function without calling it.
-_WRAPPERS: Final = ("functools.", "contextlib.", "dataclasses.")
+_WRAPPERS: Final = (
+    "functools.wraps", "functools.cache", "functools.lru_cache", "functools.cached_property", "contextlib.",
+    "dataclasses.",
+)  # fmt: skip
 #: Modules that talk to MLflow's server, whose client has methods with names that SageMaker's has, too.
 NOT_AWS: Final = {
     "passerelle.aws.experiment_log": "MLflow's client: HTTP to the tracking server",
@@ -75,6 +79,12 @@ class Outside:
     def call_function(self, function: Function, positional: tuple[Values, ...], named: Arguments) -> Values:
         raise NotImplementedError
 
+    def call_overrides(self, value: Instance) -> None:
+        raise NotImplementedError
+
+    def attribute(self, value: Value, name: str) -> Values:
+        raise NotImplementedError
+
     # Other code
 
     def _call_external(self, name: str, positional: tuple[Values, ...], named: Arguments, place: str) -> Values:
@@ -82,6 +92,8 @@ class Outside:
         if not name.startswith(_WRAPPERS):
             self._pass_on(name, everything, place)
         first = positional[0] if positional else NOTHING
+        if name == "builtins.getattr":
+            return self._getattr(first, positional[1] if len(positional) > 1 else UNKNOWN, place)
         match name.removeprefix("builtins."):
             case "sorted" | "list" | "tuple" | "set" | "frozenset" | "reversed" | "iter":
                 return only(Items(elements(first) or UNKNOWN))
@@ -93,11 +105,19 @@ class Outside:
                 return frozenset(value if isinstance(value, Text) else Text(ANY) for value in first)
         return UNKNOWN
 
+    def _getattr(self, owners: Values, names: Values, place: str) -> Values:
+        ours = [value for value in owners if isinstance(value, Instance | Class | Module)]
+        if ours and any(ANY in name for name in texts(names)):
+            raise AnalysisError(f"{place}: getattr with a name that is not known here cannot be followed")
+        return join(UNKNOWN, *(self.attribute(value, name) for value in ours for name in texts(names)))
+
     def _pass_on(self, to: str, arguments: tuple[Values, ...], place: str) -> None:
         """Code that is not ours may call what it is given."""
         for value in join(*arguments):
             if isinstance(value, Function):
                 self.call_function(value, (), {})
+            elif isinstance(value, Instance):
+                self.call_overrides(value)
             elif isinstance(value, ClientMethod):
                 self._call_client(value, (), {}, all_known=False)
             elif isinstance(value, Client | Paginator) and not to.startswith("builtins.print"):

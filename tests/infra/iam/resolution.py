@@ -33,6 +33,8 @@ from tests.infra.iam.values import (
 
 #: Attributes of a client that are no calls.
 _CLIENT_ATTRIBUTES: Final = ("meta", "exceptions", "close", "can_paginate")
+#: Ancestors that call none of an object's methods but those that Python calls.
+_PLAIN_KINDS: Final = ("builtins.", "pydantic.", "typing.", "enum.", "abc.")
 _DEEPEST: Final = 80
 
 
@@ -182,6 +184,8 @@ class Resolution(Outside):
             return self._call_client(called, positional, named, all_known)
         if isinstance(called, BuiltinMethod):
             return self._call_builtin_method(called, positional, named, place)
+        if isinstance(called, Instance):
+            return self.call_special(called, "__call__", positional, named)
         if isinstance(called, External):
             made = self._make_client(called.name, positional, named, place)
             if made is not None:
@@ -247,16 +251,35 @@ class Resolution(Outside):
                 self.call_function(function, positional, named)
         return only(instance)
 
+    def call_special(
+        self, value: Instance, name: str, positional: tuple[Values, ...] = (), named: Arguments | None = None
+    ) -> Values:
+        """Call a method that Python calls itself, such as `__enter__`; an object without it gives UNKNOWN."""
+        found = self._class_attribute(value.of, name, value) or NOTHING
+        functions = [function for function in found if isinstance(function, Function)]
+        return join(*(self.call_function(function, positional, named or {}) for function in functions)) or UNKNOWN
+
+    def call_overrides(self, value: Instance) -> None:
+        """Code that is not ours may call the methods by which an object is one of its own kind (`io.RawIOBase`)."""
+        for owner in self._ancestry(value.of):
+            kinds = join(*(self.evaluate(base, Scope(owner.module)) for base in owner.node.bases))
+            if any(isinstance(kind, External) and not kind.name.startswith(_PLAIN_KINDS) for kind in kinds):
+                for item in owner.node.body:
+                    if isinstance(item, ast.FunctionDef) and item.name != "__init__":
+                        self.call_special(value, item.name)
+
+    def inherited(self, values: Values, name: str) -> Values:
+        """Return what `super().name` is, for these objects."""
+        owners = [value for value in values if isinstance(value, Instance)]
+        parents = [(value, parent) for value in owners for parent in self._ancestry(value.of)[1:]]
+        return join(*(self._class_attribute(parent, name, value) or NOTHING for value, parent in parents)) or UNKNOWN
+
     def _fields(self, class_: Class) -> list[str]:
         """Return the fields of a dataclass or model, in the order of its constructor."""
         found: list[str] = []
         for owner in reversed(self._ancestry(class_)):
             found += [name for item in owner.node.body if isinstance(item, ast.AnnAssign) for name in _targets(item)]
         return list(dict.fromkeys(found))
-
-    def entered(self, value: Value) -> Values:
-        """Return what `with value as name` binds."""
-        return only(value) if isinstance(value, Instance) else UNKNOWN
 
 
 def _numbered(positional: tuple[Values, ...]) -> list[tuple[str, Values]]:
