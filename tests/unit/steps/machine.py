@@ -38,6 +38,7 @@ class Machine:
     execution: dict[str, Any]
     visited: list[str] = field(default_factory=list)
     events: dict[str, Any] = field(default_factory=dict)
+    arguments: dict[str, list[Any]] = field(default_factory=dict)
 
     def run(self, value: Any, *, limit: int = 60) -> Any:
         """Return the output of the last state."""
@@ -64,6 +65,7 @@ class Machine:
 
     def _call(self, name: str, resource: str, arguments: Any) -> Any:
         if resource != "arn:aws:states:::lambda:invoke":
+            self.arguments.setdefault(name, []).append(arguments)
             return self.tasks[name](arguments)
         self.events[name] = arguments["Payload"]
         function = arguments["FunctionName"].strip("${}")
