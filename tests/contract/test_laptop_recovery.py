@@ -62,9 +62,11 @@ def _kill(aws: LaptopPlatform) -> None:
     recorded = Processes(aws.settings).find(AWS)
     assert recorded is not None
     time.sleep(4)  # a snapshot has seen the execution
-    children = psutil.Process(recorded.pid).children(recursive=True)
+    server = psutil.Process(recorded.pid)
+    children = server.children(recursive=True)
     os.kill(recorded.pid, signal.SIGKILL)
-    psutil.wait_procs(children, timeout=10)
+    # A process that is still dying would be taken for one that runs.
+    psutil.wait_procs([server, *children], timeout=10)
     assert [child.pid for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE] == []
 
 
