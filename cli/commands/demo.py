@@ -51,24 +51,30 @@ def run_demo(session: Session) -> None:
     session.console.rule("[bold]2. The stacks of environments/laptop.yaml")
     deploy_environment(session)
     session.console.rule("[bold]3. Flights into the raw zone")
-    finish_runs(session)
-    files = next_files(session)
     dropped_at = time.monotonic()
-    records = follow_drop(session, PROJECT, upload(session, PROJECT, tuple(files))) if files else []
+    records = finish_runs(session)
+    if not records and (files := next_files(session)):
+        dropped_at = time.monotonic()
+        records = follow_drop(session, PROJECT, upload(session, PROJECT, tuple(files)))
     session.console.rule("[bold]4. Five flights of the following month")
     answer, rows = predict_flights(session)
     seconds = time.monotonic() - dropped_at
     summarise(session, records, seconds, answer, rows)
 
 
-def finish_runs(session: Session) -> None:
-    """Follow what an interrupted demo has left at work: the same files dropped again would only wait for it."""
+def finish_runs(session: Session) -> list[RunRecord]:
+    """Follow what an interrupted demo has left at work, instead of a new drop; returns the ended records."""
     from cli.narrate import narrate_run
+    from cli.show import show_run
 
+    finished = []
     for record in reversed(session.platform.runs(PROJECT, limit=50)):
         if record.status not in FINAL_STATUSES:
-            session.console.print(f"Run {record.run_id} is at work since {record.created_at[:19]} UTC; it goes first.")
-            narrate_run(session, PROJECT, record.run_id)
+            session.console.print(f"Run {record.run_id} is at work since {record.created_at[:19]} UTC; it goes on.")
+            finished.append(narrate_run(session, PROJECT, record.run_id))
+            if not session.as_json:
+                show_run(session.console, finished[-1])
+    return finished
 
 
 def next_files(session: Session) -> list[Path]:
