@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ SETTINGS: Final = 4
 TRANSIENT: Final = 5
 NOT_SERVED: Final = 6
 INTERRUPTED: Final = 130
+AGAIN_SECONDS: Final = 1.0
 
 _CODES: Final[tuple[tuple[type[PasserelleError], int], ...]] = (
     (InputError, INPUT),
@@ -31,6 +33,26 @@ _CODES: Final[tuple[tuple[type[PasserelleError], int], ...]] = (
 
 class RunNotServedError(PasserelleError):
     """A run ended, but not with a newly served model: rejected, refused, duplicate or failed."""
+
+
+def heed_interruptions() -> None:
+    """Let Ctrl-C and its like stop the command even where Python swallows an exception: in callbacks while it imports.
+
+    The interruption is raised again, a second later, until somebody has taken note of it.
+    """
+
+    def interrupt(number: int, frame: object) -> None:
+        signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, interrupt)
+
+
+def interruption_noted() -> None:
+    """Stop raising it: from here on its consequences are taken."""
+    signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def exit_code(error: PasserelleError) -> int:
@@ -51,6 +73,7 @@ def failures_as_exit_codes() -> Iterator[None]:
         error.show()
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
+        interruption_noted()
         click.echo("Interrupted. Nothing was lost; `passerelle status` says where things stand.", err=True)
         sys.exit(INTERRUPTED)
     except PasserelleError as error:

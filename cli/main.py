@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import signal
 from typing import Any
 
 import click
 
-from cli.failures import failures_as_exit_codes
+from cli.failures import failures_as_exit_codes, heed_interruptions
 from cli.session import Session
 
 #: Command -> module that holds a click command of the same name. Modules load only when their command runs.
@@ -74,8 +73,7 @@ def cli(ctx: click.Context, environment: str, as_json: bool) -> None:
 
 def main(args: list[str] | None = None, **extra: Any) -> None:
     """Run the command line; every known failure becomes one message and an exit code."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)  # cleans up as Ctrl-C does
+    heed_interruptions()
     with failures_as_exit_codes():
         cli.main(args=args, prog_name="passerelle", standalone_mode=False, **extra)
 

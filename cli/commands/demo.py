@@ -11,6 +11,7 @@ import click
 from cli.commands.drop import follow_drop, upload
 from cli.commands.predict import show_predictions
 from cli.commands.up import start_platform
+from cli.failures import interruption_noted
 from cli.session import Session
 from passerelle.contracts.runs import FINAL_STATUSES, RunRecord
 
@@ -34,6 +35,7 @@ def demo(session: Session) -> None:
     try:
         run_demo(session)
     except KeyboardInterrupt:
+        interruption_noted()
         if was_up:
             session.console.print("The platform was up before and stays up; `passerelle down` stops it.")
         else:

@@ -124,3 +124,25 @@ def test_predict_wants_rows_or_a_file_and_not_both(capsys: pytest.CaptureFixture
             main(["predict", "flights", *arguments])
         assert stop.value.code == 2
         assert "either --row" in capsys.readouterr().err
+
+
+SWALLOWS = """
+import os, signal, time
+from cli.failures import failures_as_exit_codes, heed_interruptions
+signal.signal(signal.SIGINT, signal.default_int_handler)
+heed_interruptions()
+class Callback:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.1)
+with failures_as_exit_codes():
+    Callback()
+    print("swallowed", flush=True)
+    time.sleep(30)
+"""
+
+
+def test_an_interruption_that_python_swallows_is_raised_again() -> None:
+    done = subprocess.run([sys.executable, "-c", SWALLOWS], capture_output=True, text=True, timeout=25)
+    assert "swallowed" in done.stdout
+    assert done.returncode == 130, done.stderr
