@@ -10,6 +10,12 @@ from aws_cdk import Stack, aws_iam, aws_s3
 Statement = aws_iam.PolicyStatement
 
 
+def service(stack: Stack, name: str) -> aws_iam.PrincipalBase:
+    """Return a service that acts for this account only (confused deputy, IAM user guide)."""
+    condition = {"StringEquals": {"aws:SourceAccount": stack.account}}
+    return aws_iam.ServicePrincipal(f"{name}.amazonaws.com", conditions=condition)
+
+
 def allow(actions: Sequence[str], *resources: str) -> Statement:
     """Return a statement that allows actions on resources."""
     return Statement(actions=list(actions), resources=list(resources))

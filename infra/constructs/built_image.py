@@ -21,6 +21,7 @@ from aws_cdk import (
 )
 from constructs import Construct
 
+from infra import permissions as may
 from infra.config import PlatformConfig
 from infra.constructs.function import BUILD, Function, retention
 from infra.source import ROOT
@@ -82,8 +83,8 @@ class BuiltImage(Construct):
         )
         assets = aws_s3_assets.Asset(self, "Source", path=str(stage_image(source)))
         project = self._project(source, config, key, assets)
-        builder.role.add_to_policy(_allow(["ecr:DescribeImages"], self.repository.repository_arn))
-        builder.role.add_to_policy(_allow(["codebuild:StartBuild", "codebuild:BatchGetBuilds"], project.project_arn))
+        builder.role.add_to_policy(may.allow(["ecr:DescribeImages"], self.repository.repository_arn))
+        builder.role.add_to_policy(may.allow(["codebuild:StartBuild", "codebuild:BatchGetBuilds"], project.project_arn))
         self.resource = CustomResource(
             self,
             "Image",
@@ -141,9 +142,7 @@ class BuiltImage(Construct):
         role = aws_iam.Role(
             self,
             "BuildRole",
-            assumed_by=aws_iam.ServicePrincipal(
-                "codebuild.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": stack.account}}
-            ),
+            assumed_by=may.service(stack, "codebuild"),
         )
         push = [
             "ecr:BatchCheckLayerAvailability",
@@ -155,11 +154,11 @@ class BuiltImage(Construct):
             "ecr:UploadLayerPart",
         ]
         for statement in (
-            _allow(["s3:GetObject", "s3:GetObjectVersion"], assets.bucket.arn_for_objects(assets.s3_object_key)),
-            _allow(["logs:CreateLogStream", "logs:PutLogEvents"], logs.log_group_arn),
-            _allow(["ecr:GetAuthorizationToken"], "*"),
-            _allow(push, self.repository.repository_arn),
-            _allow(["kms:Decrypt", "kms:GenerateDataKey"], key.key_arn),
+            may.allow(["s3:GetObject", "s3:GetObjectVersion"], assets.bucket.arn_for_objects(assets.s3_object_key)),
+            may.allow(["logs:CreateLogStream", "logs:PutLogEvents"], logs.log_group_arn),
+            may.allow(["ecr:GetAuthorizationToken"], "*"),
+            may.allow(push, self.repository.repository_arn),
+            may.allow(["kms:Decrypt", "kms:GenerateDataKey"], key.key_arn),
         ):
             role.add_to_policy(statement)
         return role
@@ -181,7 +180,3 @@ BUILD_SPEC: Final = {
         },
     },
 }
-
-
-def _allow(actions: list[str], *resources: str) -> aws_iam.PolicyStatement:
-    return aws_iam.PolicyStatement(actions=actions, resources=list(resources))

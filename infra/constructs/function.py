@@ -13,8 +13,6 @@ from typing import Final
 from aws_cdk import (
     Duration,
     RemovalPolicy,
-    aws_cloudwatch,
-    aws_cloudwatch_actions,
     aws_ec2,
     aws_iam,
     aws_kms,
@@ -27,6 +25,7 @@ from constructs import Construct
 
 from infra import permissions as may
 from infra.config import PlatformConfig
+from infra.constructs.alarm import alarm
 from infra.source import ROOT
 from passerelle.errors import SettingsError
 from passerelle.settings import FunctionSettings
@@ -169,17 +168,9 @@ class Function(Construct):
         self.role.add_to_policy(tracing)
         if place:
             self.role.add_to_policy(aws_iam.PolicyStatement(actions=NETWORK_ACTIONS, resources=["*"]))
-        self._alarm("Errors", self.function.metric_errors(period=Duration.minutes(5)), alerts)
-        self._alarm("Throttles", self.function.metric_throttles(period=Duration.minutes(5)), alerts)
-
-    def _alarm(self, what: str, metric: aws_cloudwatch.Metric, alerts: aws_sns.ITopic) -> None:
-        alarm = metric.create_alarm(
-            self,
-            what,
-            threshold=1,
-            evaluation_periods=1,
-            comparison_operator=aws_cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-            treat_missing_data=aws_cloudwatch.TreatMissingData.NOT_BREACHING,
-            alarm_description=f"{self.node.path}: {what.lower()}. See its log group.",
-        )
-        alarm.add_alarm_action(aws_cloudwatch_actions.SnsAction(alerts))
+        for what, metric in {
+            "Errors": self.function.metric_errors(period=Duration.minutes(5)),
+            "Throttles": self.function.metric_throttles(period=Duration.minutes(5)),
+        }.items():
+            words = f"{self.node.path}: {what.lower()}. See its log group."
+            alarm(self, what, metric, alerts=alerts, description=words)

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from aws_cdk import Duration, RemovalPolicy, aws_cloudwatch, aws_cloudwatch_actions, aws_iam, aws_kms, aws_logs, aws_sns
+from aws_cdk import Duration, RemovalPolicy, aws_iam, aws_kms, aws_logs, aws_sns
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra.config import PlatformConfig
+from infra.constructs.alarm import alarm
 from infra.constructs.function import Function, retention
 
 FOLDER: Final = Path(__file__).resolve().parent.parent / "state_machines"
@@ -66,13 +67,5 @@ class StateMachine(Construct):
             "Failed": self.machine.metric_failed(period=Duration.minutes(5)),
             "TimedOut": self.machine.metric_timed_out(period=Duration.minutes(5)),
         }.items():
-            alarm = metric.create_alarm(
-                self,
-                what,
-                threshold=1,
-                evaluation_periods=1,
-                comparison_operator=aws_cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-                treat_missing_data=aws_cloudwatch.TreatMissingData.NOT_BREACHING,
-                alarm_description=f"{self.node.path}: an execution ended {what}. `passerelle runs` says which.",
-            )
-            alarm.add_alarm_action(aws_cloudwatch_actions.SnsAction(alerts))
+            words = f"{self.node.path}: an execution ended {what}. `passerelle runs` says which."
+            alarm(self, what, metric, alerts=alerts, description=words)

@@ -9,7 +9,6 @@ from aws_cdk import (
     Duration,
     Stack,
     aws_cloudwatch,
-    aws_cloudwatch_actions,
     aws_iam,
     aws_kms,
     aws_rds,
@@ -21,6 +20,7 @@ from constructs import Construct
 from infra import permissions as may
 from infra.config import PlatformConfig
 from infra.config_parts import Tracking
+from infra.constructs.alarm import alarm
 from infra.stacks.network import NetworkStack
 from passerelle.contracts import tracking as server
 
@@ -114,10 +114,7 @@ class TrackingDatabase(Construct):
         role = aws_iam.Role(
             self,
             "MonitoringRole",
-            assumed_by=aws_iam.ServicePrincipal(
-                "monitoring.rds.amazonaws.com",
-                conditions={"StringEquals": {"aws:SourceAccount": Stack.of(self).account}},
-            ),
+            assumed_by=may.service(Stack.of(self), "monitoring.rds"),
         )
         # What the managed policy AmazonRDSEnhancedMonitoringRole allows, for this group only.
         stack = Stack.of(self)
@@ -135,20 +132,20 @@ class TrackingDatabase(Construct):
             ("CPUUtilization", 90, above, "the CPU is busy for 15 minutes: statements over 1 s are in its log group"),
             ("DatabaseConnections", MANY_CONNECTIONS, above, "connections run out: fewer tasks, or a larger instance"),
         ):
-            alarm = aws_cloudwatch.Metric(
+            metric = aws_cloudwatch.Metric(
                 namespace="AWS/RDS",
                 metric_name=what,
                 dimensions_map={"DBInstanceIdentifier": self.instance.ref},
                 period=Duration.minutes(5),
                 statistic="Average",
-            ).create_alarm(
+            )
+            alarm(
                 self,
                 what,
+                metric,
+                alerts=alerts,
+                description=f"Tracking database: {words}.",
                 threshold=threshold,
-                evaluation_periods=3,
-                comparison_operator=operator,
-                # A stopped instance reports nothing, and is meant to.
-                treat_missing_data=aws_cloudwatch.TreatMissingData.NOT_BREACHING,
-                alarm_description=f"Tracking database: {words}.",
+                periods=3,
+                operator=operator,
             )
-            alarm.add_alarm_action(aws_cloudwatch_actions.SnsAction(alerts))

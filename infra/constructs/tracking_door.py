@@ -6,8 +6,6 @@ from aws_cdk import (
     Duration,
     SecretValue,
     aws_certificatemanager,
-    aws_cloudwatch,
-    aws_cloudwatch_actions,
     aws_ec2,
     aws_ecs,
     aws_s3,
@@ -18,6 +16,7 @@ from constructs import Construct
 
 from infra.config import PlatformConfig
 from infra.config_parts import Oidc, Tracking
+from infra.constructs.alarm import alarm
 from infra.stacks.network import NetworkStack
 from passerelle.contracts import tracking as server
 
@@ -83,16 +82,14 @@ class TrackingDoor(Construct):
             default_action=_sign_in(tracking.oidc, forward) if tracking.oidc else forward,
             open=False,
         )
-        alarm = target.metrics.unhealthy_host_count(period=Duration.minutes(5)).create_alarm(
+        alarm(
             self,
             "Unhealthy",
-            threshold=1,
-            evaluation_periods=3,
-            comparison_operator=aws_cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-            treat_missing_data=aws_cloudwatch.TreatMissingData.NOT_BREACHING,
-            alarm_description="MLflow: a task does not answer for 15 minutes. See its log group and its database.",
+            target.metrics.unhealthy_host_count(period=Duration.minutes(5)),
+            alerts=alerts,
+            description="MLflow: a task does not answer for 15 minutes. See its log group and its database.",
+            periods=3,
         )
-        alarm.add_alarm_action(aws_cloudwatch_actions.SnsAction(alerts))
 
 
 def _sign_in(oidc: Oidc, then: elbv2.ListenerAction) -> elbv2.ListenerAction:

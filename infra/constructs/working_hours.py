@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from aws_cdk import Duration, Stack, aws_ecs, aws_iam, aws_kms, aws_scheduler, aws_sqs
 from constructs import Construct
 
+from infra import permissions as may
 from infra.config_parts import Hours
 from infra.constructs.tracking_database import TrackingDatabase
 
@@ -37,15 +38,13 @@ class WorkingHours(Construct):
         self._role = aws_iam.Role(
             self,
             "Role",
-            assumed_by=aws_iam.ServicePrincipal(
-                "scheduler.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": stack.account}}
-            ),
+            assumed_by=may.service(stack, "scheduler"),
         )
         database_arn = f"arn:{stack.partition}:rds:{stack.region}:{stack.account}:db:{database.instance.ref}"
-        self._role.add_to_policy(_allow(["ecs:UpdateService"], service.service_arn))
-        self._role.add_to_policy(_allow(["rds:StartDBInstance", "rds:StopDBInstance"], database_arn))
-        self._role.add_to_policy(_allow(["sqs:SendMessage"], dead_letters.queue_arn))
-        self._role.add_to_policy(_allow(["kms:Decrypt", "kms:GenerateDataKey"], key.key_arn))
+        self._role.add_to_policy(may.allow(["ecs:UpdateService"], service.service_arn))
+        self._role.add_to_policy(may.allow(["rds:StartDBInstance", "rds:StopDBInstance"], database_arn))
+        self._role.add_to_policy(may.allow(["sqs:SendMessage"], dead_letters.queue_arn))
+        self._role.add_to_policy(may.allow(["kms:Decrypt", "kms:GenerateDataKey"], key.key_arn))
         scale = {"Cluster": cluster.cluster_name, "Service": service.service_name}
         instance = {"DbInstanceIdentifier": database.instance.ref}
         stop = 0 if hours.stop == 24 else hours.stop
@@ -75,7 +74,3 @@ class WorkingHours(Construct):
                 ),
             ),
         )
-
-
-def _allow(actions: list[str], resource: str) -> aws_iam.PolicyStatement:
-    return aws_iam.PolicyStatement(actions=actions, resources=[resource])

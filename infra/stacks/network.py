@@ -7,6 +7,7 @@ from typing import Any, Final
 from aws_cdk import RemovalPolicy, Stack, aws_ec2, aws_iam, aws_kms, aws_logs
 from constructs import Construct
 
+from infra import permissions as may
 from infra.config import PlatformConfig
 from infra.config_parts import Network
 from infra.constructs.function import retention
@@ -131,12 +132,5 @@ class NetworkStack(Stack):
         logs = aws_logs.LogGroup(
             self, "FlowLogs", encryption_key=key, retention=retention(self._config), removal_policy=RemovalPolicy.RETAIN
         )
-        role = aws_iam.Role(self, "FlowLogsRole", assumed_by=flow_logs_principal(self))
+        role = aws_iam.Role(self, "FlowLogsRole", assumed_by=may.service(self, "vpc-flow-logs"))
         self.vpc.add_flow_log("Flows", destination=aws_ec2.FlowLogDestination.to_cloud_watch_logs(logs, role))
-
-
-def flow_logs_principal(stack: Stack) -> aws_iam.PrincipalBase:
-    """The flow log service, for this account only."""
-    return aws_iam.ServicePrincipal(
-        "vpc-flow-logs.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": stack.account}}
-    )

@@ -359,9 +359,7 @@ class PipelineStack(Stack):
         role = aws_iam.Role(
             self,
             "ReconcilerRole",
-            assumed_by=aws_iam.ServicePrincipal(
-                "scheduler.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": self.account}}
-            ),
+            assumed_by=may.service(self, "scheduler"),
         )
         role.add_to_policy(may.allow(["lambda:InvokeFunction"], reconcile.function.function_arn))
         role.add_to_policy(may.allow(["sqs:SendMessage"], self.dead_letters.queue_arn))

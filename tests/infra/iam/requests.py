@@ -10,8 +10,9 @@ from passerelle.contracts import zones
 from passerelle.contracts.container import PrepareResult, SplitPart
 from passerelle.domain.project import Project, load_project
 from passerelle.domain.requests.hosting import HostingPlace, deployment
-from passerelle.domain.requests.jobs import JobPlace, RunRef, evaluate_job, prepare_job, training_job
+from passerelle.domain.requests.jobs import RunRef, evaluate_job, prepare_job, training_job
 from passerelle.settings import GatherDropSettings, PlanDeploymentSettings
+from passerelle.steps.gather_drop import job_place
 from tests.infra.conftest import ROOT
 from tests.infra.iam.functions import assets_bucket
 from tests.infra.iam.templates import Assembly
@@ -52,17 +53,7 @@ def sagemaker_requests(assembly: Assembly) -> Requests:
     """Return the requests with the buckets, keys, roles and networks that the functions' settings name."""
     project = _project()
     settings = GatherDropSettings.from_env(_settings(assembly, "gather_drop"))
-    place = JobPlace(
-        environment=settings.environment,
-        zones=settings.zones,
-        image_uri=settings.image_uri,
-        role_arn=settings.job_role_arn,
-        kms_key_arn=settings.kms_key_arn,
-        prepare_instance_type=settings.prepare_instance_type,
-        git_sha=settings.git_sha,
-        lock_hash=settings.lock_hash,
-        vpc=settings.vpc,
-    )
+    place = job_place(settings)
     run = RunRef(
         project=project.name, run_id="run", attempt=1, project_uri=f"s3://{assets_bucket(assembly)}/archive.zip"
     )
