@@ -6,25 +6,10 @@ import io
 import tarfile
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from passerelle.aws.objects import Objects
 from passerelle.errors import BundleError
-
-
-def unpack_output(archive: Path, target: Path) -> Path:
-    """Unpack a job's output.tar.gz; nothing lands outside `target`.
-
-    Raises BundleError when the archive is not sound.
-    """
-    target.mkdir(parents=True, exist_ok=True)
-    try:
-        with tarfile.open(archive, "r:gz") as tar:
-            tar.extractall(target, filter="data")
-    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
-        raise BundleError(f"{archive.name}: not a sound .tar.gz archive: {error}") from error
-    return target
 
 
 def read_member(objects: Objects, bucket: str, key: str, name: str) -> bytes | None:

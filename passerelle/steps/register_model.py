@@ -12,10 +12,10 @@ from passerelle.aws.objects import Objects
 from passerelle.aws.runs_table import RunsTable
 from passerelle.aws.tracking_login import sign_in
 from passerelle.contracts import naming, zones
+from passerelle.contracts.archive import unpack
 from passerelle.contracts.container import RESULT_FILE, TrainResult
 from passerelle.contracts.runs import RunRecord
 from passerelle.settings import RegisterModelSettings
-from passerelle.steps.archives import unpack_output
 from passerelle.steps.job_results import read_evaluate_result, read_prepare_result
 from passerelle.steps.project_lock import need_lock
 from passerelle.steps.run_stages import begin_stage, end_stage
@@ -39,7 +39,7 @@ def register_model(request: dict[str, Any], settings: RegisterModelSettings) -> 
         folder, evaluation = Path(work) / "training", Path(work) / "evaluation"
         objects, models = Objects(client("s3")), settings.zones["models"]
         archive = objects.download(models, f"{output}/output.tar.gz", Path(work) / "output.tar.gz")
-        unpack_output(archive, folder)
+        unpack(archive, folder)
         _download_evaluation(objects, settings, base, evaluation)
         story = RunStory(
             environment=settings.environment,

@@ -106,7 +106,7 @@ def test_data_that_cannot_be_had_fails_the_endpoint_with_the_reason(
     create(own, "c")
     answer = settled(own)
     assert answer["EndpointStatus"] == "Failed"
-    assert "sound tar.gz" in answer["FailureReason"] or uri in answer["FailureReason"]
+    assert "sound .tar.gz" in answer["FailureReason"] or uri in answer["FailureReason"]
 
 
 RULES: list[tuple[dict[str, Any], str]] = [

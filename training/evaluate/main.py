@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from passerelle.contracts.archive import unpack
 from passerelle.contracts.container import EVALUATE_INPUTS, EVALUATE_OUTPUTS, RESULT_FILE, EvaluateResult, TrainResult
 from passerelle.domain.candidates.frame import typed_frame
 from passerelle.domain.decision import total_value
@@ -19,7 +20,6 @@ from passerelle.domain.metrics import bootstrap_scores, score, score_all
 from passerelle.domain.project import Project
 from passerelle.errors import BundleError, InputError
 from training.bundle import Bundle, load_bundle
-from training.bundle.archive import unpack
 from training.evaluate.card import model_card
 from training.figures.draw import draw_all
 from training.paths import base_dir, processing

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from laptop.sagemaker.jobs.transfer import TransferError, download_prefix
+from passerelle.contracts.archive import unpack
 from passerelle.contracts.zones import split_s3_uri
+from passerelle.errors import BundleError
 
 #: ContainerDefinition: AdditionalModelDataSources, one folder a channel.
 ADDITIONAL: Final = "additional-model-data-sources"
@@ -56,9 +57,7 @@ def _fetch(source: Mapping[str, Any], target: Path, s3: Any) -> None:
 
 
 def _unpack(archive: Path, target: Path) -> None:
-    """Unpack a .tar.gz; nothing may land outside."""
     try:
-        with tarfile.open(archive, "r:gz") as tar:
-            tar.extractall(target, filter="data")
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise TransferError(f"Model data is not a sound tar.gz archive: {error}") from error
+        unpack(archive, target)
+    except BundleError as error:
+        raise TransferError(f"Model data: {error}") from error

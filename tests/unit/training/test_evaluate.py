@@ -18,10 +18,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from passerelle.contracts.archive import unpack
 from passerelle.contracts.container import EvaluateResult
 from passerelle.errors import BundleError
 from tests.unit.training.test_train import job, train
-from training.bundle.archive import unpack
 
 
 def pack(folder: Path, archive: Path) -> None:
