@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from cli.commands.drop import follow_drop, upload
+from cli.commands.drop import follow_drop, require_served, upload
 from cli.commands.predict import show_predictions
 from cli.commands.up import start_platform
 from cli.failures import interruption_noted
@@ -53,14 +53,16 @@ def run_demo(session: Session) -> None:
     session.console.rule("[bold]2. The stacks of environments/laptop.yaml")
     deploy_environment(session)
     session.console.rule("[bold]3. Flights into the raw zone")
-    dropped_at = time.monotonic()
+    dropped_at: float | None = None
     records = finish_runs(session)
     if not records and (files := next_files(session)):
         dropped_at = time.monotonic()
         records = follow_drop(session, PROJECT, upload(session, PROJECT, tuple(files)))
+    # A refused challenger leaves the champion to answer.
+    require_served([record for record in records if record.status != "refused"])
     session.console.rule("[bold]4. Five flights of the following month")
     answer, rows = predict_flights(session)
-    seconds = time.monotonic() - dropped_at
+    seconds = None if dropped_at is None else time.monotonic() - dropped_at
     summarise(session, records, seconds, answer, rows)
 
 
@@ -119,9 +121,13 @@ def predict_flights(session: Session) -> tuple[dict[str, object], list[dict[str,
 
 
 def summarise(
-    session: Session, records: list[RunRecord], seconds: float, answer: dict[str, object], rows: list[dict[str, str]]
+    session: Session,
+    records: list[RunRecord],
+    seconds: float | None,
+    answer: dict[str, object],
+    rows: list[dict[str, str]],
 ) -> None:
-    """Print the predictions beside what happened, and where to look next."""
+    """Print the predictions beside what happened, and where to look next; `seconds` where this demo dropped files."""
     shown = ("carrier", "flight", "origin", "dest", "time_hour", "arr_delay")
     extra = [{name: row[name] or "cancelled" for name in shown} for row in rows]
     if session.as_json:
@@ -136,7 +142,7 @@ def summarise(
         return
     show_predictions(session, answer, extra=extra)
     console, settings = session.console, session.laptop_settings
-    if records:
+    if seconds is not None:
         console.print(f"\n[bold green]From dropped file to served prediction: {seconds:.1f} s[/]")
     console.print(f"MLflow    {records[-1].mlflow_url if records else settings.mlflow_url}")
     console.print(f"AWS       {settings.endpoint_url}  [dim](AWS_ENDPOINT_URL for boto3 and the aws command)[/]")
