@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import tempfile
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
+import click
+
+from cli.main import COMMANDS, cli
+from tests.infra.iam.compare import with_keys
+from tests.infra.iam.functions import bucket_hints, parameters
+from tests.infra.iam.interpreter import Interpreter
+from tests.infra.iam.needs import Need, needs_of
+from tests.infra.iam.program import Program
 from tests.infra.iam.templates import Assembly, Resource
+from tests.infra.iam.values import ANY, UNKNOWN, abstract
 from tests.infra.released_stateful import ROOT, synthesise
 
 PAGE: Final = ROOT / "docs" / "roles.md"
@@ -18,8 +29,20 @@ Every role of `prod`, made from its templates by `python -m tests.infra.roles_pa
 """
 
 
-def page(assembly: Assembly) -> str:
-    """Return the page: a table per stack, a row per role."""
+#: They work on the laptop only, with the deployer's rights, or are described elsewhere (operations.md, "doctor").
+_NOT_HERE: Final = ("demo", "deploy", "doctor", "down", "init", "interrupt", "up")
+_COMMANDS: Final = """
+# What the commands need
+
+Of the person who calls them, for the project `flights` in `prod`; found by following the commands' code, as for functions. `passerelle tracking` also starts a session: `ssm:StartSession` on the task and the document `AWS-StartPortForwardingSession`. What `doctor` needs stands in [operations.md](operations.md).
+
+| command | needs |
+|---|---|
+"""
+
+
+def page(assembly: Assembly, program: Program) -> str:
+    """Return the page: a table per stack with a row per role, and a table of commands."""
     stacks: defaultdict[str, list[str]] = defaultdict(list)
     for arn, role in sorted(assembly.roles().items()):
         stacks[_stack(role.stack)].append(_row(assembly, arn, role))
@@ -27,22 +50,52 @@ def page(assembly: Assembly) -> str:
         f"\n## {stack}\n\n| role | taken on by | may |\n|---|---|---|\n" + "\n".join(sorted(rows)) + "\n"
         for stack, rows in stacks.items()
     ]
-    return _HEAD + "".join(tables)
+    return _HEAD + "".join(tables) + _COMMANDS + "".join(_command_rows(assembly, program))
 
 
 def _row(assembly: Assembly, arn: str, role: Resource) -> str:
+    allowed = _summary((grant.action, grant.resource) for grant in assembly.grants(arn))
+    name = re.sub(r"[0-9A-F]{8}$", "", role.logical_id)
+    return f"| {name} | {_principal(role)} | {allowed or 'nothing'} |"
+
+
+def _summary(pairs: Iterable[tuple[str, str]]) -> str:
+    """Return actions on resources in words, by service; resources with the same actions together."""
     by_service: defaultdict[str, defaultdict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-    for grant in assembly.grants(arn):
-        service, _, action = grant.action.partition(":")
-        by_service[service][_place(grant.resource)].add(action)
+    for action, resource in pairs:
+        service, _, operation = action.partition(":")
+        by_service[service][_place(resource)].add(operation)
     parts = []
     for service, places in sorted(by_service.items()):
         alike: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
         for place, actions in places.items():
             alike[tuple(sorted(actions))].append(place)
         parts += [f"**{service}** {', '.join(actions)}: {', '.join(sorted(on))}" for actions, on in alike.items()]
-    name = re.sub(r"[0-9A-F]{8}$", "", role.logical_id)
-    return f"| {name} | {_principal(role)} | {'<br>'.join(sorted(parts)) or 'nothing'} |"
+    return "<br>".join(sorted(parts))
+
+
+def _command_rows(assembly: Assembly, program: Program) -> Iterator[str]:
+    for name in sorted(set(COMMANDS) - set(_NOT_HERE)):
+        command = cli.get_command(click.Context(cli), name)
+        assert command is not None, name
+        subcommands = command.commands if isinstance(command, click.Group) else {"": command}
+        for sub, each in sorted(subcommands.items()):
+            needs = with_keys(_command_needs(name, each, assembly, program), assembly)
+            summary = _summary((need.action, need.resource) for need in needs)
+            yield f"| `passerelle {' '.join(filter(None, (name, sub)))}` | {summary or 'nothing'} |\n"
+
+
+def _command_needs(module: str, command: click.Command, assembly: Assembly, program: Program) -> list[Need]:
+    """Follow one command, as somebody outside the laptop calls it."""
+    interpreter = Interpreter(program, parameters=dict(parameters(assembly)))
+    (session,) = interpreter.global_name("cli.session", "Session")
+    given = {"environment": abstract("prod"), "as_json": abstract(False)}
+    made = interpreter.call(session, (), given, all_known=True, place="cli.session:0")
+    unknown = {str(parameter.name): UNKNOWN for parameter in command.params}
+    assert command.callback is not None, command.name
+    function = interpreter.global_name(f"cli.commands.{module}", inspect.unwrap(command.callback).__name__)
+    calls = interpreter.follow(function, {**unknown, "session": made, "project": abstract("flights")})
+    return [need for call in calls for need in needs_of(call, assembly.account, bucket_hints(assembly))]
 
 
 def _principal(role: Resource) -> str:
@@ -60,7 +113,7 @@ def _place(arn: str) -> str:
     """Return the part of an ARN that tells a reader what it is."""
     if arn == "*":
         return "`*`"
-    rest = arn.split(":", 5)[5]
+    rest = arn.split(":", 5)[5].replace(ANY, "*").removesuffix(":log-stream:*")
     rest = re.sub(r"passerelleprod\w+?[0-9A-F]{8}\.(\w+?)[0-9A-F]{8}", r"\1", rest)
     return f"`{re.sub(r'[0-9a-f]{64}', 'HASH', rest)}`"
 
@@ -69,7 +122,7 @@ def main() -> None:
     """Write the page."""
     with tempfile.TemporaryDirectory() as output:
         synthesise("prod", Path(output))
-        PAGE.write_text(page(Assembly(Path(output))), encoding="utf-8")
+        PAGE.write_text(page(Assembly(Path(output)), Program(ROOT)), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -70,6 +70,8 @@ _RESOURCES: Final[dict[str, str]] = {
     "sagemaker:StopProcessingJob": "sagemaker|processing-job/{ProcessingJobName}",
     "ecs:RunTask": "|{taskDefinition}",
     "ecs:DescribeTasks": "ecs|task/{cluster}/*",
+    # On container instances only, which Fargate has not (service authorization reference, Amazon ECS).
+    "ecs:ListTasks": "*",
     "ecr": "ecr|repository/{repositoryName}",
     "codebuild:StartBuild": "codebuild|project/{projectName}",
     "codebuild:BatchGetBuilds": "codebuild|project/{ids}",
