@@ -16,6 +16,17 @@ def service(stack: Stack, name: str) -> aws_iam.PrincipalBase:
     return aws_iam.ServicePrincipal(f"{name}.amazonaws.com", conditions=condition)
 
 
+def sagemaker_service(stack: Stack) -> aws_iam.PrincipalBase:
+    """Return SageMaker, which may assume a role for this account's and region's resources only."""
+    return aws_iam.ServicePrincipal(
+        "sagemaker.amazonaws.com",
+        conditions={
+            "StringEquals": {"aws:SourceAccount": stack.account},
+            "ArnLike": {"aws:SourceArn": f"arn:{stack.partition}:sagemaker:{stack.region}:{stack.account}:*"},
+        },
+    )
+
+
 def allow(actions: Sequence[str], *resources: str) -> Statement:
     """Return a statement that allows actions on resources."""
     return Statement(actions=list(actions), resources=list(resources))

@@ -121,7 +121,7 @@ class ServingStack(Stack):
 
     def _model_role(self, zones: Mapping[str, aws_s3.Bucket], key: aws_kms.IKey, runtime: Runtime) -> aws_iam.Role:
         """The servers' role: read models, write captured predictions, nothing else."""
-        role = aws_iam.Role(self, "ModelRole", assumed_by=confused_deputy_safe(self))
+        role = aws_iam.Role(self, "ModelRole", assumed_by=may.sagemaker_service(self))
         for statement in (
             *may.sagemaker_role_base(self),
             may.read_objects(zones["models"]),
@@ -131,14 +131,3 @@ class ServingStack(Stack):
             role.add_to_policy(statement)
         role.add_to_policy(may.allow(["kms:Decrypt", "kms:GenerateDataKey", "kms:CreateGrant"], key.key_arn))
         return role
-
-
-def confused_deputy_safe(stack: Stack) -> aws_iam.PrincipalBase:
-    """SageMaker may assume the role for this account's resources only."""
-    return aws_iam.ServicePrincipal(
-        "sagemaker.amazonaws.com",
-        conditions={
-            "StringEquals": {"aws:SourceAccount": stack.account},
-            "ArnLike": {"aws:SourceArn": f"arn:{stack.partition}:sagemaker:{stack.region}:{stack.account}:*"},
-        },
-    )
