@@ -56,6 +56,7 @@ class ServingStack(Stack):
             [
                 *may.read_projects(self, config.name),
                 archive,
+                may.table_access(runs_table_arn, "GetItem"),
                 may.sagemaker(self, ["DescribeEndpoint", "DeleteEndpoint"], "endpoint"),
             ],
         )

@@ -91,7 +91,7 @@ class RunCost(Contract):
 
 
 class RunRecord(Contract):
-    """Everything about one run."""
+    """Everything about one run. `image_uri` is the image that trained, by digest on AWS; the model is served by it."""
 
     project: str
     run_id: str
@@ -104,6 +104,7 @@ class RunRecord(Contract):
     files: tuple[RunFile, ...] = ()
     stages: tuple[StageRecord, ...] = ()
     dataset_id: str | None = None
+    image_uri: str | None = None
     problems: tuple[Problem, ...] = ()
     quarantine_uri: str | None = None
     candidates: tuple[dict[str, Any], ...] = ()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from passerelle.aws.clients import client, translated
 from passerelle.aws.endpoints import current_config
+from passerelle.aws.runs_table import RunsTable
 from passerelle.domain.requests.hosting import HostingPlace, deployment
 from passerelle.settings import PlanDeploymentSettings
 from passerelle.steps.project_source import read_project
@@ -14,11 +16,15 @@ def plan_deployment(request: dict[str, Any], settings: PlanDeploymentSettings) -
     """Return whole CreateModel, CreateEndpointConfig and Create- or UpdateEndpoint requests."""
     project, run_id, attempt = request["project"], request["run_id"], int(request["attempt"])
     deployed = read_project(settings.environment, project)
+    with translated(f"run {run_id}"):
+        record = RunsTable(client("dynamodb"), settings.runs_table).get(project, run_id)
+    # What trained a model serves it: after a new release, or in another environment, the image here is another one.
+    image_uri = (record.image_uri if record else None) or settings.image_uri
     planned = deployment(
         HostingPlace(
             environment=settings.environment,
             zones=settings.zones,
-            image_uri=settings.image_uri,
+            image_uri=image_uri,
             role_arn=settings.model_role_arn,
             kms_key_arn=settings.kms_key_arn,
             vpc=settings.vpc,

@@ -57,7 +57,9 @@ def record_training(request: dict[str, Any], settings: RecordTrainingSettings) -
         record = end_tries(record, "train", summary=summary, **job_fields("train", job, settings.region))
         record = begin_stage(record, "evaluate", job_name=evaluation["ProcessingJobName"])
         candidates = tuple(_candidate(item, result.metric) for item in result.candidates)
-        return record.model_copy(update={"candidates": candidates, "chosen": result.chosen, "why": result.why})
+        image = job["AlgorithmSpecification"]["TrainingImage"]
+        found = {"candidates": candidates, "chosen": result.chosen, "why": result.why, "image_uri": image}
+        return record.model_copy(update=found)
 
     with translated("recording a training job"):
         need_lock(table, base)

@@ -20,7 +20,7 @@ from passerelle.contracts.container import (
     TrainResult,
 )
 
-from .world import Aws
+from .world import IMAGE, Aws
 
 BASE: dict[str, Any] = {"project": "flights", "run_id": "r1", "attempt": 1}
 LATE_ROW = Problem(
@@ -109,6 +109,7 @@ def training_description(aws: Aws, **changes: Any) -> dict[str, Any]:
         "TrainingJobName": naming.job_name("flights", "r1", "train", 1),
         "TrainingJobStatus": "Completed",
         "SecondaryStatus": "Completed",
+        "AlgorithmSpecification": {"TrainingImage": IMAGE},
         "ResourceConfig": {"InstanceType": "ml.m5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 30},
         "OutputDataConfig": {"S3OutputPath": output},
         "BillableTimeInSeconds": 120,

@@ -70,6 +70,18 @@ def test_the_first_deployment_creates_the_endpoint_with_its_tags(aws: Aws, sagem
     assert plan["model"]["PrimaryContainer"]["Environment"] == {"PASSERELLE_MODEL_VERSION": "3"}
 
 
+def test_a_model_is_served_by_the_image_that_trained_it_whatever_was_released_since(
+    aws: Aws, sagemaker: Stubber
+) -> None:
+    trained_by = f"{IMAGE.partition(':')[0]}@sha256:{'a' * 64}"
+    aws.begin_run(image_uri=trained_by)
+    _missing(sagemaker)
+    assert _plan(aws)["model"]["PrimaryContainer"]["Image"] == trained_by
+    aws.begin_run(image_uri=None)
+    _missing(sagemaker)
+    assert _plan(aws)["model"]["PrimaryContainer"]["Image"] == IMAGE
+
+
 def test_a_later_deployment_updates_the_endpoint_which_takes_no_tags(aws: Aws, sagemaker: Stubber) -> None:
     _is(sagemaker, "InService", "older")
     plan = _plan(aws)

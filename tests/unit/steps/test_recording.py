@@ -25,7 +25,7 @@ from passerelle.steps.record_training import record_training
 
 from . import results
 from .results import BASE, as_json
-from .world import MOMENT, Aws
+from .world import IMAGE, MOMENT, Aws
 
 GONE = Problem(code="file_gone", file="flights/b.csv", rule="stay", message="gone", remedy="Drop it again.")
 
@@ -180,6 +180,7 @@ def test_a_trained_model_is_handed_to_evaluation_with_the_champion(aws: Aws) -> 
     run = aws.table.need("flights", "r1")
     assert [item["name"] for item in run.candidates] == ["forest", "broken"]
     assert run.stages[0].summary == {"resumed": [], "interruptions": 1}
+    assert run.image_uri == IMAGE
 
 
 @pytest.mark.parametrize(
