@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from passerelle.contracts.container import GateCheck
-from passerelle.domain.project.model import Gate
+from passerelle.domain.project.training import Gate
 
 #: A segment may be this much worse than guessing: noise, not collapse.
 SEGMENT_TOLERANCE: Final = 0.02

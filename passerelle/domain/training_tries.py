@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from passerelle.domain.project.model import Training
+from passerelle.domain.project.training import Training
 
 #: How a FailureReason begins when it is AWS that lacks something, not the job: capacity now, or the account's quota.
 CAPACITY: Final = ("CapacityError", "InsufficientCapacity", "ResourceLimitExceeded")

@@ -49,13 +49,16 @@ def platform_lines(environment: Environment) -> list[CostLine]:
 
 
 def endpoint_line(project: Project, region: str) -> CostLine | None:
-    """Return what a project's endpoint costs a month without a request; None for serverless, which costs nothing."""
+    """Return what a project's endpoint costs a month without a request; None for serverless that is not kept warm."""
     serving = project.serving
     if serving.profile == "serverless":
-        return None
+        warm = serving.provisioned_concurrency
+        # AWS publishes no machine-readable price of it that could be read: listed as unpriced.
+        what = f"Provisioned concurrency of {project.name} ({warm} × {serving.memory_mb} MB)"
+        return _line(what, warm * HOURS, "environment-hour", None) if warm else None
     price = instance_price("SageMaker Hosting", serving.instance_type, region)
-    what = f"Endpoint of {project.name} ({serving.instance_count} × {serving.instance_type})"
-    return _line(what, serving.instance_count * HOURS, "instance-hour", price)
+    what = f"Endpoint of {project.name} ({serving.least_instances} × {serving.instance_type})"
+    return _line(what, serving.least_instances * HOURS, "instance-hour", price)
 
 
 def _network(network: Network, tracking: Tracking | None, region: str) -> Iterator[CostLine]:

@@ -129,7 +129,7 @@ def _of_endpoints(projects: Sequence[Project]) -> Iterator[QuotaNeed]:
     """Blue/green updates run the old fleet and the new one side by side (SageMaker guide, "Blue/Green Deployments")."""
     real_time = [(p.serving.instance_type, p) for p in projects if p.serving.profile == "real-time"]
     for instance_type, users in _grouped(real_time).items():
-        counts = [project.serving.instance_count for project in users]
+        counts = [project.serving.most_instances for project in users]
         yield QuotaNeed(
             service="sagemaker",
             name=ENDPOINT.format(instance_type),

@@ -9,13 +9,16 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from passerelle.contracts.bundle import ColumnType, TaskType
 from passerelle.contracts.naming import PROJECT_PATTERN
 from passerelle.contracts.words import NULL_WORDS
 from passerelle.domain.project.metric_names import CANDIDATES, METRICS
+from passerelle.domain.project.part import Part
 from passerelle.domain.project.patterns import pattern_error
+from passerelle.domain.project.serving import Serving
+from passerelle.domain.project.training import Training
 
 Role = Literal["feature", "ignored", "leakage"]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -32,11 +35,7 @@ _COMPARISONS: Final[dict[str, Callable[[Any, Any], Any]]] = {
 }
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Scope(_Part):
+class Scope(Part):
     """What one row is, over which period, how far ahead."""
 
     row: str
@@ -44,7 +43,7 @@ class Scope(_Part):
     horizon: str = ""
 
 
-class Value(_Part):
+class Value(Part):
     """Money per outcome of a binary decision, or per unit of error of a regression."""
 
     currency: str = "USD"
@@ -55,7 +54,7 @@ class Value(_Part):
     per_error_unit: float = 0
 
 
-class Why(_Part):
+class Why(Part):
     """The framing that the report prints."""
 
     objective: str
@@ -65,7 +64,7 @@ class Why(_Part):
     value: Value | None = None
 
 
-class Label(_Part):
+class Label(Part):
     """The column to predict. `positive` makes it binary: a value, or a comparison such as `> 15`."""
 
     column: str
@@ -79,7 +78,7 @@ class Label(_Part):
         return (match[1], float(match[2])) if match else None
 
 
-class Column(_Part):
+class Column(Part):
     """One column of the contract. `nullable` false means that an empty cell rejects its row."""
 
     name: str = Field(min_length=1)
@@ -125,7 +124,7 @@ class Column(_Part):
             yield f"max_length and pattern are for category and text columns, not for {self.type}"
 
 
-class Csv(_Part):
+class Csv(Part):
     """How a CSV file is written."""
 
     delimiter: str = Field(default=",", min_length=1, max_length=1)
@@ -139,14 +138,14 @@ class Csv(_Part):
         return delimiter
 
 
-class Thresholds(_Part):
+class Thresholds(Part):
     """Above these shares a drop is rejected as a whole."""
 
     rejected_rows: Share = 0.05
     missing_labels: Share = 0.2
 
 
-class Data(_Part):
+class Data(Part):
     """The data contract."""
 
     format: Literal["csv", "parquet", "jsonl"] = "csv"
@@ -165,13 +164,13 @@ class Data(_Part):
         return [value] if isinstance(value, str) else value
 
 
-class Decision(_Part):
+class Decision(Part):
     """How a probability becomes a decision: a fixed threshold, or the one of greatest value on validation."""
 
     threshold: Literal["auto"] | Share = "auto"
 
 
-class Task(_Part):
+class Task(Part):
     """What is predicted and how it is judged."""
 
     type: TaskType
@@ -181,93 +180,21 @@ class Task(_Part):
     decision: Decision = Decision()
 
 
-class Split(_Part):
-    """Shares of the newest rows for validation and test; by time unless said otherwise."""
-
-    by: Literal["time", "random", "entity"] = "time"
-    validation: float = Field(default=0.15, gt=0, lt=0.5)
-    test: float = Field(default=0.15, gt=0, lt=0.5)
-
-
-class Gate(_Part):
-    """What a challenger must show on the test period, in units of the metric."""
-
-    beats_baseline_by: float = Field(default=0.0, ge=0)
-    not_worse_than_champion_by: float = Field(default=0.01, ge=0)
-
-
-class Training(_Part):
-    """How models are trained and chosen.
-
-    When AWS has no `instance_type`, the next of `fallback_instance_types` is tried; a spot job that lost its instance
-    `on_demand_after_interruptions` times goes on without spot. `keep_alive_minutes` keeps the instance for the next
-    job (a warm pool, billed); SageMaker has none for spot.
-    """
-
-    candidates: tuple[str, ...] = ()
-    time_features: tuple[Literal["weekday", "hour", "month", "day_of_year"], ...] = ()
-    split: Split = Split()
-    seed: int = Field(default=0, ge=0, le=2**31 - 1)
-    instance_type: str = Field(default="ml.m5.xlarge", pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")
-    spot: bool = True
-    max_runtime_minutes: int = Field(default=60, ge=1, le=40_320)
-    max_wait_minutes: int | None = Field(default=None, ge=1)
-    fallback_instance_types: tuple[Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")], ...] = ()
-    on_demand_after_interruptions: int | None = Field(default=None, ge=1, le=100)
-    keep_alive_minutes: int = Field(default=0, ge=0, le=60)
-    gate: Gate = Gate()
-
-    @model_validator(mode="after")
-    def _spot_waits_longer_than_it_runs(self) -> Training:
-        if self.max_wait_minutes is not None and self.max_wait_minutes < self.max_runtime_minutes:
-            raise ValueError("max_wait_minutes must be at least max_runtime_minutes (SageMaker refuses the job)")
-        return self
-
-    @model_validator(mode="after")
-    def _warm_pools_and_fallbacks_fit(self) -> Training:
-        if self.spot and self.keep_alive_minutes:
-            raise ValueError("keep_alive_minutes: SageMaker keeps no spot instance; set spot to false, or leave it out")
-        if self.on_demand_after_interruptions and not self.spot:
-            raise ValueError("on_demand_after_interruptions: training is on demand already (spot: false)")
-        types = (self.instance_type, *self.fallback_instance_types)
-        if len(set(types)) != len(types):
-            raise ValueError(f"fallback_instance_types: a type is named twice in {', '.join(types)}")
-        return self
-
-
-class Serving(_Part):
-    """How the model is served. Serverless has no data capture, shadow variant or VPC on SageMaker."""
-
-    profile: Literal["serverless", "real-time"] = "serverless"
-    instance_type: str = Field(default="ml.m5.large", pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")
-    instance_count: int = Field(default=1, ge=1, le=100)
-    memory_mb: int = Field(default=2048, ge=1024, le=6144, multiple_of=1024)
-    max_concurrency: int = Field(default=10, ge=1, le=200)
-    capture_percent: int | None = Field(default=None, ge=0, le=100)
-    shadow_percent: int = Field(default=0, ge=0, le=100)
-
-    @model_validator(mode="after")
-    def _serverless_has_no_capture_nor_shadow(self) -> Serving:
-        if self.profile == "serverless" and (self.capture_percent or self.shadow_percent):
-            raise ValueError("a serverless endpoint has neither data capture nor a shadow variant; use real-time")
-        return self
-
-
-class Monitoring(_Part):
+class Monitoring(Part):
     """When drift is looked for, and what follows."""
 
     schedule: Literal["hourly", "daily", "weekly"] = "daily"
     retrain: Literal["never", "on_drift", "weekly", "monthly"] = "on_drift"
 
 
-class Budget(_Part):
+class Budget(Part):
     """What the project may cost."""
 
     monthly_usd: float = Field(gt=0)
     cost_centre: str
 
 
-class Project(_Part):
+class Project(Part):
     """A whole project.yaml."""
 
     name: str = Field(pattern=f"^{PROJECT_PATTERN}$")

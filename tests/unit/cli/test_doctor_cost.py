@@ -72,3 +72,18 @@ def test_what_has_no_known_price_is_listed_and_makes_the_total_a_floor() -> None
     assert "Encryption key, Interface endpoints (1, zones: 1), MLflow's processors" in total.remedy
     assert "Endpoint of flights (1 × ml.g5.xlarge): 730 instance-hour, no known price" in total.details
     assert one(found, "Budget: flights").status == "warning"
+
+
+def test_an_endpoint_that_is_kept_warm_is_listed_and_one_that_scales_costs_its_least() -> None:
+    warm = project("aa", serving={"profile": "serverless", "provisioned_concurrency": 2})
+    line = idle_cost.endpoint_line(warm, "us-east-1")
+    assert line is not None
+    assert (line.what, line.usd) == ("Provisioned concurrency of aa (2 × 2048 MB)", None)
+    bounds = {"min": 2, "max": 5, "invocations_per_minute": 600}
+    single, scaled = (
+        idle_cost.endpoint_line(project("bb", serving={"profile": "real-time", **part}), "us-east-1")
+        for part in ({}, {"autoscaling": bounds})
+    )
+    assert single is not None
+    assert scaled is not None
+    assert (scaled.quantity, scaled.usd) == (2 * single.quantity, 2 * (single.usd or 0))

@@ -16,7 +16,8 @@ from passerelle.domain.gate import check_gate
 from passerelle.domain.metrics import bootstrap_scores, score_all
 from passerelle.domain.profile import profile_frame
 from passerelle.domain.project.metric_names import METRICS
-from passerelle.domain.project.model import Gate, Value
+from passerelle.domain.project.model import Value
+from passerelle.domain.project.training import Gate
 
 NOTHING = np.asarray([])
 TWO = np.asarray(["a", "b"], dtype=object)

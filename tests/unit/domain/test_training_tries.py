@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from passerelle.domain.project.model import Training
+from passerelle.domain.project.training import Training
 from passerelle.domain.training_tries import TrainingTry, first_try, next_try
 
 TRAINING = Training(

@@ -1,0 +1,177 @@
+"""The serving section of project.yaml, with SageMaker's limits: what excludes what is refused with the way out.
+
+Sources: SageMaker developer guide, "Serverless Inference" (feature exclusions), "Deployment guardrails" (canary and
+linear traffic shifting, exclusions), "Shadow tests" (exclusions), "Automatically scale Provisioned Concurrency", "Scale
+an endpoint to zero instances"; API reference, TrafficRoutingConfig, BlueGreenUpdatePolicy, ProductionVariant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, Literal
+
+from pydantic import Field, model_validator
+
+from passerelle.domain.project.part import Part
+
+RolloutType = Literal["all-at-once", "canary", "linear"]
+#: BlueGreenUpdatePolicy.MaximumExecutionTimeoutInSeconds, and how much of it a fleet may take to start.
+LONGEST_UPDATE_SECONDS: Final = 28_800
+START_SECONDS: Final = 3_600
+#: Traffic shifting turns on whole instances, at most half of the fleet first.
+LEAST_FLEET: Final = 2
+
+
+class Autoscaling(Part):
+    """Between which bounds load moves the number of instances, or of warm environments of a serverless endpoint.
+
+    `invocations_per_minute` is the load of one instance that is aimed at: what one instance was measured to stand,
+    times 60, times 0.5 (developer guide, "Load testing your auto scaling configuration").
+    """
+
+    min: int = Field(default=1, ge=0, le=200)
+    max: int = Field(ge=1, le=200)
+    invocations_per_minute: int | None = Field(default=None, ge=1)
+    utilization_percent: int | None = Field(default=None, ge=1, le=100)
+    scale_in_seconds: int = Field(default=300, ge=0, le=3_600)
+    scale_out_seconds: int = Field(default=60, ge=0, le=3_600)
+
+    @model_validator(mode="after")
+    def _bounds_are_in_order(self) -> Autoscaling:
+        if self.min > self.max:
+            raise ValueError(f"min {self.min} is greater than max {self.max}")
+        return self
+
+
+class RolloutAlarms(Part):
+    """Above these, for two minutes in a row, somebody is told and an update under way is rolled back."""
+
+    error_percent: float = Field(default=1.0, gt=0, lt=100)
+    p99_latency_ms: int = Field(default=1_000, ge=1, le=60_000)
+
+
+class Rollout(Part):
+    """How a new model takes over from the champion. Without a type: canary where the fleet has two instances.
+
+    `percent` of the instances take requests first (linear: in every step), then alarms are watched for `wait_minutes`,
+    and as long once more before the champion's instances are let go.
+    """
+
+    type: RolloutType | None = None
+    percent: int = Field(default=25, ge=1, le=50)
+    wait_minutes: int = Field(default=5, ge=3, le=60)
+    alarms: RolloutAlarms = RolloutAlarms()
+
+    @model_validator(mode="after")
+    def _fits_into_an_update(self) -> Rollout:
+        if self.type == "linear" and self.percent < 10:
+            raise ValueError(f"percent {self.percent}: a step of a linear rollout is 10 to 50 percent of the fleet")
+        if self.wait_seconds(self.type or "canary") + START_SECONDS > LONGEST_UPDATE_SECONDS:
+            raise ValueError(
+                f"{self.steps('linear')} steps of {self.wait_minutes} minutes are longer than SageMaker's 8 hours for "
+                "an update; raise percent, or lower wait_minutes"
+            )
+        return self
+
+    def steps(self, type_: RolloutType) -> int:
+        """Return how many times traffic is shifted."""
+        return {"all-at-once": 1, "canary": 2, "linear": -(-100 // self.percent)}[type_]
+
+    def wait_seconds(self, type_: RolloutType) -> int:
+        """Return how long an update waits in all, the last time before the old fleet is let go."""
+        return self.steps(type_) * self.wait_minutes * 60
+
+
+class Shadow(Part):
+    """A challenger first gets copies of `percent` of the requests for some hours; nobody sees its answers."""
+
+    percent: int = Field(default=100, ge=1, le=100)
+    hours: int = Field(ge=1, le=72)
+
+
+class Serving(Part):
+    """How the model is served. Serverless has no data capture, shadow variant, guarded rollout or VPC on SageMaker."""
+
+    profile: Literal["serverless", "real-time"] = "serverless"
+    instance_type: str = Field(default="ml.m5.large", pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")
+    instance_count: int = Field(default=1, ge=1, le=100)
+    memory_mb: int = Field(default=2048, ge=1024, le=6144, multiple_of=1024)
+    max_concurrency: int = Field(default=10, ge=1, le=200)
+    provisioned_concurrency: int | None = Field(default=None, ge=1, le=200)
+    autoscaling: Autoscaling | None = None
+    rollout: Rollout = Rollout()
+    shadow: Shadow | None = None
+    capture_percent: int | None = Field(default=None, ge=0, le=100)
+
+    @property
+    def instances(self) -> int:
+        """Instances that a deployment begins with: `instance_count`, within the bounds of the autoscaling."""
+        if self.autoscaling is None:
+            return self.instance_count
+        return min(max(self.instance_count, self.autoscaling.min), self.autoscaling.max)
+
+    @property
+    def least_instances(self) -> int:
+        """Instances that are paid without a request."""
+        return self.autoscaling.min if self.autoscaling else self.instance_count
+
+    @property
+    def most_instances(self) -> int:
+        """Instances that there may be outside of updates."""
+        return self.autoscaling.max if self.autoscaling else self.instance_count
+
+    @property
+    def rollout_type(self) -> RolloutType:
+        """The traffic shifting: the one asked for, or the safest that the fleet allows."""
+        return self.rollout.type or ("canary" if self.instances >= LEAST_FLEET else "all-at-once")
+
+    @model_validator(mode="after")
+    def _parts_fit_together(self) -> Serving:
+        problems = list(self._serverless_misfits() if self.profile == "serverless" else self._real_time_misfits())
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _serverless_misfits(self) -> Iterator[str]:
+        if self.capture_percent or self.shadow:
+            yield "a serverless endpoint has neither data capture nor a shadow variant; use real-time"
+        if self.rollout.type:
+            yield "rollout.type: a serverless endpoint is updated at once, and no alarm rolls it back; use real-time"
+        warm, scaling = self.provisioned_concurrency, self.autoscaling
+        if warm and warm > self.max_concurrency:
+            yield f"provisioned_concurrency {warm} is greater than max_concurrency {self.max_concurrency}"
+        if scaling is None:
+            return
+        if warm is None:
+            yield "autoscaling of a serverless endpoint moves its provisioned_concurrency: give one, or leave both out"
+        elif not max(1, scaling.min) <= warm <= scaling.max:
+            yield f"provisioned_concurrency {warm} is not within autoscaling {scaling.min} to {scaling.max}"
+        if scaling.min == 0:
+            yield "autoscaling.min: provisioned concurrency is at least 1; without any, an idle endpoint costs nothing"
+        if scaling.max > self.max_concurrency:
+            yield f"autoscaling.max {scaling.max} is greater than max_concurrency {self.max_concurrency}"
+        if scaling.invocations_per_minute:
+            yield "autoscaling.invocations_per_minute is for instances; serverless has utilization_percent"
+
+    def _real_time_misfits(self) -> Iterator[str]:
+        if self.provisioned_concurrency:
+            yield "provisioned_concurrency is for serverless; instances are always warm"
+        if self.rollout.type in ("canary", "linear") and self.instances < LEAST_FLEET:
+            yield (
+                f"rollout.type {self.rollout.type} shifts at most half of the instances at a time, and there is one; "
+                "set instance_count to 2, or rollout.type to all-at-once, which alarms roll back too"
+            )
+        scaling = self.autoscaling
+        if scaling is None:
+            return
+        if scaling.min == 0:
+            yield (
+                "autoscaling.min: a real-time endpoint keeps an instance; with profile serverless an idle endpoint "
+                "costs nothing and its first request waits seconds"
+            )
+        if scaling.max > 100:
+            yield f"autoscaling.max {scaling.max}: at most 100 instances"
+        if scaling.invocations_per_minute is None:
+            yield "autoscaling.invocations_per_minute is missing: the load of one instance to aim at"
+        if scaling.utilization_percent:
+            yield "autoscaling.utilization_percent is for serverless; instances have invocations_per_minute"

@@ -1,0 +1,63 @@
+"""The training section of project.yaml."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from passerelle.domain.project.part import Part
+
+
+class Split(Part):
+    """Shares of the newest rows for validation and test; by time unless said otherwise."""
+
+    by: Literal["time", "random", "entity"] = "time"
+    validation: float = Field(default=0.15, gt=0, lt=0.5)
+    test: float = Field(default=0.15, gt=0, lt=0.5)
+
+
+class Gate(Part):
+    """What a challenger must show on the test period, in units of the metric."""
+
+    beats_baseline_by: float = Field(default=0.0, ge=0)
+    not_worse_than_champion_by: float = Field(default=0.01, ge=0)
+
+
+class Training(Part):
+    """How models are trained and chosen.
+
+    When AWS has no `instance_type`, the next of `fallback_instance_types` is tried; a spot job that lost its instance
+    `on_demand_after_interruptions` times goes on without spot. `keep_alive_minutes` keeps the instance for the next
+    job (a warm pool, billed); SageMaker has none for spot.
+    """
+
+    candidates: tuple[str, ...] = ()
+    time_features: tuple[Literal["weekday", "hour", "month", "day_of_year"], ...] = ()
+    split: Split = Split()
+    seed: int = Field(default=0, ge=0, le=2**31 - 1)
+    instance_type: str = Field(default="ml.m5.xlarge", pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")
+    spot: bool = True
+    max_runtime_minutes: int = Field(default=60, ge=1, le=40_320)
+    max_wait_minutes: int | None = Field(default=None, ge=1)
+    fallback_instance_types: tuple[Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")], ...] = ()
+    on_demand_after_interruptions: int | None = Field(default=None, ge=1, le=100)
+    keep_alive_minutes: int = Field(default=0, ge=0, le=60)
+    gate: Gate = Gate()
+
+    @model_validator(mode="after")
+    def _spot_waits_longer_than_it_runs(self) -> Training:
+        if self.max_wait_minutes is not None and self.max_wait_minutes < self.max_runtime_minutes:
+            raise ValueError("max_wait_minutes must be at least max_runtime_minutes (SageMaker refuses the job)")
+        return self
+
+    @model_validator(mode="after")
+    def _warm_pools_and_fallbacks_fit(self) -> Training:
+        if self.spot and self.keep_alive_minutes:
+            raise ValueError("keep_alive_minutes: SageMaker keeps no spot instance; set spot to false, or leave it out")
+        if self.on_demand_after_interruptions and not self.spot:
+            raise ValueError("on_demand_after_interruptions: training is on demand already (spot: false)")
+        types = (self.instance_type, *self.fallback_instance_types)
+        if len(set(types)) != len(types):
+            raise ValueError(f"fallback_instance_types: a type is named twice in {', '.join(types)}")
+        return self
