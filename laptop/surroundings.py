@@ -37,3 +37,6 @@ class Surroundings(Protocol):
 
     def put_metrics(self, data: Sequence[MetricDatum]) -> None:
         """Put metric values."""
+
+    def alarm_states(self, names: Sequence[str]) -> Mapping[str, str]:
+        """Return the state (OK, ALARM, INSUFFICIENT_DATA) of those of these CloudWatch alarms that exist."""

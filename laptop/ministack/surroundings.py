@@ -84,6 +84,20 @@ class MiniStackSurroundings:
 
         self._scoped(put)
 
+    def alarm_states(self, names: Sequence[str]) -> Mapping[str, str]:
+        from ministack.services import cloudwatch
+
+        states: dict[str, str] = {}
+
+        def read() -> None:
+            for name in names:
+                alarm = cloudwatch._alarms.get(name) or cloudwatch._composite_alarms.get(name)
+                if alarm:
+                    states[name] = alarm["StateValue"]
+
+        self._scoped(read)
+        return states
+
     def _scoped(self, function: Callable[[], Any]) -> None:
         """Run in the account and region of the platform; the callers are background threads."""
         from ministack.core.responses import request_scope

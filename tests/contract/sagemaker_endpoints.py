@@ -13,6 +13,7 @@ import pytest
 
 from laptop.sagemaker.errors import SageMakerError
 from laptop.sagemaker.hosting.variant import Variant
+from laptop.surroundings import MetricDatum
 from tests.contract import sagemaker_requests as make
 from tests.contract.sagemaker_service import Own, wait_for
 
@@ -57,6 +58,12 @@ def settled(own: Own, name: str = "e") -> dict[str, Any]:
 
 def ask(own: Own, body: bytes = b"hi", name: str = "e", **headers: str) -> dict[str, Any]:
     return dict(json.loads(own.sagemaker.invoke_endpoint(name, headers, body).body))
+
+
+def measured(own: Own) -> list[MetricDatum]:
+    """Return the metrics per endpoint and variant; each is also sent with the endpoint configuration's name."""
+    own.sagemaker.hosting.runtime.metrics.flush()
+    return [datum for datum in own.around.metrics if "EndpointConfigName" not in datum.dimensions]
 
 
 def only_variant(own: Own, name: str = "e") -> Variant:

@@ -19,7 +19,7 @@ from laptop.sagemaker.hosting.backlog import Backlog
 from laptop.sagemaker.hosting.capture import DataCapture, Exchange
 from laptop.sagemaker.http import SageMakerHttp
 from tests.contract import sagemaker_requests as make
-from tests.contract.sagemaker_endpoints import ask, config, described, hold, model, only_variant, serve
+from tests.contract.sagemaker_endpoints import ask, config, described, hold, measured, model, only_variant, serve
 from tests.contract.sagemaker_service import Own, own, wait_for
 
 __all__ = ["hold", "own"]
@@ -163,8 +163,7 @@ def test_a_kept_connection_that_the_container_closed_costs_no_call(served: Own) 
 def test_only_answers_count_in_the_latencies(served: Own, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SageMakerError):
         ask(served, b"crash")
-    served.sagemaker.hosting.runtime.metrics.flush()
-    values = {datum.name: datum.value for datum in served.around.metrics}
+    values = {datum.name: datum.value for datum in measured(served)}
     assert (values["Invocations"], values["Invocation5XXErrors"], values["InvocationModelErrors"]) == (1, 1, 1)
     assert "ModelLatency" not in values
     assert "OverheadLatency" not in values
@@ -175,8 +174,7 @@ def test_every_call_is_counted_though_equal_values_are_sent_as_one(served: Own) 
         ask(served)
     with pytest.raises(SageMakerError):
         ask(served, b"bad")
-    served.sagemaker.hosting.runtime.metrics.close()
-    data = served.around.metrics
+    data = measured(served)
     sums = {name: sum(datum.value * datum.count for datum in data if datum.name == name) for name in NAMES}
     assert (sums["Invocations"], sums["Invocation4XXErrors"], sums["Invocation5XXErrors"]) == (31, 1, 0)
     assert sum(datum.count for datum in data if datum.name == "ModelLatency") == 31

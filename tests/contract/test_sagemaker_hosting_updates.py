@@ -11,7 +11,18 @@ from botocore.validate import ParamValidator
 from laptop.sagemaker.errors import SageMakerError
 from laptop.sagemaker.validation import service_model
 from tests.contract import sagemaker_requests as make
-from tests.contract.sagemaker_endpoints import ask, config, create, described, model, serve, settled, status, update
+from tests.contract.sagemaker_endpoints import (
+    ask,
+    config,
+    create,
+    described,
+    measured,
+    model,
+    serve,
+    settled,
+    status,
+    update,
+)
 from tests.contract.sagemaker_service import Own, own
 
 __all__ = ["own"]
@@ -98,8 +109,7 @@ def test_a_changed_instance_count_is_described_and_divides_the_invocations_per_i
     item = described(pair)["ProductionVariants"][0]
     assert (item["CurrentInstanceCount"], item["DesiredInstanceCount"]) == (4, 4)
     ask(pair)
-    pair.sagemaker.hosting.runtime.metrics.flush()
-    values = [datum.value for datum in pair.around.metrics if datum.name == "InvocationsPerInstance"]
+    values = [datum.value for datum in measured(pair) if datum.name == "InvocationsPerInstance"]
     assert values == [0.25]
 
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 import threading
-import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
-from laptop.sagemaker.arns import now
-from laptop.sagemaker.epoch import plain
 from laptop.sagemaker.hosting.fleet import Fleet
 from laptop.sagemaker.hosting.plan import Plan, make_plan
+from laptop.sagemaker.hosting.records import AT_WORK, KIND, Records
+from laptop.sagemaker.hosting.rollout import RolledBackError, Rollout
 from laptop.sagemaker.hosting.runtime import Runtime
 from laptop.sagemaker.hosting.variant import VariantError
 from laptop.sagemaker.hosting.watcher import Watcher
@@ -26,10 +25,8 @@ from laptop.settings import LaptopSettings
 from laptop.surroundings import Surroundings
 
 LOG: Final = logging.getLogger(__name__)
-KIND: Final = "endpoint"
 #: What the platform's end leaves to requests in flight.
 CLOSE_SECONDS: Final = 5.0
-_AT_WORK: Final = ("Creating", "Updating", "SystemUpdating")
 
 
 @dataclass(frozen=True)
@@ -41,23 +38,19 @@ class _Task:
 
 
 class Deployments:
-    """Carries out what an endpoint's document asks for.
-
-    `_plan` is what the endpoint serves, or shall serve first; `_next` what it is updated to; `_deployment` tells one
-    request's work from another's, so that late work never touches an endpoint that was deleted and made anew.
-    """
+    """Carries out what an endpoint's document asks for."""
 
     def __init__(
         self, settings: LaptopSettings, surroundings: Surroundings, store: Store, tags: Tags, runtime: Runtime
     ) -> None:
         self._settings, self._surroundings, self._store = settings, surroundings, store
-        self._tags, self._runtime = tags, runtime
+        self._tags, self._runtime, self.records = tags, runtime, Records(store, surroundings)
         self._lock, self._closing = threading.Lock(), threading.Event()
         self._tasks: dict[str, list[_Task]] = {}
         #: Every fleet that may have processes: in service, on its way, or answering its last requests.
         self._alive: set[Fleet] = set()
         self._pool = ThreadPoolExecutor(16, thread_name_prefix="sagemaker-endpoint")
-        self._watcher = Watcher(runtime.fleets)
+        self._watcher = Watcher(runtime.serving)
         self._recover()
 
     def _recover(self) -> None:
@@ -68,24 +61,19 @@ class Deployments:
         for left in (self._settings.sagemaker_home / "endpoints").glob("*/*/opt"):
             shutil.rmtree(left, ignore_errors=True)
         for document in self._store.all(KIND):
-            if document["EndpointStatus"] in ("InService", *_AT_WORK):
+            if document["EndpointStatus"] in ("InService", *AT_WORK):
                 if document["EndpointStatus"] != "Creating":
                     self._runtime.returning.add(document["EndpointName"])
-                self._store.update(KIND, document["EndpointName"], self._recovered)
-
-    def _recovered(self, document: Document) -> None:
-        if document["EndpointStatus"] == "InService":
-            document["EndpointStatus"] = "SystemUpdating"
-        document["_deployment"] = new_deployment()
+                self.records.recover(document["EndpointName"])
 
     def start(self) -> None:
         """Bring back every endpoint that was in service or on its way, and finish deletions."""
         for document in self._store.all(KIND):
             if document["EndpointStatus"] == "Deleting":
                 self.take_down(document["EndpointName"])
-            elif document["EndpointStatus"] in _AT_WORK:
+            elif document["EndpointStatus"] in AT_WORK:
                 if document["EndpointStatus"] == "SystemUpdating":
-                    self.emit(document)
+                    self.records.emit(document)
                 self.launch(document)
 
     def close(self) -> None:
@@ -103,19 +91,11 @@ class Deployments:
                 stopper.submit(fleet.stop, drain_seconds=CLOSE_SECONDS)
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def emit(self, document: Document) -> None:
-        """Put the event of a status change. EventBridge spells statuses in capitals with underscores."""
-        detail = json.loads(json.dumps(shown(document), default=plain))
-        status = detail["EndpointStatus"]
-        words = "".join(f"_{letter}" if letter.isupper() else letter for letter in status)
-        detail["EndpointStatus"] = words.lstrip("_").upper()
-        self._surroundings.put_event("SageMaker Endpoint State Change", detail, [document["EndpointArn"]])
-
     def launch(self, document: Document) -> None:
         """Begin what a document asks for, unless a later request has overtaken it."""
         name = document["EndpointName"]
         with self._lock:
-            if self._closing.is_set() or not self._current(name, document["_deployment"]):
+            if self._closing.is_set() or not self.records.current(name, document["_deployment"]):
                 return
             cancelled = threading.Event()
             future = self._pool.submit(_logged, self._deploy, name, document["_deployment"], cancelled)
@@ -147,34 +127,28 @@ class Deployments:
 
     # One deployment
 
-    def _current(self, name: str, deployment: str) -> Document | None:
-        document = self._store.get(KIND, name)
-        if document is None or document["EndpointStatus"] not in _AT_WORK or document["_deployment"] != deployment:
-            return None
-        return document
-
     def _deploy(self, name: str, deployment: str, cancelled: threading.Event) -> None:
-        document = self._current(name, deployment)
+        document = self.records.current(name, deployment)
         if document is None:
             return
         with self._returning(name):
             reason = self._serve_plan(document, cancelled)
+            reason = reason or document.get("_reason")
             following = document.get("_next")
             if following is not None and not cancelled.is_set():
-                reason = self._take_over(name, following, cancelled)
+                reason = self._replace(document, following, cancelled)
         if cancelled.is_set():
             return
         # A failed creation leaves a Failed endpoint, a failed update the old fleet in service.
         changes: dict[str, Any] = {
             "EndpointStatus": "Failed",
             "FailureReason": reason[:1024] if reason else None,
-            "_next": None,
         }
         fleet = self._runtime.fleets.get(name)
         if fleet is not None:
             changes |= {"EndpointStatus": "InService", "EndpointConfigName": fleet.plan["EndpointConfigName"]}
             changes["_plan"] = fleet.plan
-        self._settle(name, deployment, changes)
+        self.records.settle(name, deployment, changes)
 
     @contextmanager
     def _returning(self, name: str) -> Iterator[None]:
@@ -193,8 +167,11 @@ class Deployments:
             return str(error)
         if fleet is None:
             return self._take_over(document["EndpointName"], plan, cancelled)
-        if "_next" not in document:
-            fleet.apply(plan)
+        try:
+            if "_next" not in document:
+                fleet.apply(plan, cancelled)
+        except VariantError as error:
+            return str(error)
         return None
 
     def _plan_of(self, config_name: str) -> Plan:
@@ -205,7 +182,18 @@ class Deployments:
         return make_plan(config, {model["ModelName"]: model for model in self._store.all("model")})
 
     def _take_over(self, name: str, plan: Plan, cancelled: threading.Event) -> str | None:
-        """Start a fleet; switch when all of it answers; the old one ends when its callers have their answers."""
+        """Serve with a first fleet when all of it answers; return why it does not."""
+        fleet, reason = self._launched(name, plan, cancelled)
+        if fleet is None:
+            return reason
+        with self._lock:
+            if self._closing.is_set():  # `close` ends it, as it ends all
+                return "cancelled"
+            self._runtime.fleets[name] = fleet
+        return None
+
+    def _launched(self, name: str, plan: Plan, cancelled: threading.Event) -> tuple[Fleet | None, str]:
+        """Start a fleet; return it when all of it answers, or why not."""
         try:
             fleet = Fleet(name, plan, self._settings, self._surroundings)
             with self._lock:
@@ -214,18 +202,53 @@ class Deployments:
         except Exception as error:
             if not isinstance(error, VariantError):
                 LOG.exception("endpoint %s", name)
-            return str(error)
+            return None, str(error)
         if cancelled.is_set():
             self._stop(fleet)
-            return "cancelled"
-        with self._lock:
-            if self._closing.is_set():  # `close` ends it, as it ends all
+            return None, "cancelled"
+        return fleet, ""
+
+    def _replace(self, document: Document, plan: Plan, cancelled: threading.Event) -> str | None:
+        """Let a new fleet take over as the deployment configuration says; return why the old one serves on.
+
+        After a restart it goes on with the step that it was at.
+        """
+        name, deployment, done = document["EndpointName"], document["_deployment"], document.get("_done", 0)
+        rollout = Rollout(
+            name, document.get("LastDeploymentConfig"), plan,
+            runtime=self._runtime, surroundings=self._surroundings, cancelled=cancelled,
+        )  # fmt: skip
+        old, new = self._runtime.fleets.get(name), None
+        if old is None:  # it did not come back after a restart: there is nothing to move the requests from
+            return self._take_over(name, plan, cancelled)
+        try:
+            rollout.check()
+            new, reason = self._launched(name, rollout.first_plan(done), cancelled)
+            if new is None:
+                return reason
+            rollout.shift(old, new, done, partial(self.records.note, name, deployment))
+            if not cancelled.is_set():
+                new.apply(plan, cancelled)
+        except (RolledBackError, VariantError) as error:
+            if cancelled.is_set():
                 return "cancelled"
-            old = self._runtime.fleets.get(name)
-            self._runtime.fleets[name] = fleet
-            if old is not None:
-                self._pool.submit(_logged, self._stop, old)
+            return self._roll_back(document, rollout, old, new, str(error))
+        with self._lock:
+            if cancelled.is_set() or self._closing.is_set():  # the end of the platform or of the endpoint ends both
+                self._runtime.shifts.pop(name, None)
+                return "cancelled"
+            self._runtime.fleets[name] = new
+            self._runtime.shifts.pop(name, None)
+            self._pool.submit(_logged, self._stop, old)
         return None
+
+    def _roll_back(self, document: Document, rollout: Rollout, old: Fleet, new: Fleet | None, reason: str) -> str:
+        """The old fleet serves again at once; the endpoint is RollingBack until the new one has ended its requests."""
+        self.records.roll_back(document["EndpointName"], document["_deployment"], reason)
+        rollout.back(old, new or old)
+        if new is not None:
+            self._stop(new)
+        return reason
 
     def _start(self, fleet: Fleet, cancelled: threading.Event) -> None:
         try:
@@ -238,29 +261,6 @@ class Deployments:
         fleet.stop(drain_seconds=CLOSE_SECONDS if self._closing.is_set() else None)
         with self._lock:
             self._alive.discard(fleet)
-
-    def _settle(self, name: str, deployment: str, changes: dict[str, Any]) -> None:
-        """Write a deployment's end, unless the endpoint is being deleted meanwhile."""
-
-        def mutate(document: Document) -> None:
-            if document["_deployment"] == deployment and document["EndpointStatus"] in _AT_WORK:
-                document.update(changes, LastModifiedTime=now())
-                for key in [key for key, value in document.items() if value is None]:
-                    del document[key]
-
-        document = self._store.update(KIND, name, mutate)
-        if document["EndpointStatus"] == changes["EndpointStatus"]:
-            self.emit(document)
-
-
-def new_deployment() -> str:
-    """Return a mark for one request's work."""
-    return uuid.uuid4().hex
-
-
-def shown(document: Document) -> Document:
-    """Return what of a document is for others."""
-    return {key: value for key, value in document.items() if not key.startswith("_")}
 
 
 def _logged(function: Callable[..., None], *arguments: object) -> None:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from laptop.sagemaker.arns import arn, now
 from laptop.sagemaker.errors import SageMakerError, invalid
-from laptop.sagemaker.hosting.deployments import KIND, Deployments, new_deployment, shown
+from laptop.sagemaker.hosting.deployments import Deployments
+from laptop.sagemaker.hosting.guardrails import alarms, check_alarms, check_deployment
 from laptop.sagemaker.hosting.plan import (
     Plan,
     capture_summary,
     is_serverless,
     listed,
     make_plan,
+    pending_summaries,
     retained,
     reweighted,
     summaries,
 )
-from laptop.sagemaker.hosting.rules import check_deployment
+from laptop.sagemaker.hosting.records import KIND, new_deployment, shown
 from laptop.sagemaker.hosting.runtime import Runtime
 from laptop.sagemaker.listing import list_page
 from laptop.sagemaker.store import Document, KeyExistsError, Store
@@ -27,7 +29,7 @@ from laptop.settings import LaptopSettings
 from laptop.surroundings import Surroundings
 
 Operation = Callable[[dict[str, Any]], dict[str, Any]]
-_SERVING: Final = ("InService", "Updating", "SystemUpdating")
+_SERVING: Final = ("InService", "Updating", "RollingBack", "SystemUpdating")
 
 
 class Endpoints:
@@ -36,7 +38,7 @@ class Endpoints:
     def __init__(
         self, settings: LaptopSettings, surroundings: Surroundings, store: Store, tags: Tags, runtime: Runtime
     ) -> None:
-        self._settings, self._store, self._tags = settings, store, tags
+        self._settings, self._surroundings, self._store, self._tags = settings, surroundings, store, tags
         self._deployments = Deployments(settings, surroundings, store, tags, runtime)
 
     def operations(self) -> dict[str, Operation]:
@@ -70,6 +72,7 @@ class Endpoints:
         name, identity, moment = request["EndpointName"], self._arn(request["EndpointName"]), now()
         check_tags(request.get("Tags", []))
         plan = self._plan(request)
+        self._check_deployment(request.get("DeploymentConfig"), plan, None)
         document = {
             "EndpointName": name,
             "EndpointArn": identity,
@@ -90,7 +93,7 @@ class Endpoints:
         except KeyExistsError as error:
             raise invalid(f'Cannot create already existing endpoint "{identity}".') from error
         self._tags.set_at_creation(identity, request.get("Tags", []))
-        self._deployments.emit(document)
+        self._deployments.records.emit(document)
         self._deployments.launch(document)
         return {"EndpointArn": identity}
 
@@ -114,6 +117,7 @@ class Endpoints:
             if not request.get("RetainDeploymentConfig"):
                 document.pop("LastDeploymentConfig", None)
             document.update(_last_deployment(request))
+            self._check_deployment(document.get("LastDeploymentConfig"), document["_next"], old)
 
         return self._begin(name, mutate)
 
@@ -132,9 +136,10 @@ class Endpoints:
             moment = now()
             document.update(EndpointStatus="Updating", LastModifiedTime=moment, _since=moment)
             document["_deployment"] = new_deployment()
+            document.pop("FailureReason", None)
 
         document = self._change(name, begun)
-        self._deployments.emit(document)
+        self._deployments.records.emit(document)
         self._deployments.launch(document)
         return {"EndpointArn": document["EndpointArn"]}
 
@@ -142,12 +147,12 @@ class Endpoints:
         """SageMaker refuses while it works on an endpoint; here a creation, which takes no money, can be given up."""
 
         def mutate(document: Document) -> None:
-            if document["EndpointStatus"] in ("Updating", "SystemUpdating", "Deleting"):
+            if document["EndpointStatus"] in ("Updating", "RollingBack", "SystemUpdating", "Deleting"):
                 raise _in_progress(document)
             document.update(EndpointStatus="Deleting", LastModifiedTime=now())
 
         document = self._change(request["EndpointName"], mutate)
-        self._deployments.emit(document)
+        self._deployments.records.emit(document)
         self._deployments.take_down(document["EndpointName"])
         return {}
 
@@ -160,7 +165,8 @@ class Endpoints:
         pending = plan if status == "Creating" else following
         if pending:
             config, since = pending["EndpointConfigName"], document["_since"]
-            summary = {"EndpointConfigName": config, "StartTime": since, **summaries(pending)}
+            stage = document.get("_stage", {"Status": "Creating", "StartTime": since})
+            summary = {"EndpointConfigName": config, "StartTime": since, **pending_summaries(pending, stage)}
             answer["PendingDeploymentSummary"] = summary
         return answer
 
@@ -192,16 +198,18 @@ class Endpoints:
             raise invalid(f'Could not find endpoint "{self._arn(name)}".') from error
 
     def _plan(self, request: dict[str, Any]) -> Plan:
-        """Return the plan of the request's endpoint configuration; traffic moves all at once on the laptop."""
+        """Return the plan of the request's endpoint configuration."""
         name = request["EndpointConfigName"]
         config = self._store.get("endpoint-config", name)
         if config is None:
             raise invalid(f'Could not find endpoint configuration "{arn(self._settings, "endpoint-config", name)}".')
         models = {model: self._store.get("model", model) for model in {item["ModelName"] for item in listed(config)}}
         plan = make_plan(config, models)
-        variants = len(plan["ProductionVariants"])
-        check_deployment(request.get("DeploymentConfig"), serverless=is_serverless(plan), variants=variants)
         return plan
+
+    def _check_deployment(self, config: Mapping[str, Any] | None, new: Plan, old: Plan | None) -> None:
+        check_deployment(config, new, old)
+        check_alarms(config, self._surroundings.alarm_states(alarms(config)))
 
 
 def _last_deployment(request: dict[str, Any]) -> dict[str, Any]:

@@ -100,10 +100,15 @@ def answered(answer: ContainerAnswer, variant: str) -> Invocation:
     return Invocation(headers, answer.body)
 
 
-def model_error(settings: LaptopSettings, log_group: str, status: int, text: str) -> SageMakerError:
+def log_group(endpoint: str) -> str:
+    """Return the log group of an endpoint's containers."""
+    return f"/aws/sagemaker/Endpoints/{endpoint}"
+
+
+def model_error(settings: LaptopSettings, group: str, status: int, text: str) -> SageMakerError:
     """ModelError: the container answered no 2xx, or (0) not in time."""
     region, account = settings.region, settings.account_id
-    stream = f"arn:aws:logs:{region}:{account}:log-group:{log_group}"
+    stream = f"arn:aws:logs:{region}:{account}:log-group:{group}"
     kind = "client" if 400 <= status < 500 else "server"
     return SageMakerError(
         "ModelError",

@@ -100,6 +100,13 @@ def weight(variant: Mapping[str, Any]) -> float:
     return float(variant.get("InitialVariantWeight", 1.0))
 
 
+def instances(variant: Mapping[str, Any]) -> int:
+    """Return how many servers a variant has: its instances, or the copies that provisioned concurrency keeps warm."""
+    if "ServerlessConfig" in variant:
+        return max(1, int(variant["ServerlessConfig"].get("ProvisionedConcurrency", 1)))
+    return int(variant.get("InitialInstanceCount", 1))
+
+
 def summaries(plan: Mapping[str, Any]) -> dict[str, Any]:
     """Return the variants as DescribeEndpoint shows them."""
     shown = {}
@@ -107,6 +114,17 @@ def summaries(plan: Mapping[str, Any]) -> dict[str, Any]:
         if plan.get(key):
             shown[key] = [_summary(variant) for variant in plan[key]]
     return shown
+
+
+def pending_summaries(plan: Mapping[str, Any], stage: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the variants of a deployment under way, each with its present stage, as DescribeEndpoint shows them."""
+    pending = summaries(plan)
+    for key, shown in pending.items():
+        for summary, variant in zip(shown, plan[key], strict=True):
+            summary |= {"VariantStatus": [dict(stage)]}
+            if "InstanceType" in variant:
+                summary["InstanceType"] = variant["InstanceType"]
+    return pending
 
 
 def _summary(variant: Mapping[str, Any]) -> dict[str, Any]:

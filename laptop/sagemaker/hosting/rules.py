@@ -145,33 +145,3 @@ def _check_serverless(variant: Request, request: Request, model: Request, *, cou
     containers = [model["PrimaryContainer"]] if "PrimaryContainer" in model else model["Containers"]
     if any("ModelDataSource" in container for container in containers):
         raise invalid("ModelDataSource is not supported for serverless endpoints")
-
-
-def check_deployment(config: Request | None, *, serverless: bool, variants: int) -> None:
-    """Rules of DeploymentConfig ("Deployment guardrails", API reference)."""
-    if config is None:
-        return
-    if serverless:
-        raise invalid("DeploymentConfig is not supported for serverless endpoints")
-    blue_green, rolling = config.get("BlueGreenUpdatePolicy"), config.get("RollingUpdatePolicy")
-    if blue_green and rolling:
-        raise invalid("Only one of BlueGreenUpdatePolicy and RollingUpdatePolicy may be given in a DeploymentConfig")
-    if rolling and variants > 1:
-        raise invalid("RollingUpdatePolicy is not supported for endpoints with several variants")
-    if blue_green:
-        _check_routing(blue_green["TrafficRoutingConfiguration"])
-    if rolling:
-        _check_percent(rolling["MaximumBatchSize"], "MaximumBatchSize", least=5)
-
-
-def _check_routing(routing: Request) -> None:
-    kind = routing["Type"]
-    for wanted, key, least in (("CANARY", "CanarySize", 1), ("LINEAR", "LinearStepSize", 10)):
-        if kind == wanted and key not in routing:
-            raise invalid(f"{key} must be given for traffic routing of type {wanted}")
-        _check_percent(routing.get(key), key, least=least)
-
-
-def _check_percent(size: Request | None, name: str, *, least: int) -> None:
-    if size and size["Type"] == "CAPACITY_PERCENT" and not least <= size["Value"] <= 50:
-        raise invalid(f"{name} must be from {least} to 50 percent, not {size['Value']}")

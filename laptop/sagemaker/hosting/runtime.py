@@ -26,9 +26,10 @@ from laptop.sagemaker.hosting.invocation import (
     check_call,
     forwarded,
     invalid_call,
+    log_group,
     model_error,
 )
-from laptop.sagemaker.hosting.metrics import EndpointMetrics
+from laptop.sagemaker.hosting.metrics import EndpointMetrics, Place
 from laptop.sagemaker.hosting.variant import RetiredError
 from laptop.settings import LaptopSettings
 from laptop.surroundings import Surroundings
@@ -48,6 +49,14 @@ class _Call:
     inference_id: str | None
 
 
+@dataclass(frozen=True)
+class Shift:
+    """A deployment under way: the new fleet, and its share of the requests."""
+
+    fleet: Fleet
+    share: float
+
+
 @dataclass
 class Runtime:
     """Answers InvokeEndpoint for every endpoint in service."""
@@ -55,6 +64,8 @@ class Runtime:
     settings: LaptopSettings
     surroundings: Surroundings
     fleets: dict[str, Fleet] = field(default_factory=dict)
+    #: What else than its fleet answers an endpoint's requests while it is updated.
+    shifts: dict[str, Shift] = field(default_factory=dict)
     #: Endpoints that are in service but for a restart of the platform.
     returning: set[str] = field(default_factory=set)
 
@@ -70,6 +81,11 @@ class Runtime:
         """Take no more requests: the platform ends, and clients do well to try again."""
         self.returning |= self.fleets.keys()
         self.fleets.clear()
+        self.shifts.clear()
+
+    def serving(self) -> list[tuple[str, Fleet]]:
+        """Return every fleet that gets requests, with its endpoint's name."""
+        return [*self.fleets.items(), *((name, shift.fleet) for name, shift in list(self.shifts.items()))]
 
     def close(self) -> None:
         self._shadows.close()
@@ -96,12 +112,19 @@ class Runtime:
             return self._answer(call, member, answer)
 
     def _fleet(self, name: str) -> Fleet:
+        shift = self.shifts.get(name)
+        if shift is not None and self._draw() < shift.share:
+            return shift.fleet
         fleet = self.fleets.get(name)
         if fleet is None and name in self.returning:
             raise SageMakerError("ServiceUnavailable", f"Endpoint {name} comes back with the platform", status=503)
         if fleet is None:
             raise invalid_call(f"Endpoint {name} of account {self.settings.account_id} not found.")
         return fleet
+
+    def _draw(self) -> float:
+        with self._random_lock:
+            return self._random.random()
 
     def _choose(self, fleet: Fleet, target: str | None) -> Member:
         production = fleet.production
@@ -122,13 +145,13 @@ class Runtime:
         """Ask one variant, and measure."""
         asked = time.perf_counter()
         try:
-            answer = member.variant.invoke(call.headers, call.body)
+            answer = member.servers.invoke(call.headers, call.body)
         except (OSError, http.client.HTTPException) as error:
             waited = int((time.perf_counter() - asked) * 1_000_000) if isinstance(error, TimeoutError) else None
             self._measure(call, member, status=0, model=waited, overhead=None)
             if isinstance(error, TimeoutError):
                 message = "Your invocation timed out while waiting for a response from container primary."
-                raise model_error(self.settings, member.variant.log_group, 0, message) from error
+                raise model_error(self.settings, log_group(call.endpoint), 0, message) from error
             raise SageMakerError(
                 "ServiceUnavailable", f"Variant {member.name} does not answer: {error}", status=503
             ) from error
@@ -138,13 +161,15 @@ class Runtime:
         return answer
 
     def _measure(self, call: _Call, member: Member, *, status: int, model: int | None, overhead: int | None) -> None:
-        self.metrics.record(
-            call.endpoint, member.name, instances=member.instances, status=status, model=model, overhead=overhead
-        )
+        place = Place(call.endpoint, member.name, call.fleet.plan["EndpointConfigName"])
+        self.metrics.record(place, instances=member.instances, status=status, model=model, overhead=overhead)
+        limit = call.fleet.limit
+        if limit is not None and (utilisation := limit.utilisation) is not None:
+            self.metrics.gauge(place, "ServerlessProvisionedConcurrencyUtilization", utilisation)
 
     def _answer(self, call: _Call, member: Member, answer: ContainerAnswer) -> Invocation:
         self._captured(call, member, answer)
-        group = member.variant.log_group
+        group = log_group(call.endpoint)
         if not 200 <= answer.status < 300:
             raise model_error(self.settings, group, answer.status, answer.body.decode("utf-8", "replace"))
         refused = check_answer(answer, serverless=call.fleet.limit is not None)
@@ -160,9 +185,7 @@ class Runtime:
             return
         main = next(iter(call.fleet.production.values()))
         share = min(1.0, shadow.weight / main.weight) if main.weight else 0.0
-        with self._random_lock:
-            wanted = self._random.random() < share
-        if wanted:  # a shadow that is too slow loses requests; callers must not wait for it
+        if self._draw() < share:  # a shadow that is too slow loses requests; callers must not wait for it
             self._shadows.offer(call, len(call.body))
 
     def _mirror(self) -> None:

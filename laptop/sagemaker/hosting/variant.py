@@ -80,6 +80,11 @@ class Variant:
         return self._ready and self.alive
 
     @property
+    def busy(self) -> int:
+        """Return how many requests are with the server."""
+        return self._busy
+
+    @property
     def retired(self) -> bool:
         return self._retired
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
@@ -36,8 +37,8 @@ class _Care:
 class Watcher:
     """Looks after the processes of all fleets. A slow restart holds up no other, a failed one only itself."""
 
-    def __init__(self, fleets: dict[str, Fleet]) -> None:
-        self._fleets, self._closing = fleets, threading.Event()
+    def __init__(self, serving: Callable[[], Iterable[tuple[str, Fleet]]]) -> None:
+        self._serving, self._closing = serving, threading.Event()
         self._cares: dict[Variant, _Care] = {}
         self._pool = ThreadPoolExecutor(8, thread_name_prefix="endpoint-restart")
         self._thread = threading.Thread(target=self._run, name="endpoint-watcher", daemon=True)
@@ -57,7 +58,7 @@ class Watcher:
                 LOG.exception("the watch over endpoints goes on")
 
     def _look(self) -> None:
-        served = {variant: name for name, fleet in list(self._fleets.items()) for variant in fleet.variants()}
+        served = {variant: name for name, fleet in self._serving() for variant in fleet.variants()}
         for variant in self._cares.keys() - served.keys():
             del self._cares[variant]
         for variant, name in served.items():
