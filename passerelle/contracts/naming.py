@@ -34,6 +34,11 @@ def endpoint_name(environment: str, project: str) -> str:
     return f"passerelle-{environment}-{project}"
 
 
+def hosted_name(endpoint: str, digest: str) -> str:
+    """Name of a model or configuration of an endpoint, by its content: at most 57 of SageMaker's 63 characters."""
+    return f"{endpoint}-{digest}"
+
+
 def registered_model_name(environment: str, project: str) -> str:
     """Name in the MLflow registry; one registry may serve several environments."""
     return f"{project}-{environment}"

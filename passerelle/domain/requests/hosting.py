@@ -43,9 +43,8 @@ def deployment(
 ) -> Deployment:
     """Return what must be created to serve a model. Equal inputs give equal names, so a retry creates nothing new."""
     marks = tags(project, place.environment, run_id)
-    model_name = f"{naming.job_name(project.name, run_id, 'model', attempt)}"
-    model: Request = {
-        "ModelName": model_name,
+    endpoint = naming.endpoint_name(place.environment, project.name)
+    content: Request = {
         "PrimaryContainer": {
             "Image": place.image_uri,
             "ModelDataUrl": model_data_url,
@@ -53,18 +52,25 @@ def deployment(
         },
         "ExecutionRoleArn": place.role_arn,
         **_network(place, project),
-        "Tags": marks,
     }
-    config = _config(place, project, model_name)
-    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:8]
-    config_name = f"{naming.job_name(project.name, run_id, 'config', attempt)}-{digest}"
-    endpoint = naming.endpoint_name(place.environment, project.name)
+    model: Request = {"ModelName": naming.hosted_name(endpoint, digest(content, run_id, attempt)), **content}
+    config = named_config(endpoint, _config(place, project, model["ModelName"]))
     return Deployment(
         endpoint_name=endpoint,
-        model=model,
-        endpoint_config={"EndpointConfigName": config_name, **config, "Tags": marks},
-        endpoint={"EndpointName": endpoint, "EndpointConfigName": config_name},
+        model=model | {"Tags": marks},
+        endpoint_config=config | {"Tags": marks},
+        endpoint={"EndpointName": endpoint, "EndpointConfigName": config["EndpointConfigName"]},
     )
+
+
+def digest(*content: Any) -> str:
+    """Return eight hex digits over what a resource is made of."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def named_config(endpoint: str, config: Request) -> Request:
+    """Return CreateEndpointConfig with the name that its content gives it."""
+    return {"EndpointConfigName": naming.hosted_name(endpoint, digest(config)), **config}
 
 
 def _network(place: HostingPlace, project: Project) -> Request:
@@ -78,12 +84,14 @@ def _config(place: HostingPlace, project: Project, model_name: str) -> Request:
     serving = project.serving
     variant: Request = {"VariantName": VARIANT, "ModelName": model_name, "InitialVariantWeight": 1.0}
     if serving.profile == "serverless":
+        warm = serving.provisioned_concurrency
         variant["ServerlessConfig"] = {
             "MemorySizeInMB": serving.memory_mb,
             "MaxConcurrency": serving.max_concurrency,
+            **({"ProvisionedConcurrency": warm} if warm else {}),
         }
         return {"ProductionVariants": [variant]}
-    variant |= {"InstanceType": serving.instance_type, "InitialInstanceCount": serving.instance_count}
+    variant |= {"InstanceType": serving.instance_type, "InitialInstanceCount": serving.instances}
     key = {"KmsKeyId": place.kms_key_arn} if place.kms_key_arn else {}
     config: Request = {"ProductionVariants": [variant], **key}
     if serving.capture_percent:
