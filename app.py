@@ -5,6 +5,7 @@ cdk deploy --all -c env=dev|staging|prod|laptop
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from aws_cdk import App
@@ -13,6 +14,7 @@ from infra.checks import add_checks
 from infra.config import load_config
 from infra.platform import Platform
 from infra.projects import FOLDER, load_projects, project_names
+from passerelle.errors import PasserelleError
 
 
 def main() -> None:
@@ -29,4 +31,7 @@ def main() -> None:
     app.synth()
 
 
-main()
+try:
+    main()
+except PasserelleError as error:
+    sys.exit(f"Error: {error}")

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from infra.config_names import ProcessingInstanceType, Region, TagValue
 from infra.config_parts import Delivery, Images, Network, Part, Tracking
 from passerelle.errors import SettingsError
 
@@ -26,10 +27,10 @@ class PlatformConfig(Part):
 
     name: str = Field(pattern=r"^[a-z][a-z0-9-]{1,15}$")
     account: str = Field(pattern=r"^\d{12}$")
-    region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
+    region: Region
     stage: Literal["development", "staging", "production"]
-    owner: str
-    cost_centre: str
+    owner: TagValue
+    cost_centre: TagValue
     quiet_window_seconds: Annotated[int, Field(ge=1, le=3_600)]
     poll_seconds: Annotated[int, Field(ge=1, le=600)]
     reconcile_minutes: Annotated[int, Field(ge=1, le=1_440)]
@@ -37,7 +38,7 @@ class PlatformConfig(Part):
     retain_data: bool
     lambda_dependencies: Literal["layer", "host"]
     lambda_architecture: Literal["arm64", "x86_64"]
-    prepare_instance_type: str = Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")
+    prepare_instance_type: ProcessingInstanceType
     images: Images
     network: Network | None = None
     tracking: Tracking | None = None
@@ -55,6 +56,17 @@ class PlatformConfig(Part):
             raise ValueError("`tracking` needs a `network` to run in; copy the section from environments/dev.yaml")
         if self.tracking and self.network and len(self.network.zones) < 2:
             raise ValueError("network.zones: RDS and load balancers need at least two availability zones")
+        return self
+
+    @model_validator(mode="after")
+    def _certificate_is_here(self) -> Self:
+        """Load balancers take certificates of their own region and account (ACM user guide, "Supported Regions")."""
+        arn = self.tracking.certificate_arn if self.tracking else None
+        if arn and arn.split(":")[3:5] != [self.region, self.account]:
+            raise ValueError(
+                f"tracking.certificate_arn: {arn} is of another region or account than this environment's "
+                f"({self.region}, {self.account}); request one there"
+            )
         return self
 
     @model_validator(mode="after")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import re
+import zoneinfo
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -92,7 +94,15 @@ class Hours(Part):
 
     start: Annotated[int, Field(ge=0, le=23)]
     stop: Annotated[int, Field(ge=1, le=24)]
-    timezone: str = Field(pattern=r"^[A-Z][A-Za-z_]+(/[A-Z][A-Za-z_]+)*$")
+    timezone: str
+
+    @field_validator("timezone")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in zoneinfo.available_timezones():
+            close = ", ".join(difflib.get_close_matches(value, zoneinfo.available_timezones(), n=3))
+            raise ValueError(f"{value!r} is no time zone of the IANA database; " + (close or "write for example UTC"))
+        return value
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:

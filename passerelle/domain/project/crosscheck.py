@@ -6,6 +6,7 @@ import difflib
 import unicodedata
 from collections.abc import Callable, Iterator
 
+from passerelle.domain.project.instance_types import unknown_instance_type
 from passerelle.domain.project.metric_names import CANDIDATES, METRICS
 from passerelle.domain.project.model import Project
 
@@ -123,6 +124,16 @@ def _parts_of_the_split_leave_enough(project: Project) -> Iterator[Finding]:
         yield ("training", "split"), "validation and test together take more than 80 % of the rows"
 
 
+def _instance_types_exist(project: Project) -> Iterator[Finding]:
+    training = project.training
+    fallback = [(("training", "fallback_instance_types", i), t) for i, t in enumerate(training.fallback_instance_types)]
+    for path, name in ((("training", "instance_type"), training.instance_type), *fallback):
+        if what := unknown_instance_type(name, "training"):
+            yield path, what
+    if what := unknown_instance_type(project.serving.instance_type, "endpoint"):
+        yield ("serving", "instance_type"), what
+
+
 _CHECKS: tuple[Callable[[Project], Iterator[Finding]], ...] = (
     _columns_are_unique,
     _named_columns_exist,
@@ -133,4 +144,5 @@ _CHECKS: tuple[Callable[[Project], Iterator[Finding]], ...] = (
     _candidates_fit_the_task,
     _something_is_left_to_learn_from,
     _parts_of_the_split_leave_enough,
+    _instance_types_exist,
 )

@@ -37,6 +37,8 @@ def test_the_flagship_project_is_valid_and_hides_what_leaks() -> None:
         ("name: flights\n", "name: Flights!\n", "name: String should match pattern"),
         ("event_time: time_hour", "event_time: time_our", "did you mean 'time_hour'?"),
         ("event_time: time_hour", "event_time: carrier", "it must be datetime"),
+        ("type: ml.m5.xlarge", "type: ml.m5.huge", "training.instance_type: SageMaker has no ml.m5.huge for training; did"),
+        ("type: ml.m5.large", "type: ml.q9.large", "serving.instance_type: SageMaker has no ml.q9.large for endpoint"),
         ("max_wait_minutes: 120", "max_wait_minutes: 20", "at least max_runtime_minutes"),
         ("  objective:", "  objectiv:", "why.objective: is missing"),
         ("positive: \"> 15\"", "positive: null", "needs the positive value"),

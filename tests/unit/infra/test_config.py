@@ -87,3 +87,33 @@ def test_only_the_laptop_takes_overrides_from_the_command_line() -> None:
     assert subject.load_config("laptop", overrides).tracking_uri == "http://127.0.0.1:5001"
     with pytest.raises(SettingsError, match="takes no overrides"):
         subject.load_config("prod", overrides)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"region": "us-esat-1"}, "region: .*no SageMaker in a region us-esat-1; did you mean .*us-east-1"),
+        ({"prepare_instance_type": "ml.m5.lage"}, "prepare_instance_type: .*did you mean ml.m5.large"),
+        ({"owner": "a & b"}, "owner: .*AWS takes no & in one"),
+        ({"cost_centre": "x" * 257}, "cost_centre: .*1 to 256 characters"),
+        ({"cost_centre": " "}, "cost_centre: .*1 to 256 characters"),
+    ],
+)
+def test_what_aws_would_refuse_in_mid_deploy_is_refused_with_the_remedy(write: Any, changes: Any, words: str) -> None:
+    write(**changes)
+    with pytest.raises(SettingsError, match=words):
+        subject.load_config("dev")
+
+
+@pytest.mark.parametrize("place", ["eu-west-1:111111111111", "us-east-1:999999999999"])
+def test_a_certificate_of_another_region_or_account_is_refused(write: Any, place: str) -> None:
+    door = {
+        "certificate_arn": f"arn:aws:acm:{place}:certificate/00000000-0000-0000-0000-000000000000",
+        "domain_name": "mlflow.example.com",
+        "allowed_cidrs": ["10.0.0.0/8"],
+    }
+    path = write()
+    document = yaml.safe_load(path.read_text())
+    write(tracking=document["tracking"] | door)
+    with pytest.raises(SettingsError, match=r"tracking.certificate_arn: .* request one there"):
+        subject.load_config("dev")

@@ -74,3 +74,8 @@ def test_what_the_rules_allow_is_taken() -> None:
 def test_hours_must_be_in_order(start: int, stop: int) -> None:
     with pytest.raises(ValidationError):
         Hours(start=start, stop=stop, timezone="Europe/Paris")
+
+
+def test_a_time_zone_that_there_is_not_is_answered_with_the_closest() -> None:
+    with pytest.raises(ValidationError, match="no time zone of the IANA database; Europe/Paris"):
+        Hours(start=7, stop=20, timezone="Europe/Pariss")
