@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from infra.config_names import ProcessingInstanceType, Region, TagValue
 from infra.config_parts import Delivery, Images, Network, Part, Tracking
@@ -69,6 +69,13 @@ class PlatformConfig(Part):
             )
         return self
 
+    @field_validator("projects")
+    @classmethod
+    def _named_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if twice := sorted({name for name in value if value.count(name) > 1}):
+            raise ValueError(f"{', '.join(twice)}: named twice")
+        return value
+
     @model_validator(mode="after")
     def _delivery_is_tried(self) -> Self:
         if self.delivery and self.delivery.smoke_project not in self.projects:
@@ -108,8 +115,18 @@ def load_config(name: str, overrides: Mapping[str, Any] | None = None) -> Platfo
     except yaml.YAMLError as error:
         raise SettingsError(f"{path} is not YAML: {error}") from error
     except ValidationError as error:
-        lines = [f"{path}: {'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
-        raise SettingsError("\n".join(lines)) from error
+        raise SettingsError("\n".join(f"{path}: {_problem(item)}" for item in error.errors())) from error
     if config.name != name:
         raise SettingsError(f"{path}: name: {config.name!r} would deploy into that environment; write {name!r}.")
     return config
+
+
+def _problem(item: Mapping[str, Any]) -> str:
+    """Return one problem in words: field, what is wrong, and the value where the rule does not say it."""
+    words = str(item["msg"]).removeprefix("Value error, ")
+    if item["type"] == "string_type" and isinstance(item["input"], int | float):
+        words = f"{item['input']} is a number to YAML; put it in quotes"
+    elif item["type"] == "string_pattern_mismatch":
+        words = f"{words} (got {item['input']!r})"
+    field = ".".join(map(str, item["loc"]))
+    return f"{field}: {words}" if field else words

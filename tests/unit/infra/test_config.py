@@ -97,6 +97,10 @@ def test_only_the_laptop_takes_overrides_from_the_command_line() -> None:
         ({"owner": "a & b"}, "owner: .*AWS takes no & in one"),
         ({"cost_centre": "x" * 257}, "cost_centre: .*1 to 256 characters"),
         ({"cost_centre": " "}, "cost_centre: .*1 to 256 characters"),
+        ({"account": 111111111111}, "account: 111111111111 is a number to YAML; put it in quotes"),
+        ({"projects": ["flights", "flights"]}, "projects: flights: named twice"),
+        ({"name": "an-environment-of-that-length"}, "got 'an-environment-of-that-length'"),
+        ({"projects": ["other"]}, r"dev.yaml: delivery.smoke_project: 'flights' is none"),
     ],
 )
 def test_what_aws_would_refuse_in_mid_deploy_is_refused_with_the_remedy(write: Any, changes: Any, words: str) -> None:
