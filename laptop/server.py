@@ -47,6 +47,7 @@ async def _serve(settings: LaptopSettings) -> None:
     import hypercorn.config
     import ministack.app as app
 
+    from laptop.ministack.alarms import Alarms
     from laptop.ministack.deliveries import install_deliveries
     from laptop.ministack.executions import Executions
     from laptop.ministack.lambdas import count_every_invocation, keep_error_classes, keep_throttled_events
@@ -71,6 +72,7 @@ async def _serve(settings: LaptopSettings) -> None:
     keep_throttled_events()
     add_version_ids()
     install_deliveries()
+    Alarms(settings).install()
     sagemaker = SageMaker(settings, MiniStackSurroundings(settings))
     register_sagemaker(sagemaker)
     install_sagemaker_types(sagemaker)
