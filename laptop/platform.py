@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import time
 import urllib.request
@@ -18,7 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from laptop import postgres
+from laptop import mlflow_server, postgres
+from laptop.access import ensure_administrator, open_url
+from laptop.certificates import ensure_certificate
 from laptop.processes import Processes, uninterrupted
 from laptop.settings import REPOSITORY, LaptopSettings
 from passerelle.contracts import tracking
@@ -29,7 +30,8 @@ AWS, DATABASE, MLFLOW = "aws", "postgres", "mlflow"
 STOP_ORDER: Final = (MLFLOW, AWS, DATABASE)
 START_SECONDS: Final = 120.0
 PORT_SECONDS: Final = 2.0
-ARTIFACT_BUCKET: Final = "passerelle-laptop-mlflow"
+#: A process that runs answers within these seconds, or it is about to end, or it hangs and is started anew.
+ANSWER_SECONDS: Final = 20.0
 Progress = Callable[[str], None]
 
 
@@ -61,13 +63,15 @@ class PlatformStatus:
 def up(settings: LaptopSettings, *, progress: Progress = lambda _: None, tracking_server: bool = True) -> None:
     """Start what does not run. An interrupted or failed start leaves nothing running that was not before.
 
-    Raises SettingsError when a port is taken or a part does not start, with the end of its log.
+    Raises SettingsError when a port is taken, or the platform runs with other switches, or a part does not start (with
+    the end of its log).
     """
     settings.home.mkdir(parents=True, exist_ok=True)
     with _lock(settings.home / "run" / "lock"):
         processes = Processes(settings)
+        _refuse_other_switches(settings, processes)
         wanted = (DATABASE, AWS, MLFLOW) if tracking_server else (AWS,)
-        missing = [name for name in wanted if processes.find(name) is None]
+        missing = [name for name in wanted if not _at_work(name, settings, processes)]
         if missing:
             # After a crash, what is left of the dead part must neither meet the new one nor hold its port.
             processes.kill_orphans()
@@ -80,6 +84,7 @@ def up(settings: LaptopSettings, *, progress: Progress = lambda _: None, trackin
             if AWS in missing:
                 _check_port(settings.port, "PASSERELLE_PORT")
                 progress("starting the embedded AWS")
+                _secure(settings)
                 started.append(AWS)
                 _start_aws(settings, processes)
             if DATABASE in missing:
@@ -131,13 +136,7 @@ def status(settings: LaptopSettings) -> PlatformStatus:
         ProcessStatus(name, item is not None, item.pid if item else None, f"127.0.0.1:{item.port}" if item else None)
         for name, item in found.items()
     )
-    details: dict[str, Any] = {}
-    if found[AWS]:
-        try:
-            with urllib.request.urlopen(f"{settings.endpoint_url}/_passerelle/status", timeout=5) as answer:
-                details = json.load(answer)
-        except OSError:
-            details = {}
+    details: dict[str, Any] = (_status_page(settings) or {}) if found[AWS] else {}
     return PlatformStatus(
         home=str(settings.home),
         processes=described,
@@ -145,6 +144,31 @@ def status(settings: LaptopSettings) -> PlatformStatus:
         running_jobs=tuple(details.get("running_jobs", ())),
         endpoints=tuple(details.get("endpoints", ())),
     )
+
+
+def _refuse_other_switches(settings: LaptopSettings, processes: Processes) -> None:
+    if processes.find(AWS) is not None and not settings.is_remembered:
+        raise SettingsError(
+            f"The platform in {settings.home} runs with other switches for policies and TLS. `passerelle down` first."
+        )
+
+
+def _at_work(name: str, settings: LaptopSettings, processes: Processes) -> bool:
+    """Return whether a part runs and answers. One that was killed a moment ago is still found, and waited for."""
+    answers: dict[str, Callable[[int], bool]] = {
+        AWS: lambda _: _status_page(settings) is not None,
+        DATABASE: postgres.is_ready,
+        MLFLOW: lambda _: _answers(f"{settings.mlflow_url}/health"),
+    }
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while (found := processes.find(name)) is not None:
+        if answers[name](found.port):
+            return True
+        if time.monotonic() > deadline:
+            processes.stop(name, _stop_signal(name))
+            return False
+        time.sleep(0.05)
+    return False
 
 
 def _stop_signal(name: str) -> signal.Signals:
@@ -181,6 +205,14 @@ def clean_environment() -> dict[str, str]:
     }
 
 
+def _secure(settings: LaptopSettings) -> None:
+    """Make the keys and the certificate that the settings ask for, and let later commands know of them."""
+    ensure_administrator(settings)
+    if settings.tls:
+        ensure_certificate(settings)
+    settings.remember()
+
+
 def _start_aws(settings: LaptopSettings, processes: Processes) -> None:
     # Lambda workers unpack their code there; a crash leaves it, so it is emptied here.
     temporary = settings.home / "tmp"
@@ -204,68 +236,11 @@ def _start_mlflow(settings: LaptopSettings, processes: Processes, progress: Prog
     database = processes.find(DATABASE)
     if database is None:
         raise SettingsError(f"PostgreSQL does not run:\n{processes.tail(DATABASE)}")
-    _ensure_bucket(settings)
-    environment = clean_environment() | tracking.server_environment() | _aws_credentials(settings)
-    environment |= tracking.database_environment(host="127.0.0.1", port=database.port, user=postgres.USER)
-    if not _schema_is_current(settings):
-        progress("bringing MLflow's schema up to date")
-        _upgrade_schema(settings, environment)
-    command = tracking.server_command(
-        artifacts_destination=f"s3://{ARTIFACT_BUCKET}/artifacts",
-        host="127.0.0.1",
-        port=settings.mlflow_port,
-        allowed_hosts=f"localhost:{settings.mlflow_port},127.0.0.1:{settings.mlflow_port}",
+    command, environment = mlflow_server.prepare(
+        settings, clean_environment(), database_port=database.port, progress=progress
     )
-    executable = str(Path(sys.executable).parent / command[0])
-    processes.start(MLFLOW, [executable, *command[1:]], environment=environment, port=settings.mlflow_port)
+    processes.start(MLFLOW, command, environment=environment, port=settings.mlflow_port)
     _await(lambda: _answers(f"{settings.mlflow_url}/health"), processes, MLFLOW)
-
-
-def _aws_credentials(settings: LaptopSettings) -> dict[str, str]:
-    return {
-        "AWS_ENDPOINT_URL": settings.endpoint_url,
-        "MLFLOW_S3_ENDPOINT_URL": settings.endpoint_url,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": settings.region,
-    }
-
-
-def _ensure_bucket(settings: LaptopSettings) -> None:
-    """Create MLflow's bucket, without boto3: here it would read the profiles of the user's real accounts."""
-    url = f"{settings.endpoint_url}/{ARTIFACT_BUCKET}"
-    try:
-        with urllib.request.urlopen(urllib.request.Request(url, method="PUT"), timeout=30):
-            pass
-    except OSError as error:
-        raise SettingsError(
-            f"The bucket {ARTIFACT_BUCKET} could not be created in the embedded AWS: {error}"
-        ) from error
-
-
-def _schema_is_current(settings: LaptopSettings) -> bool:
-    """The step takes seconds, so it is skipped when this very version has done it on this very database."""
-    from importlib.metadata import version
-
-    mark = settings.home / "run" / "mlflow-schema"
-    return mark.exists() and mark.read_text() == f"{version('mlflow')} {postgres.data_folder(settings)}"
-
-
-def _upgrade_schema(settings: LaptopSettings, environment: dict[str, str]) -> None:
-    from importlib.metadata import version
-
-    command = tracking.schema_command()
-    executable = str(Path(sys.executable).parent / command[0])
-    done = subprocess.run([executable, *command[1:]], env=environment, capture_output=True, text=True, cwd="/")
-    if done.returncode and "Can't locate revision" in done.stderr:
-        raise SettingsError(
-            f"The tracking database was written by a newer MLflow than {version('mlflow')}; nothing was changed in it. "
-            "Go back to the release of Passerelle that wrote it, or start afresh: `passerelle down --delete-state`."
-        )
-    if done.returncode:
-        raise SettingsError(f"`mlflow db upgrade` failed:\n{(done.stderr or done.stdout)[-1500:]}")
-    mark = settings.home / "run" / "mlflow-schema"
-    mark.write_text(f"{version('mlflow')} {postgres.data_folder(settings)}")
 
 
 def _await(ready: Callable[[], bool], processes: Processes, name: str) -> None:
@@ -295,11 +270,15 @@ def _answers(url: str) -> bool:
 
 def _is_ready(settings: LaptopSettings) -> bool:
     """The embedded AWS answers, and what ran in it before a restart is at work again."""
+    return bool((_status_page(settings) or {}).get("ready"))
+
+
+def _status_page(settings: LaptopSettings) -> dict[str, Any] | None:
     try:
-        with urllib.request.urlopen(f"{settings.endpoint_url}/_passerelle/status", timeout=2) as answer:
-            return bool(json.load(answer)["ready"])
-    except (OSError, ValueError, KeyError):
-        return False
+        with open_url(settings, "_passerelle/status", timeout=5) as answer:
+            return dict(json.load(answer))
+    except (OSError, ValueError):
+        return None
 
 
 def _check_port(port: int, variable: str) -> None:

@@ -11,9 +11,10 @@ import os
 import signal
 import threading
 import time
-import urllib.request
 from typing import TYPE_CHECKING, Final
 
+from laptop.access import open_url
+from laptop.certificates import CERTIFICATE, KEY
 from laptop.settings import LaptopSettings
 
 if TYPE_CHECKING:
@@ -47,9 +48,10 @@ async def _serve(settings: LaptopSettings) -> None:
     import hypercorn.config
     import ministack.app as app
 
-    from laptop.ministack.alarms import Alarms
     from laptop.ministack.deliveries import install_deliveries
+    from laptop.ministack.enforcement import install_enforcement
     from laptop.ministack.executions import Executions
+    from laptop.ministack.identities import Identities
     from laptop.ministack.lambdas import count_every_invocation, keep_error_classes, keep_throttled_events
     from laptop.ministack.nested import NestedExecutions
     from laptop.ministack.recorded import Recorded
@@ -71,10 +73,11 @@ async def _serve(settings: LaptopSettings) -> None:
     count_every_invocation()
     keep_throttled_events()
     add_version_ids()
-    install_deliveries()
-    Alarms(settings).install()
-    sagemaker = SageMaker(settings, MiniStackSurroundings(settings))
+    identities = Identities(settings)
+    sagemaker = SageMaker(settings, MiniStackSurroundings(settings, identities))
     register_sagemaker(sagemaker)
+    install_enforcement(settings, identities)
+    install_deliveries()
     install_sagemaker_types(sagemaker)
     SageMakerTasks(sagemaker, executions).install()
     snapshots = Snapshots(
@@ -89,12 +92,15 @@ async def _serve(settings: LaptopSettings) -> None:
     config.bind = [f"127.0.0.1:{settings.port}"]
     config.keep_alive_timeout = 75
     config.graceful_timeout = 2.0
+    if settings.tls:
+        config.certfile, config.keyfile = str(settings.tls_folder / CERTIFICATE), str(settings.tls_folder / KEY)
     config.errorlog = logging.getLogger("hypercorn.error")
 
     admin = Admin(sagemaker, recorded, on_change=snapshots.touch)
 
     def begin() -> None:
         """Once the server answers: what ran before goes on."""
+        identities.register_tracking_server()
         snapshots.start()
         sagemaker.start()
         # An execution that goes on may update an endpoint, which is refused while its servers come back.
@@ -133,7 +139,7 @@ def _when_ready(settings: LaptopSettings, begin: object, stop: asyncio.Event) ->
     assert callable(begin)
     while not stop.is_set():
         try:
-            with urllib.request.urlopen(f"{settings.endpoint_url}/_ministack/health", timeout=2):
+            with open_url(settings, "_ministack/health", timeout=2):
                 break
         except OSError:
             time.sleep(0.05)

@@ -8,6 +8,10 @@ from datetime import datetime
 from typing import Any, Protocol
 
 
+class RefusedError(Exception):
+    """IAM does not allow it; the text says who may not do what."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class MetricDatum:
     """One CloudWatch value, seen `count` times; latencies are in microseconds as SageMaker emits them."""
@@ -23,11 +27,20 @@ class MetricDatum:
 class Surroundings(Protocol):
     """The sides of AWS that SageMaker writes to. MiniStack implements it in `laptop.ministack.surroundings`.
 
-    All methods may be called from any thread and never raise for a full or slow receiver.
+    All methods may be called from any thread and, but for `s3` and `credentials`, never raise.
     """
 
-    def s3(self) -> Any:
-        """Return a boto3 S3 client for the embedded AWS (real HTTP; thread-safe)."""
+    def s3(self, role: str) -> Any:
+        """Return a boto3 S3 client for the embedded AWS that acts with a role (real HTTP; thread-safe).
+
+        Raises RefusedError when SageMaker may not take it on.
+        """
+
+    def credentials(self, role: str) -> Mapping[str, str]:
+        """Return what a container needs to reach the embedded AWS with a role, as environment variables.
+
+        Raises RefusedError when SageMaker may not take it on.
+        """
 
     def put_log_lines(self, group: str, stream: str, lines: Sequence[tuple[datetime, str]]) -> None:
         """Append lines to a CloudWatch Logs stream, creating group and stream when missing."""

@@ -98,7 +98,8 @@ def _bury(queue: Callable[..., None], arn: str, target: Any, event: Any, rule: A
     message["md5_attrs"] = sqs._md5_msg_attrs(attributes)
 
 
-def _report(code: str, message: str) -> None:
+def report(code: str, message: str) -> None:
+    """Say that the target does not take the event that is being dispatched."""
     failures = _FAILURES.get()
     if failures is not None:
         failures.append((code, message))
@@ -111,7 +112,7 @@ def _guarded(dispatch: Callable[..., None], exists: Callable[[Any], bool]) -> Ca
         if exists(target):
             dispatch(target, *arguments)
         else:
-            _report("RESOURCE_NOT_FOUND", f"The target does not exist: {target}")
+            report("RESOURCE_NOT_FOUND", f"The target does not exist: {target}")
 
     return guarded
 
@@ -140,7 +141,7 @@ def _invoke_function(arn: str, payload: str) -> None:
 
     function, configuration, _ = lambda_svc._get_func_record_for_ref(arn)
     if not function or not configuration:
-        _report("RESOURCE_NOT_FOUND", f"The target does not exist: {arn}")
+        report("RESOURCE_NOT_FOUND", f"The target does not exist: {arn}")
         return
     record = lambda_svc._execution_record_for_config(function, configuration)
     lambda_svc.invoke_async_with_retry(record, json.loads(payload))

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from functools import cached_property
 from typing import Any, Final
 
 import boto3
 from botocore.config import Config
 
+from laptop.access import Keys, trust
+from laptop.ministack.identities import Identities
 from laptop.settings import LaptopSettings
 from laptop.surroundings import MetricDatum
 
@@ -22,25 +24,32 @@ MAX_EVENTS_PER_CALL: Final = 10
 class MiniStackSurroundings:
     """Implements `laptop.surroundings.Surroundings`. Nothing here raises: what cannot be emitted is logged."""
 
-    def __init__(self, settings: LaptopSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: LaptopSettings, identities: Identities) -> None:
+        self._settings, self._identities = settings, identities
         self._streams: set[tuple[str, str]] = set()
+        self._clients: dict[Keys, Any] = {}
+        self._lock = threading.Lock()
 
-    @cached_property
-    def _s3(self) -> Any:
-        config = Config(retries={"mode": "standard", "max_attempts": 5}, max_pool_connections=50)
-        return boto3.client(
-            "s3",
-            endpoint_url=self._settings.endpoint_url,
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-            region_name=self._settings.region,
-            config=config,
-        )
+    def s3(self, role: str) -> Any:
+        keys = self._keys(role)
+        with self._lock:  # boto3's default session, which makes clients, is not thread-safe
+            if keys not in self._clients:
+                self._clients[keys] = boto3.client(
+                    "s3",
+                    endpoint_url=self._settings.endpoint_url,
+                    region_name=self._settings.region,
+                    config=Config(retries={"mode": "standard", "max_attempts": 5}, max_pool_connections=50),
+                    **keys.arguments(),
+                )
+            return self._clients[keys]
 
-    def s3(self) -> Any:
-        """Return the S3 client of the embedded AWS."""
-        return self._s3
+    def credentials(self, role: str) -> Mapping[str, str]:
+        address = {"AWS_ENDPOINT_URL": self._settings.endpoint_url}
+        return {**address, **self._keys(role).environment(), **trust(self._settings)}
+
+    def _keys(self, role: str) -> Keys:
+        source = f"arn:aws:sagemaker:{self._settings.region}:{self._settings.account_id}:*"
+        return self._identities.take_on(role, "sagemaker.amazonaws.com", source=source, session="SageMaker")
 
     def put_log_lines(self, group: str, stream: str, lines: Sequence[tuple[datetime, str]]) -> None:
         from ministack.services import cloudwatch_logs as logs

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from laptop.access import administrator, trust
+from laptop.certificates import CERTIFICATE, KEY
 from laptop.settings import LaptopSettings
 
 
@@ -21,8 +23,7 @@ def switches(settings: LaptopSettings) -> dict[str, str]:
         "S3_PERSIST": "1",
         "S3_DATA_DIR": str(settings.home / "aws" / "s3"),
         "LAMBDA_WARM_TTL_SECONDS": "900",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
+        **administrator(settings).environment(),
         "AWS_REGION": settings.region,
         "AWS_DEFAULT_REGION": settings.region,
         "AWS_EC2_METADATA_DISABLED": "true",
@@ -30,4 +31,16 @@ def switches(settings: LaptopSettings) -> dict[str, str]:
         # MiniStack would tidy up containers on a Docker that it finds; the laptop needs none, and touches none.
         "DOCKER_HOST": "unix:///nonexistent/docker.sock",
         "LOG_LEVEL": "WARNING",
+        "AUTH": "true" if settings.enforce else "false",
+        **(_tls(settings) if settings.tls else {}),
+    }
+
+
+def _tls(settings: LaptopSettings) -> dict[str, str]:
+    """MiniStack gives functions its own environment, so they trust what it trusts."""
+    return {
+        "USE_SSL": "1",
+        "MINISTACK_SSL_CERT": str(settings.tls_folder / CERTIFICATE),
+        "MINISTACK_SSL_KEY": str(settings.tls_folder / KEY),
+        **trust(settings),
     }

@@ -13,7 +13,7 @@ from laptop.sagemaker.store import Store
 from laptop.sagemaker.tags import Tags
 from laptop.sagemaker.validation import validate
 from laptop.settings import LaptopSettings
-from laptop.surroundings import Surroundings
+from laptop.surroundings import RefusedError, Surroundings
 
 Operation = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -22,6 +22,7 @@ class SageMaker:
     """Jobs, models, endpoints and their tags."""
 
     def __init__(self, settings: LaptopSettings, surroundings: Surroundings) -> None:
+        self._surroundings = surroundings
         self._store = Store(settings.sagemaker_home / "state.db")
         self._tags = Tags(self._store)
         self.hosting = HostingService(settings, surroundings, self._store, self._tags)
@@ -55,7 +56,17 @@ class SageMaker:
             raise SageMakerError(
                 "UnknownOperationException", f"The laptop's SageMaker does not offer {operation}. It offers: {offered}"
             )
+        self._check_role(request)
         return function(_without_nulls(request))
+
+    def _check_role(self, request: Mapping[str, Any]) -> None:
+        """SageMaker takes on the role of a job or a model when it is created, or refuses to create it."""
+        role = request.get("RoleArn") or request.get("ExecutionRoleArn")
+        if role:
+            try:
+                self._surroundings.credentials(str(role))
+            except RefusedError as error:
+                raise SageMakerError("ValidationException", str(error)) from error
 
     def invoke_endpoint(self, name: str, headers: Mapping[str, str], body: bytes) -> Invocation:
         """Ask an endpoint.

@@ -56,17 +56,13 @@ def image_command(settings: LaptopSettings, image: str) -> tuple[str, ...] | Non
 
 
 def container_environment(
-    settings: LaptopSettings, base: Path, extra: Mapping[str, str], *, isolated: bool = False
+    settings: LaptopSettings, base: Path, extra: Mapping[str, str], *, aws: Mapping[str, str]
 ) -> dict[str, str]:
     """Return the whole environment of a container: nothing of the host's but PATH.
 
-    An isolated one (EnableNetworkIsolation) has neither AWS credentials nor an address to use them with.
+    `aws` is how it reaches AWS with its role. An isolated one (EnableNetworkIsolation) has neither credentials nor an
+    address to use them with.
     """
-    aws = {
-        "AWS_ENDPOINT_URL": settings.endpoint_url,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-    }
     return {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '/usr/bin:/bin')}",
         "HOME": str(base),
@@ -76,7 +72,7 @@ def container_environment(
         "AWS_REGION": settings.region,
         "AWS_DEFAULT_REGION": settings.region,
         "AWS_EC2_METADATA_DISABLED": "true",
-        **({} if isolated else aws),
+        **aws,
         **extra,
         # Where it is, and whose: a request cannot move it elsewhere.
         "SAGEMAKER_BASE_DIR": str(base),

@@ -12,7 +12,8 @@ import psutil
 import pytest
 
 from laptop import postgres
-from laptop.platform import ARTIFACT_BUCKET, DATABASE, MLFLOW, up
+from laptop.mlflow_server import ARTIFACT_BUCKET
+from laptop.platform import DATABASE, MLFLOW, up
 from laptop.processes import Processes, Recorded
 from passerelle.contracts import tracking
 from passerelle.errors import SettingsError

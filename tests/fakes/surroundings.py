@@ -66,8 +66,11 @@ class QuietSurroundings:
         self.metrics: list[MetricDatum] = []
         self.alarms = {"errors": "OK"}
 
-    def s3(self) -> FolderS3:
+    def s3(self, role: str) -> FolderS3:
         return self.bucket
+
+    def credentials(self, role: str) -> Mapping[str, str]:
+        return {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_ACCESS_KEY_ID": role, "AWS_SECRET_ACCESS_KEY": "test"}
 
     def put_log_lines(self, group: str, stream: str, lines: Sequence[tuple[datetime, str]]) -> None:
         self.lines += [(group, stream, text) for _, text in lines]

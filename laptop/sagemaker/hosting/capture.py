@@ -35,6 +35,8 @@ class Exchange:
     answer_type: str
     answer: bytes
     moment: datetime
+    #: In whose name SageMaker writes it: the model's.
+    role: str = ""
 
 
 class DataCapture:
@@ -72,22 +74,22 @@ class DataCapture:
 
     def flush(self) -> None:
         """Write everything collected so far, one object per folder."""
-        by_place: dict[tuple[str, str], list[str]] = defaultdict(list)
+        by_place: dict[tuple[str, str, str], list[str]] = defaultdict(list)
         for config, exchange in self._pending.take_all():
             folder = f"{exchange.endpoint}/{exchange.variant}/{exchange.moment:%Y/%m/%d/%H}"
             place = f"{config['DestinationS3Uri'].rstrip('/')}/{folder}"
-            by_place[place, config.get("KmsKeyId", "")].append(json.dumps(_record(config, exchange)))
-        for (place, key), lines in by_place.items():
-            self._write(place, key, lines)
+            by_place[place, config.get("KmsKeyId", ""), exchange.role].append(json.dumps(_record(config, exchange)))
+        for (place, key, role), lines in by_place.items():
+            self._write(place, key, role, lines)
 
-    def _write(self, place: str, key: str, lines: list[str]) -> None:
+    def _write(self, place: str, key: str, role: str, lines: list[str]) -> None:
         moment = now()
         name = f"{moment:%M-%S}-{moment.microsecond // 1000:03d}-{uuid.uuid4()}.jsonl"
         encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key} if key else {}
         body = ("\n".join(lines) + "\n").encode()
         try:
             bucket, prefix = split_s3_uri(place)
-            self._surroundings.s3().put_object(Bucket=bucket, Key=f"{prefix}/{name}", Body=body, **encryption)
+            self._surroundings.s3(role).put_object(Bucket=bucket, Key=f"{prefix}/{name}", Body=body, **encryption)
         except Exception as error:  # S3 may be going down with the platform; capture is best effort, as on AWS
             LOG.warning("%d captured requests are lost: %s: %s", len(lines), place, error)
             self._lost += len(lines)

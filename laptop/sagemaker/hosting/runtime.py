@@ -200,8 +200,17 @@ class Runtime:
     def _captured(self, call: _Call, member: Member, answer: ContainerAnswer) -> None:
         content_type = call.headers.get("Content-Type", "application/octet-stream")
         answer_type = answer.headers.get("content-type", "application/octet-stream")
+        role = next(iter(call.fleet.plan["Models"].values())).get("ExecutionRoleArn", "")
         exchange = Exchange(
-            call.endpoint, member.name, call.inference_id, content_type, call.body, answer_type, answer.body, now()
+            call.endpoint,
+            member.name,
+            call.inference_id,
+            content_type,
+            call.body,
+            answer_type,
+            answer.body,
+            now(),
+            role,
         )
         self.capture.add(call.fleet.plan.get("DataCaptureConfig"), exchange)
 

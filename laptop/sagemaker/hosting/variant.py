@@ -22,9 +22,9 @@ from laptop.sagemaker.containers import (
 from laptop.sagemaker.hosting.connections import INVOKE_SECONDS, Connections, ContainerAnswer
 from laptop.sagemaker.hosting.model_data import fetch_model_data
 from laptop.sagemaker.hosting.ports import free_port, give_back
-from laptop.sagemaker.jobs.transfer import TransferError
+from laptop.sagemaker.jobs.transfer import TransferError, act_as
 from laptop.settings import LaptopSettings
-from laptop.surroundings import Surroundings
+from laptop.surroundings import RefusedError, Surroundings
 
 #: SageMaker gives a container four to eight minutes to answer its first ping.
 STARTUP_SECONDS: Final = 480.0
@@ -33,8 +33,6 @@ PING_SECONDS: Final = 2.0
 STOP_SECONDS: Final = 30.0
 #: How the laptop tells a server where it is; a model's Environment cannot move it elsewhere.
 _OURS: Final = ("SAGEMAKER_BASE_DIR", HOME_MARKER)
-#: "Network isolation": no AWS credentials in the container, and no way to AWS.
-_CREDENTIALS: Final = frozenset({"AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"})
 
 
 class VariantError(Exception):
@@ -61,6 +59,7 @@ class Variant:
     ) -> None:
         self._container_spec = model.get("PrimaryContainer") or model["Containers"][0]
         self._isolated = bool(model.get("EnableNetworkIsolation"))
+        self._role = str(model.get("ExecutionRoleArn", ""))
         self._folder, self._settings, self._surroundings = folder, settings, surroundings
         self._startup_seconds = startup_seconds
         self._log = LogTarget(group, stream, folder / "log.txt")
@@ -105,7 +104,7 @@ class Variant:
         try:
             self._fetch(base)
             container = self._launch(base)
-        except (TransferError, OSError) as error:
+        except (TransferError, RefusedError, OSError) as error:
             raise VariantError(str(error)) from error
         try:
             self._await_ping(container, cancelled)
@@ -118,7 +117,7 @@ class Variant:
         if not self._fetched:
             shutil.rmtree(base, ignore_errors=True)
             (base / "model").mkdir(parents=True)
-            fetch_model_data(self._container_spec, base, self._surroundings.s3())
+            fetch_model_data(self._container_spec, base, act_as(self._surroundings, self._role))
             self._fetched = True
 
     def _launch(self, base: Path) -> Container:
@@ -148,9 +147,8 @@ class Variant:
             "SAGEMAKER_BIND_TO_PORT": str(self.port),
             "PASSERELLE_BIND_HOST": "127.0.0.1",
         }
-        environment = container_environment(self._settings, base, extra)
-        hidden = _CREDENTIALS - given.keys() if self._isolated else frozenset()
-        return {name: value for name, value in environment.items() if name not in hidden}
+        aws = {} if self._isolated else self._surroundings.credentials(self._role)
+        return container_environment(self._settings, base, extra, aws=aws)
 
     def _await_ping(self, container: Container, cancelled: threading.Event) -> None:
         deadline = time.monotonic() + self._startup_seconds

@@ -13,7 +13,7 @@ from laptop.sagemaker.containers import (
     local_command,
 )
 from laptop.settings import LaptopSettings
-from laptop.surroundings import Surroundings
+from laptop.surroundings import RefusedError, Surroundings
 
 
 class StartError(Exception):
@@ -40,18 +40,22 @@ def start_container(
     log: LogTarget,
     settings: LaptopSettings,
     surroundings: Surroundings,
+    role: str,
     isolated: bool = False,
 ) -> Container:
-    """Start a command with the environment of a container.
+    """Start a command with the environment of a container; an isolated one gets no credentials of the job's role.
 
     Raises StartError when there is no such command, or it asks for what no process can be given.
     """
     try:
+        aws = {} if isolated else surroundings.credentials(role)
         return Container(
             local_command(command),
-            environment=container_environment(settings, base, environment, isolated=isolated),
+            environment=container_environment(settings, base, environment, aws=aws),
             surroundings=surroundings,
             log=log,
         )
+    except RefusedError as error:
+        raise StartError(f"ClientError: {error}") from error
     except (OSError, ValueError) as error:
         raise StartError(f"AlgorithmError: Cannot start the container: {error}") from error

@@ -17,7 +17,14 @@ from laptop.sagemaker.jobs.failure import REASON_CHARACTERS, failure_reason, rea
 from laptop.sagemaker.jobs.launch import StartError, image_entrypoint, start_container
 from laptop.sagemaker.jobs.lifecycle import PROCESSING, Lifecycle
 from laptop.sagemaker.jobs.rules import below_root
-from laptop.sagemaker.jobs.transfer import Cancelled, CheckpointSync, TransferError, download_prefix, upload_folder
+from laptop.sagemaker.jobs.transfer import (
+    Cancelled,
+    CheckpointSync,
+    TransferError,
+    act_as,
+    download_prefix,
+    upload_folder,
+)
 from laptop.settings import LaptopSettings
 from laptop.surroundings import Surroundings
 
@@ -81,11 +88,15 @@ class ProcessingRun:
             source = item["S3Input"]
             if not item.get("AppManaged"):
                 target = self._local(source["LocalPath"])
-                download_prefix(self._surroundings.s3(), source["S3Uri"], target, cancelled=self._control.ended.is_set)
+                download_prefix(self._s3(), source["S3Uri"], target, cancelled=self._control.ended.is_set)
         for output in self._outputs():
             self._local(output["LocalPath"]).mkdir(parents=True, exist_ok=True)
         if self._control.ended.is_set():
             raise Cancelled
+
+    def _s3(self) -> Any:
+        """Return S3 as the job's role sees it: SageMaker copies in its name."""
+        return act_as(self._surroundings, self._job["RoleArn"])
 
     def _local(self, path: str) -> Path:
         return self._base / below_root(path)
@@ -109,13 +120,14 @@ class ProcessingRun:
             log=LogTarget(PROCESSING.log_group, f"{self.name}/algo-1-{int(time.time())}", self._folder / "log.txt"),
             settings=self._settings,
             surroundings=self._surroundings,
+            role=self._job["RoleArn"],
             isolated=bool(self._job.get("NetworkConfig", {}).get("EnableNetworkIsolation")),
         )
 
     def _upload_continuously(self, container: Container) -> list[CheckpointSync]:
         """Copy outputs of mode Continuous to S3 while the container writes."""
         syncs = [
-            CheckpointSync(self._surroundings.s3, self._local(output["LocalPath"]), output["S3Uri"])
+            CheckpointSync(self._s3, self._local(output["LocalPath"]), output["S3Uri"])
             for output in self._outputs()
             if output["S3UploadMode"] == "Continuous"
         ]
@@ -148,7 +160,7 @@ class ProcessingRun:
             return self._fail(reason, **message)
         try:
             for output in self._outputs():
-                upload_folder(self._surroundings.s3(), self._local(output["LocalPath"]), output["S3Uri"])
+                upload_folder(self._s3(), self._local(output["LocalPath"]), output["S3Uri"])
         except TransferError as error:
             return self._fail(str(error), **message)
         if end == "max_runtime":

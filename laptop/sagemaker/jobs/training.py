@@ -23,6 +23,7 @@ from laptop.sagemaker.jobs.transfer import (
     Cancelled,
     CheckpointSync,
     TransferError,
+    act_as,
     download_prefix,
     join_uri,
     upload_archive,
@@ -110,6 +111,10 @@ class TrainingRun:
             return "closing"
         return self._finish("Stopped", "Stopped", "Training job stopped")
 
+    def _s3(self) -> Any:
+        """Return S3 as the job's role sees it: SageMaker copies in its name."""
+        return act_as(self._surroundings, self._job["RoleArn"])
+
     # Before the container
 
     def _checkpoints(self) -> CheckpointSync | None:
@@ -117,7 +122,7 @@ class TrainingRun:
         if not config:
             return None
         local = below_root(config.get("LocalPath", "/opt/ml/checkpoints"))
-        return CheckpointSync(self._surroundings.s3, self._base / local, config["S3Uri"])
+        return CheckpointSync(self._s3, self._base / local, config["S3Uri"])
 
     def _lay_out(self, checkpoints: CheckpointSync | None) -> None:
         shutil.rmtree(self._base, ignore_errors=True)
@@ -128,7 +133,7 @@ class TrainingRun:
         for channel in self._job.get("InputDataConfig", ()):
             target = self._base / "input" / "data" / channel["ChannelName"]
             uri = channel["DataSource"]["S3DataSource"]["S3Uri"]
-            download_prefix(self._surroundings.s3(), uri, target, cancelled=cancelled)
+            download_prefix(self._s3(), uri, target, cancelled=cancelled)
         if checkpoints:
             checkpoints.restore(cancelled=cancelled)
         if cancelled():
@@ -182,6 +187,7 @@ class TrainingRun:
             log=LogTarget(TRAINING.log_group, f"{self.name}/algo-1-{int(time.time())}", self._log),
             settings=self._settings,
             surroundings=self._surroundings,
+            role=self._job["RoleArn"],
             isolated=bool(self._job.get("EnableNetworkIsolation")),
         )
 
@@ -259,7 +265,7 @@ class TrainingRun:
     def _upload(self) -> None:
         self._lifecycle.secondary(self.name, "Uploading", "Uploading generated training model")
         output = join_uri(self._job["OutputDataConfig"]["S3OutputPath"], self.name, "output")
-        s3 = self._surroundings.s3()
+        s3 = self._s3()
         if upload_archive(s3, self._base / "model", f"{output}/model.tar.gz"):
             self._lifecycle.change(self.name, ModelArtifacts={"S3ModelArtifacts": f"{output}/model.tar.gz"})
         upload_archive(s3, self._base / "output" / "data", f"{output}/output.tar.gz")

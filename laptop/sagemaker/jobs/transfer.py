@@ -16,6 +16,7 @@ from typing import Any, Final
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
+from laptop.surroundings import RefusedError, Surroundings
 from passerelle.contracts.zones import split_s3_uri
 
 LOG: Final = logging.getLogger(__name__)
@@ -28,6 +29,17 @@ class TransferError(Exception):
 
 class Cancelled(Exception):  # noqa: N818 — an order that is obeyed, not an error
     """The job was stopped, or the platform closes, while data was on its way."""
+
+
+def act_as(surroundings: Surroundings, role: str) -> Any:
+    """Return S3 as a role sees it.
+
+    Raises TransferError when SageMaker may not take it on.
+    """
+    try:
+        return surroundings.s3(role)
+    except RefusedError as error:
+        raise TransferError(f"ClientError: {error}") from error
 
 
 def list_keys(s3: Any, bucket: str, prefix: str) -> list[str]:

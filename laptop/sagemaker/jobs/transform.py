@@ -20,7 +20,7 @@ from laptop.sagemaker.hosting.variant import Variant, VariantError
 from laptop.sagemaker.jobs.control import Control
 from laptop.sagemaker.jobs.failure import REASON_CHARACTERS
 from laptop.sagemaker.jobs.lifecycle import TRANSFORM, Lifecycle
-from laptop.sagemaker.jobs.transfer import Cancelled, TransferError, join_uri, list_keys, relative_path
+from laptop.sagemaker.jobs.transfer import Cancelled, TransferError, act_as, join_uri, list_keys, relative_path
 from laptop.settings import LaptopSettings
 from laptop.surroundings import Surroundings
 from passerelle.contracts.zones import split_s3_uri
@@ -88,13 +88,17 @@ class TransformRun:
         }
         environment = container.get("Environment", {}) | batch | self._job.get("Environment", {})
         return Variant(
-            {"PrimaryContainer": {**container, "Environment": environment}},
+            {"PrimaryContainer": {**container, "Environment": environment}, "ExecutionRoleArn": self._role},
             folder=self._folder,
             group=TRANSFORM.log_group,
             stream=f"{self.name}/i-{time.time_ns():x}",
             settings=self._settings,
             surroundings=self._surroundings,
         )
+
+    @property
+    def _role(self) -> str:
+        return str((self._model or {}).get("ExecutionRoleArn", ""))
 
     @property
     def _payload(self) -> int:
@@ -107,7 +111,7 @@ class TransformRun:
     def _transform(self, variant: Variant) -> None:
         source = self._job["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"]
         bucket, prefix = split_s3_uri(source)
-        s3 = self._surroundings.s3()
+        s3 = act_as(self._surroundings, self._role)  # SageMaker copies in the name of the model's role
         keys = list_keys(s3, bucket, prefix)
         if not keys:
             raise _TransformError(f'ClientError: No S3 objects found under S3 URL "{source}"')
