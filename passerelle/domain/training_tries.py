@@ -57,6 +57,11 @@ def next_try(training: Training, tried: TrainingTry, job: dict[str, Any]) -> Tra
     return None
 
 
+def once_more(tried: TrainingTry) -> TrainingTry:
+    """Return the same try under a new name: it goes on from the checkpoints of the one that failed."""
+    return TrainingTry(tried.number + 1, tried.instance_type, tried.spot)
+
+
 def interruptions(job: dict[str, Any]) -> int:
     """Return how often a spot job lost its instance."""
     return sum(part["Status"] == "Interrupted" for part in job.get("SecondaryStatusTransitions", ()))

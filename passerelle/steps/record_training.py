@@ -8,7 +8,7 @@ from passerelle.aws.clients import client, translated
 from passerelle.aws.runs_table import RunsTable
 from passerelle.contracts.runs import RunRecord
 from passerelle.domain.requests.jobs import RunRef, evaluate_job, training_job
-from passerelle.domain.training_tries import interruptions, next_try, try_of
+from passerelle.domain.training_tries import interruptions, next_try, once_more, try_of
 from passerelle.errors import JobFailedError
 from passerelle.settings import RecordTrainingSettings
 from passerelle.steps.gather_drop import job_place
@@ -73,13 +73,16 @@ def _retry(request: dict[str, Any], settings: RecordTrainingSettings) -> dict[st
     base = {"project": project, "run_id": run_id, "attempt": attempt}
     deployed = read_project(settings.environment, project)
     training = deployed.project.training
-    following = next_try(training, try_of(job, int(request["training_try"])), job)
+    table = RunsTable(client("dynamodb"), settings.runs_table)
+    tried = try_of(job, int(request["training_try"]))
+    following = next_try(training, tried, job)
+    if following is None and _is_redriven(table.need(project, run_id), job["TrainingJobName"]):
+        following = once_more(tried)
     if following is None:
         raise JobFailedError(f"Training job {job['TrainingJobName']}: {_why(job)}")
     run = RunRef(project=project, run_id=run_id, attempt=attempt, project_uri=deployed.uri)
     dataset = read_prepare_result(settings.zones["curated"], base)
     again = training_job(job_place(settings), run, deployed.project, dataset, following)
-    table = RunsTable(client("dynamodb"), settings.runs_table)
     spent = {**job_fields("train", job, settings.region), "why": _why(job), "interruptions": interruptions(job)}
 
     def update(record: RunRecord) -> RunRecord:
@@ -95,6 +98,15 @@ def _retry(request: dict[str, Any], settings: RecordTrainingSettings) -> dict[st
         "training_try": following.number,
         "interruptions_allowed": training.on_demand_after_interruptions or 0,
     }
+
+
+def _is_redriven(record: RunRecord, job_name: str) -> bool:
+    """Has the run failed by this job before? Then its execution was redriven: the job's name is used up."""
+    stage = next((item for item in record.stages if item.stage == "train"), None)
+    if stage is None:
+        return False
+    failed_by_it = record.status == "failed" and stage.status == "failed" and stage.job_name == job_name
+    return failed_by_it or any(item["job_name"] == job_name for item in stage.summary.get("tries", ()))
 
 
 def _why(job: dict[str, Any]) -> str:

@@ -21,8 +21,7 @@ def begin_stage(record: RunRecord, stage: Stage, *, job_name: str | None = None)
 
     A run that failed and whose execution is redriven is at work again.
     """
-    if record.status == "failed":
-        record = record.model_copy(update={"status": "running", "error": None})
+    record = _at_work(record)
     current = _find(record, stage)
     if current and current.status == "running":
         return record
@@ -43,7 +42,8 @@ def add_try(record: RunRecord, stage: Stage, spent: dict[str, Any], *, next_job:
     current = _find(record, stage) or StageRecord(stage=stage, status="running", started_at=utc_now())
     tries = [item for item in current.summary.get("tries", ()) if item["job_name"] != spent["job_name"]]
     summary = {**current.summary, "tries": [*tries, spent]}
-    return _with_stage(record, current.model_copy(update={"job_name": next_job, "summary": summary}))
+    begun = {"status": "running", "ended_at": None, "job_name": next_job, "summary": summary}
+    return _with_stage(_at_work(record), current.model_copy(update=begun))
 
 
 def end_tries(record: RunRecord, stage: Stage, *, summary: dict[str, Any], **fields: Any) -> RunRecord:
@@ -54,6 +54,10 @@ def end_tries(record: RunRecord, stage: Stage, *, summary: dict[str, Any], **fie
         parts = [fields[name], *(item[name] for item in tries)]
         fields[name] = None if None in parts else sum(parts)
     return end_stage(record, stage, summary={**summary, **({"tries": tries} if tries else {})}, **fields)
+
+
+def _at_work(record: RunRecord) -> RunRecord:
+    return record.model_copy(update={"status": "running", "error": None}) if record.status == "failed" else record
 
 
 def _find(record: RunRecord, stage: Stage) -> StageRecord | None:

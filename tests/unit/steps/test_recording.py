@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from typing import Any
@@ -181,6 +182,7 @@ def test_a_trained_model_is_handed_to_evaluation_with_the_champion(aws: Aws) -> 
     assert [item["name"] for item in run.candidates] == ["forest", "broken"]
     assert run.stages[0].summary == {"resumed": [], "interruptions": 1}
     assert run.image_uri == IMAGE
+    assert run.artefacts["train/model.tar.gz"] == hashlib.sha256(b"the bundle").hexdigest()
 
 
 @pytest.mark.parametrize(
@@ -206,6 +208,27 @@ def _without_capacity(aws: Aws, **training: Any) -> Callable[..., dict[str, Any]
     record = _ready(aws, "train")
     reason = "CapacityError: Unable to provision requested ML compute capacity."
     return lambda **job: record(aws, **({"TrainingJobStatus": "Failed", "FailureReason": reason} | job))
+
+
+def test_a_redriven_run_trains_again_under_a_new_name_from_its_checkpoints(aws: Aws) -> None:
+    record = _ready(aws, "train")
+    failed = {"TrainingJobStatus": "Failed", "FailureReason": "AlgorithmError: out of memory"}
+    with pytest.raises(JobFailedError):
+        record(aws, **failed)
+    _fail_run(aws, job_name="flights-r1-train-1")
+    answer = record(aws, **failed)
+    assert (answer["status"], answer["training_job"]["TrainingJobName"]) == ("retry", "flights-r1-train-1-2")
+    assert record(aws, **failed) == answer, "a step that is tried again plans the same job"
+    run = aws.table.need("flights", "r1")
+    assert (run.status, run.error, run.stages[0].status) == ("running", None, "running")
+    with pytest.raises(JobFailedError):
+        record(aws, **failed, TrainingJobName="flights-r1-train-1-2")
+
+
+def _fail_run(aws: Aws, *, job_name: str) -> None:
+    run = aws.table.need("flights", "r1")
+    stages = tuple(item.model_copy(update={"status": "failed", "job_name": job_name}) for item in run.stages)
+    aws.table.save(run.model_copy(update={"status": "failed", "stages": stages}))
 
 
 def test_a_job_without_capacity_is_tried_on_the_next_type_and_its_costs_are_kept(aws: Aws) -> None:
@@ -251,6 +274,8 @@ def test_the_gates_verdict_goes_into_the_record_and_its_figures_to_where_people_
     assert [(stage.stage, stage.status) for stage in run.stages] == [("evaluate", "done"), ("register", "running")]
     copied = aws.s3.get_object(Bucket=aws.buckets["reports"], Key="flights/runs/r1/plots/a b.json")["Body"].read()
     assert json.loads(copied) == {"drawn": True}
+    assert set(run.artefacts) == {"prepare/result.json", "evaluate/result.json", "evaluate/plots/a b.json"}
+    assert run.artefacts["evaluate/plots/a b.json"] == hashlib.sha256(copied).hexdigest()
 
 
 # Closing
