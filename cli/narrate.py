@@ -17,6 +17,7 @@ STAGE_WORDS = {
     "prepare": "Validating and preparing the data",
     "train": "Training the candidates",
     "evaluate": "Evaluating the chosen model on the newest period",
+    "carry": "Carrying the model from the environment that trained it",
     "register": "Logging to MLflow and registering the model",
     "deploy": "Deploying to the endpoint",
 }

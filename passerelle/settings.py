@@ -136,14 +136,38 @@ class RegisterModelSettings(RunFunctionSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ImportRunSettings(RunFunctionSettings):
+    """import_run: the environment that models come from, and the role that it lends.
+
+    `carried_repository` is where images are copied to, "" where all environments run one image anyway (laptop).
+    """
+
+    zones: dict[str, str]
+    image_uri: str
+    carried_repository: str
+    source_environment: str
+    source_account: str
+    source_region: str
+    reader_role_arn: str
+    poll_seconds: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class PlanDeploymentSettings(RunFunctionSettings):
-    """plan_deployment."""
+    """plan_deployment: an update of an endpoint waits nowhere longer than `rollout_wait_seconds`."""
 
     zones: dict[str, str]
     image_uri: str
     model_role_arn: str
     kms_key_arn: str
+    alerts_topic_arn: str
+    rollout_wait_seconds: int
     vpc: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeShadowSettings(RunFunctionSettings):
+    """judge_shadow."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from typing import Any, Final
 from passerelle.aws.mlflow_server import connect, keep_first, mlflow_errors, without_secrets
 from passerelle.aws.model_registry import ModelRegistry, VersionRequest
 from passerelle.contracts.container import CandidateResult, EvaluateResult, PrepareResult, TrainResult
+from passerelle.contracts.runs import RunOrigin
 from passerelle.errors import TransientError
 
 _PARALLEL: Final = 4
@@ -44,6 +45,7 @@ class RunStory:
     evaluation_folder: Path
     model_data_url: str
     model_name: str
+    origin: RunOrigin | None = None
 
     @property
     def identity(self) -> str:
@@ -135,6 +137,7 @@ class ExperimentLog:
                 "passerelle.contract_hash": story.dataset.contract_hash,
                 "passerelle.git_sha": story.git_sha,
                 "passerelle.lock_hash": story.lock_hash,
+                **_origin(story),
             }
             created = self._client.create_run(experiment, tags=identity | about, run_name=name)
             found = self._find_run(experiment, identity) or created
@@ -262,5 +265,18 @@ def _version(story: RunStory, run: str, model: str) -> VersionRequest:
             "passerelle.dataset_id": str(story.dataset.dataset_id),
             "passerelle.gate": story.evaluation.status,
             "passerelle.reasons": without_secrets(" ".join(story.evaluation.reasons))[:MAX_TEXT],
+            **_origin(story),
         },
     )
+
+
+def _origin(story: RunStory) -> dict[str, str]:
+    """What the registry is to know of a model that was carried here; nothing of one that was trained here."""
+    if story.origin is None:
+        return {}
+    return {
+        "passerelle.origin": story.origin.environment,
+        "passerelle.origin_account": story.origin.account,
+        "passerelle.origin_run": f"{story.run_id}-{story.origin.attempt}",
+        "passerelle.origin_image": story.origin.image_uri,
+    }

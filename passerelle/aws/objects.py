@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,10 +58,28 @@ class Objects:
             digest.update(chunk)
         return digest.hexdigest()
 
+    def holds(self, bucket: str, key: str, sha256: str) -> bool:
+        """Return whether an object is there and has these bytes."""
+        try:
+            return self.sha256(bucket, key) == sha256
+        except NotFoundError:
+            return False
+
     def write(self, bucket: str, key: str, body: bytes, *, content_type: str = "application/json") -> None:
         """Write a small object."""
         try:
             self._client.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type)
+        except ClientError as error:
+            raise _translate(error, bucket, key, None) from error
+        except BotoCoreError as error:
+            raise TransientError(f"s3://{bucket}/{key}: S3 does not answer: {error}") from error
+
+    def write_file(self, bucket: str, key: str, path: Path, sha256: str) -> None:
+        """Write a file of at most 5 GB; S3 itself refuses bytes of another SHA-256 (API reference, PutObject)."""
+        try:
+            with path.open("rb") as body:
+                checksum = base64.b64encode(bytes.fromhex(sha256)).decode()
+                self._client.put_object(Bucket=bucket, Key=key, Body=body, ChecksumSHA256=checksum)
         except ClientError as error:
             raise _translate(error, bucket, key, None) from error
         except BotoCoreError as error:

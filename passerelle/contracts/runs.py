@@ -28,7 +28,8 @@ RunStatus = Literal[
 ]
 FINAL_STATUSES: Final = ("succeeded", "refused", "rejected", "duplicate", "failed")
 
-Stage = Literal["collect", "prepare", "train", "evaluate", "register", "deploy"]
+Stage = Literal["collect", "prepare", "train", "evaluate", "carry", "register", "deploy"]
+#: Without `carry`, which only a run has that was trained in another environment.
 STAGES: Final[tuple[Stage, ...]] = ("collect", "prepare", "train", "evaluate", "register", "deploy")
 
 
@@ -90,8 +91,27 @@ class RunCost(Contract):
     excluded: str
 
 
+class RunOrigin(Contract):
+    """Where a run was carried from: the environment and its account, the attempt there, and what trained the model.
+
+    Commit and lock are those of the bundle, empty until it is here.
+    """
+
+    environment: str
+    account: str
+    attempt: int
+    image_uri: str
+    git_sha: str = ""
+    lock_hash: str = ""
+
+
 class RunRecord(Contract):
-    """Everything about one run. `image_uri` is the image that trained, by digest on AWS; the model is served by it."""
+    """Everything about one run.
+
+    `image_uri` is the image that trained, by digest on AWS; the model is served by it. `artefacts` are what the jobs
+    left, by name (`train/model.tar.gz`, `evaluate/result.json`), with the SHA-256 that each had when it was recorded;
+    a model is carried to another environment only with these bytes. `origin` is None where the run was trained here.
+    """
 
     project: str
     run_id: str
@@ -105,6 +125,8 @@ class RunRecord(Contract):
     stages: tuple[StageRecord, ...] = ()
     dataset_id: str | None = None
     image_uri: str | None = None
+    artefacts: dict[str, str] = {}
+    origin: RunOrigin | None = None
     problems: tuple[Problem, ...] = ()
     quarantine_uri: str | None = None
     candidates: tuple[dict[str, Any], ...] = ()

@@ -11,6 +11,7 @@ from passerelle.domain.requests.jobs import RunRef, evaluate_job, training_job
 from passerelle.domain.training_tries import interruptions, next_try, once_more, try_of
 from passerelle.errors import JobFailedError
 from passerelle.settings import RecordTrainingSettings
+from passerelle.steps.artefacts import seal_training
 from passerelle.steps.gather_drop import job_place
 from passerelle.steps.job_results import read_prepare_result, read_train_result
 from passerelle.steps.project_lock import need_lock
@@ -42,6 +43,7 @@ def record_training(request: dict[str, Any], settings: RecordTrainingSettings) -
     deployed = read_project(settings.environment, project)
     result = read_train_result(job["OutputDataConfig"]["S3OutputPath"], job["TrainingJobName"])
     dataset = read_prepare_result(settings.zones["curated"], base)
+    sealed = seal_training(settings.zones["models"], project, job["TrainingJobName"])
     champion = table.item(project, "CHAMPION") or {}
     evaluation = evaluate_job(
         job_place(settings),
@@ -59,7 +61,7 @@ def record_training(request: dict[str, Any], settings: RecordTrainingSettings) -
         candidates = tuple(_candidate(item, result.metric) for item in result.candidates)
         image = job["AlgorithmSpecification"]["TrainingImage"]
         found = {"candidates": candidates, "chosen": result.chosen, "why": result.why, "image_uri": image}
-        return record.model_copy(update=found)
+        return record.model_copy(update=found | {"artefacts": record.artefacts | sealed})
 
     with translated("recording a training job"):
         need_lock(table, base)

@@ -13,7 +13,7 @@ from passerelle.aws.runs_table import RunsTable
 from passerelle.aws.tracking_login import sign_in
 from passerelle.contracts import naming, zones
 from passerelle.contracts.archive import unpack
-from passerelle.contracts.container import RESULT_FILE, TrainResult
+from passerelle.contracts.container import RESULT_FILE, EvaluateResult, TrainResult
 from passerelle.contracts.runs import RunRecord
 from passerelle.settings import RegisterModelSettings
 from passerelle.steps.job_results import read_evaluate_result, read_prepare_result
@@ -31,7 +31,8 @@ def register_model(request: dict[str, Any], settings: RegisterModelSettings) -> 
     table = RunsTable(client("dynamodb"), settings.runs_table)
     with translated("recording a registration"):
         need_lock(table, base)
-        stages = {stage.stage: stage for stage in table.need(project, run_id).stages}
+        record = table.need(project, run_id)
+    stages = {stage.stage: stage for stage in record.stages}
     # The last of its tries, if there were several.
     training_job = stages["train"].job_name
     output = f"{zones.training_output_prefix(project)}/{training_job}/output"
@@ -46,15 +47,16 @@ def register_model(request: dict[str, Any], settings: RegisterModelSettings) -> 
             project=project,
             run_id=run_id,
             attempt=attempt,
-            git_sha=settings.git_sha,
-            lock_hash=settings.lock_hash,
+            git_sha=record.origin.git_sha if record.origin else settings.git_sha,
+            lock_hash=record.origin.lock_hash if record.origin else settings.lock_hash,
             dataset=read_prepare_result(settings.zones["curated"], base),
             training=TrainResult.model_validate_json((folder / RESULT_FILE).read_text(encoding="utf-8")),
-            evaluation=read_evaluate_result(settings.zones["curated"], base),
+            evaluation=_judged(read_evaluate_result(settings.zones["curated"], base), record),
             training_folder=folder,
             evaluation_folder=evaluation,
             model_data_url=zones.s3_uri(models, f"{output}/model.tar.gz"),
             model_name=naming.registered_model_name(settings.environment, project),
+            origin=record.origin,
         )
         sign_in(settings.tracking_secret)
         registered = ExperimentLog(settings.tracking_uri).tell(story)
@@ -73,6 +75,14 @@ def register_model(request: dict[str, Any], settings: RegisterModelSettings) -> 
         "model_version": registered.version,
         "model_data_url": story.model_data_url,
     }
+
+
+def _judged(evaluation: EvaluateResult, record: RunRecord) -> EvaluateResult:
+    """A model that was carried here passed its gate where it was trained, and may have been refused here."""
+    if record.origin is None:
+        return evaluation
+    verdict = {"status": record.gate["status"], "reasons": tuple(record.gate.get("reasons", ()))}
+    return evaluation.model_copy(update=verdict)
 
 
 def _download_evaluation(objects: Objects, settings: RegisterModelSettings, base: dict[str, Any], target: Path) -> None:

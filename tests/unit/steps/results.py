@@ -87,8 +87,9 @@ def put_training_output(aws: Aws, body: bytes | None = None, run_id: str = "r1",
     """Put output.tar.gz where SageMaker does; by default with the result of `trained`, behind something large."""
     whole = archive({"plots/curve.png": bytes(300_000), "result.json": trained().model_dump_json().encode()})
     job = job_name or naming.job_name("flights", run_id, "train", 1)
-    key = f"{zones.training_output_prefix('flights')}/{job}/output/output.tar.gz"
-    aws.s3.put_object(Bucket=aws.buckets["models"], Key=key, Body=whole if body is None else body)
+    prefix = f"{zones.training_output_prefix('flights')}/{job}/output"
+    aws.s3.put_object(Bucket=aws.buckets["models"], Key=f"{prefix}/output.tar.gz", Body=whole if body is None else body)
+    aws.s3.put_object(Bucket=aws.buckets["models"], Key=f"{prefix}/model.tar.gz", Body=b"the bundle")
 
 
 def processing_description(stage: str, **changes: Any) -> dict[str, Any]:
