@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from infra.config_names import ProcessingInstanceType, Region, TagValue
 from infra.config_parts import Delivery, Images, Network, Part, Tracking
+from infra.config_slots import Data
 from passerelle.errors import SettingsError
 
 FOLDER = Path(__file__).resolve().parent.parent / "environments"
@@ -36,6 +37,7 @@ class PlatformConfig(Part):
     reconcile_minutes: Annotated[int, Field(ge=1, le=1_440)]
     log_retention_days: Literal[7, 14, 30, 60, 90, 180, 365, 731]
     retain_data: bool
+    data: Data
     lambda_dependencies: Literal["layer", "host"]
     lambda_architecture: Literal["arm64", "x86_64"]
     prepare_instance_type: ProcessingInstanceType

@@ -41,7 +41,7 @@ class Platform(Construct):
             "Projects",
             config=config,
             projects=projects,
-            curated=self.data.zones["curated"],
+            data_zones=self.data.zones,
             database_name=self.data.database_name,
             env=where,
             stack_name=f"{named}-projects",

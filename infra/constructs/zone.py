@@ -19,6 +19,7 @@ class Zone(Construct):
         *,
         key: aws_kms.IKey,
         access_logs: aws_s3.IBucket,
+        access_log_folder: str,
         retain: bool,
         events: bool,
         noncurrent_days: int,
@@ -36,7 +37,7 @@ class Zone(Construct):
             enforce_ssl=True,
             versioned=True,
             server_access_logs_bucket=access_logs,
-            server_access_logs_prefix=f"{id_.lower()}/",
+            server_access_logs_prefix=f"{access_log_folder}/",
             removal_policy=RemovalPolicy.RETAIN if retain else RemovalPolicy.DESTROY,
             lifecycle_rules=[
                 aws_s3.LifecycleRule(

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from aws_cdk import Duration, RemovalPolicy, Stack, aws_dynamodb, aws_glue, aws_iam, aws_kms, aws_s3
 from constructs import Construct
 
 from infra.config import PlatformConfig
+from infra.constructs.query_workgroup import QueryWorkgroup
 from infra.constructs.zone import Zone
 from passerelle.contracts.zones import ZONES
 
-#: Days after which old versions go, and objects (None: never).
-LIFECYCLE: dict[str, tuple[int, int | None]] = {
-    "raw": (365, None),
-    "quarantine": (30, 180),
-    "curated": (30, None),
-    "models": (365, None),
-    "predictions": (30, 730),
-    "reports": (90, None),
-}
+#: What sends to our encrypted topics and queues: alarms, rules, schedules, budgets, unusual costs.
+_SENDERS: Final = ("cloudwatch", "events", "scheduler", "budgets", "costalerts")
 
 
 class DataStack(Stack):
@@ -33,16 +27,17 @@ class DataStack(Stack):
         self.access_logs = self._access_logs(policy)
         self.zones: dict[str, aws_s3.Bucket] = {}
         for name in ZONES:
-            noncurrent, expire = LIFECYCLE[name]
+            lifecycle = config.data.lifecycle[name]
             zone = Zone(
                 self,
                 name.capitalize(),
                 key=self.key,
                 access_logs=self.access_logs,
+                access_log_folder=name,
                 retain=config.retain_data,
                 events=name == "raw",
-                noncurrent_days=noncurrent,
-                expire_days=expire,
+                noncurrent_days=lifecycle.noncurrent_days,
+                expire_days=lifecycle.expire_days,
             )
             self.zones[name] = zone.bucket
         self.runs_table = aws_dynamodb.Table(
@@ -68,9 +63,10 @@ class DataStack(Stack):
                 name=self.database_name, description=f"Datasets of Passerelle, environment {config.name}"
             ),
         )
+        QueryWorkgroup(self, "Queries", config=config, key=self.key, access_logs=self.access_logs)
 
     def _let_services_use_the_key(self) -> None:
-        """Alarms publish to the encrypted topic, EventBridge sends to encrypted queues, log groups are encrypted."""
+        """Who sends to encrypted topics and queues uses the key, and so do log groups."""
         logs = f"arn:{self.partition}:logs:{self.region}:{self.account}:log-group:*"
         self.key.add_to_resource_policy(
             aws_iam.PolicyStatement(
@@ -80,13 +76,17 @@ class DataStack(Stack):
                 conditions={"ArnLike": {"kms:EncryptionContext:aws:logs:arn": logs}},
             )
         )
-        for service in ("cloudwatch.amazonaws.com", "events.amazonaws.com", "scheduler.amazonaws.com"):
+        ours = {"StringEquals": {"aws:SourceAccount": self.account}}
+        # SNS developer guide, "Managing encryption keys": from EventBridge to a topic AWS passes no source.
+        topics = f"arn:{self.partition}:sns:{self.region}:{self.account}:*"
+        to_topics = {"StringLike": {"kms:EncryptionContext:aws:sns:topicArn": topics}}
+        for service, condition in (*((name, ours) for name in _SENDERS), ("events", to_topics)):
             self.key.add_to_resource_policy(
                 aws_iam.PolicyStatement(
-                    principals=[aws_iam.ServicePrincipal(service)],
+                    principals=[aws_iam.ServicePrincipal(f"{service}.amazonaws.com")],
                     actions=["kms:Decrypt", "kms:GenerateDataKey*"],
                     resources=["*"],
-                    conditions={"StringEquals": {"aws:SourceAccount": self.account}},
+                    conditions=condition,
                 )
             )
 

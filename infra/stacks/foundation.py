@@ -65,3 +65,12 @@ class FoundationStack(Stack):
                 conditions={"StringEquals": {"aws:SourceAccount": self.account}, "ArnLike": {"aws:SourceArn": alarms}},
             )
         )
+        # No condition: EventBridge passes none to topics (user guide, "Using resource-based policies", Amazon SNS). Its
+        # messages are encrypted, and the key is lent to EventBridge for this account's topics only.
+        self.alerts.add_to_resource_policy(
+            aws_iam.PolicyStatement(
+                principals=[aws_iam.ServicePrincipal("events.amazonaws.com")],
+                actions=["sns:Publish"],
+                resources=[self.alerts.topic_arn],
+            )
+        )

@@ -66,7 +66,8 @@ class ImagesStack(Stack):
         rule = aws_events.Rule(self, "CriticalFindings", event_pattern=pattern)
         rule.add_target(
             aws_events_targets.SnsTopic(
-                alerts,
+                # By its name, as the queue by its ARN: else the CDK lets EventBridge of every account use the key.
+                aws_sns.Topic.from_topic_arn(self, "Topic", self._topic_arn(alerts)),
                 dead_letter_queue=aws_sqs.Queue.from_queue_arn(self, "DeadLetters", dead_letters.queue_arn),
                 message=aws_events.RuleTargetInput.from_text(
                     "Critical findings in image "
@@ -76,3 +77,6 @@ class ImagesStack(Stack):
                 ),
             )
         )
+
+    def _topic_arn(self, topic: aws_sns.ITopic) -> str:
+        return self.format_arn(service="sns", resource=topic.topic_name)

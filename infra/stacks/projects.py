@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from aws_cdk import Stack, aws_glue, aws_s3, aws_s3_assets, aws_ssm
+from aws_cdk import Stack, aws_s3, aws_s3_assets, aws_ssm
 from constructs import Construct
 
+from infra import table_columns
 from infra.config import PlatformConfig
+from infra.constructs.project_tables import ProjectTables, add_table
 from infra.projects import ProjectSource
 from passerelle.contracts import naming, zones
 
-#: Contract type -> Glue type.
-GLUE_TYPES: Final = {
-    "integer": "bigint",
-    "number": "double",
-    "boolean": "boolean",
-    "category": "string",
-    "text": "string",
-    "datetime": "timestamp",
-}
-_PARQUET: Final = "org.apache.hadoop.hive.ql.io.parquet"
+#: No endpoint of the platform is older: hours before it are not looked for.
+_FIRST_HOUR: Final = "2026/01/01/00"
 
 
 class ProjectsStack(Stack):
-    """One archive, parameter and table per project. Idle, it costs nothing."""
+    """Per project an archive, a parameter and tables. Idle, it costs nothing."""
 
     def __init__(
         self,
@@ -35,7 +29,7 @@ class ProjectsStack(Stack):
         *,
         config: PlatformConfig,
         projects: Sequence[ProjectSource],
-        curated: aws_s3.IBucket,
+        data_zones: Mapping[str, aws_s3.Bucket],
         database_name: str,
         **kwargs: Any,
     ) -> None:
@@ -53,32 +47,40 @@ class ProjectsStack(Stack):
                 parameter_name=naming.project_parameter(config.name, source.project.name),
                 string_value=json.dumps({"uri": archive.s3_object_url, "hash": archive.asset_hash}),
             )
-            self._table(place, source, curated, database_name)
+            ProjectTables(
+                place,
+                "Tables",
+                project=source.project,
+                curated=data_zones["curated"],
+                quarantine=data_zones["quarantine"],
+                database_name=database_name,
+            )
+        if projects:
+            self._captured(config, data_zones["predictions"], database_name)
 
-    def _table(self, place: Construct, source: ProjectSource, curated: aws_s3.IBucket, database_name: str) -> None:
-        location = f"s3://{curated.bucket_name}/{zones.curated_files_prefix(source.project.name)}/"
-        columns = [
-            aws_glue.CfnTable.ColumnProperty(name=column.name, type=GLUE_TYPES[column.type])
-            for column in source.project.data.columns
-        ]
-        aws_glue.CfnTable(
-            place,
-            "Table",
-            catalog_id=self.account,
+    def _captured(self, config: PlatformConfig, predictions: aws_s3.IBucket, database_name: str) -> None:
+        """Requests and answers of all endpoints: WHERE project = '...' AND hour >= '2026/11/21/08'."""
+        folder = zones.capture_prefix("${project}")
+        endpoint = naming.endpoint_name(config.name, "${project}")
+        add_table(
+            self,
+            "CapturedPredictions",
             database_name=database_name,
-            table_input=aws_glue.CfnTable.TableInputProperty(
-                name=source.project.name.replace("-", "_"),
-                description=source.project.why.objective,
-                table_type="EXTERNAL_TABLE",
-                parameters={"classification": "parquet"},
-                storage_descriptor=aws_glue.CfnTable.StorageDescriptorProperty(
-                    columns=columns,
-                    location=location,
-                    input_format=f"{_PARQUET}.MapredParquetInputFormat",
-                    output_format=f"{_PARQUET}.MapredParquetOutputFormat",
-                    serde_info=aws_glue.CfnTable.SerdeInfoProperty(
-                        serialization_library=f"{_PARQUET}.serde.ParquetHiveSerDe"
-                    ),
-                ),
-            ),
+            name="captured_predictions",
+            description="What endpoints were asked and answered, as they captured it; hours are UTC",
+            location=f"s3://{predictions.bucket_name}/",
+            layout=f"{folder}/{endpoint}/${{variant}}/${{hour}}/",
+            columns=table_columns.CAPTURED,
+            partitions={
+                "project": {"type": "enum", "values": ",".join(config.projects)},
+                "variant": {"type": "enum", "values": ",".join(zones.CAPTURED_VARIANTS)},
+                "hour": {
+                    "type": "date",
+                    "format": "yyyy/MM/dd/HH",
+                    "range": f"{_FIRST_HOUR},NOW",
+                    "interval": "1",
+                    "interval.unit": "HOURS",
+                },
+            },
+            json_lines=True,
         )

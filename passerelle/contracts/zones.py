@@ -8,6 +8,10 @@ from __future__ import annotations
 from typing import Final
 
 ZONES: Final = ("raw", "quarantine", "curated", "models", "predictions", "reports")
+#: Folder of a run's rejected rows in the quarantine zone.
+QUARANTINED_ROWS: Final = "rows"
+#: Variants of an endpoint whose requests and answers are captured.
+CAPTURED_VARIANTS: Final = ("champion", "challenger")
 
 
 def project_of_raw_key(key: str) -> str | None:
@@ -16,7 +20,7 @@ def project_of_raw_key(key: str) -> str | None:
     return project if slash and project and rest else None
 
 
-def run_prefix(project: str, run_id: str, attempt: int) -> str:
+def run_prefix(project: str, run_id: str, attempt: int | str) -> str:
     """Prefix in the curated and reports zones for what one attempt of a run writes."""
     return f"{project}/runs/{run_id}/{attempt}"
 
@@ -32,8 +36,13 @@ def result_prefix(project: str, run_id: str, attempt: int, stage: str) -> str:
 
 
 def quarantine_prefix(project: str, run_id: str, attempt: int) -> str:
-    """Quarantine zone: rejected rows (`rows.parquet`), and `report.json` with the reasons."""
+    """Quarantine zone: `report.json` with the reasons, and the folder of rejected rows."""
     return run_prefix(project, run_id, attempt)
+
+
+def quarantine_rows_prefix(project: str, run_id: str, attempt: int | str) -> str:
+    """Quarantine zone: rejected rows, one Parquet file per dropped file; nothing else lies there, as Athena needs it."""
+    return f"{run_prefix(project, run_id, attempt)}/{QUARANTINED_ROWS}"
 
 
 def curated_files_prefix(project: str) -> str:

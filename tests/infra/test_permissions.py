@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -60,10 +59,21 @@ def test_alarms_may_publish_to_the_encrypted_topic(resources: Find) -> None:
         ({"Service": f"{service}.amazonaws.com"}, "sns:Publish") for service in ("cloudwatch", "events")
     ]
     assert allowed[0]["Condition"]["StringEquals"]["aws:SourceAccount"] == ACCOUNT
+
+
+def test_who_sends_to_encrypted_topics_and_queues_may_use_the_key_for_this_account_only(resources: Find) -> None:
+    # From EventBridge to a topic AWS passes no source, so the topic itself is what is named (SNS developer guide).
     (key,) = resources("prod", "AWS::KMS::Key").values()
-    users = json.dumps(key["Properties"]["KeyPolicy"])
-    for service in ("cloudwatch.amazonaws.com", "events.amazonaws.com"):
-        assert service in users
+    found: dict[str, list[Any]] = {}
+    for statement in key["Properties"]["KeyPolicy"]["Statement"]:
+        if "Service" in statement["Principal"] and "kms:Encrypt" not in statement["Action"]:
+            assert statement["Action"] == ["kms:Decrypt", "kms:GenerateDataKey*"]
+            for service in _list(statement["Principal"]["Service"]):
+                found.setdefault(service, []).append(statement["Condition"])
+    ours = {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
+    topics = {"StringLike": {"kms:EncryptionContext:aws:sns:topicArn": f"arn:aws:sns:us-east-1:{ACCOUNT}:*"}}
+    senders = ("cloudwatch", "scheduler", "budgets", "costalerts")
+    assert found == {f"{name}.amazonaws.com": [ours] for name in senders} | {"events.amazonaws.com": [ours, topics]}
 
 
 def test_a_role_is_handed_to_one_service_only(resources: Find) -> None:

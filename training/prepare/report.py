@@ -54,7 +54,9 @@ def keep_quarantine(validated: Sequence[ValidatedFile], manifest: DropManifest, 
     problems = [problem for item in validated for problem in item.outcome.problems]
     for index, item in enumerate(validated):
         if item.quarantined:
-            shutil.move(item.quarantined, folder / f"rows-{index:05d}.parquet")
+            rows = folder / zones.QUARANTINED_ROWS
+            rows.mkdir(exist_ok=True)
+            shutil.move(item.quarantined, rows / f"{index:05d}.parquet")
     if not any(problem.severity != "note" for problem in problems):
         return None
     report = {

@@ -82,7 +82,7 @@ def test_a_drop_of_good_and_bad_files_ends_as_a_dataset_a_quarantine_and_a_sente
     output = tmp_path / "processing" / "output"
     part = output / "curated" / "datasets" / str(result.dataset_id) / "train"
     assert pq.read_table(part).num_rows == result.split["train"].rows
-    (row,) = pq.read_table(output / "quarantine" / "rows-00000.parquet").to_pylist()
+    (row,) = pq.read_table(output / "quarantine" / "rows" / "00000.parquet").to_pylist()
     assert (row["_file"], row["_line"], row["_reasons"]) == ("p-x/été 1.csv", 5, ["allowed:plan"])
     report = json.loads((output / "quarantine" / "report.json").read_text(encoding="utf-8"))
     assert [file["status"] for file in report["files"]] == ["accepted", "rejected"]
