@@ -48,6 +48,8 @@ async def _serve(settings: LaptopSettings) -> None:
     import hypercorn.config
     import ministack.app as app
 
+    from laptop.ministack.alarms import Alarms
+    from laptop.ministack.autoscaling import register_autoscaling
     from laptop.ministack.deliveries import install_deliveries
     from laptop.ministack.enforcement import install_enforcement
     from laptop.ministack.executions import Executions
@@ -76,8 +78,10 @@ async def _serve(settings: LaptopSettings) -> None:
     identities = Identities(settings)
     sagemaker = SageMaker(settings, MiniStackSurroundings(settings, identities))
     register_sagemaker(sagemaker)
+    register_autoscaling(sagemaker.scaling)
     install_enforcement(settings, identities)
     install_deliveries()
+    Alarms(settings).install()
     install_sagemaker_types(sagemaker)
     SageMakerTasks(sagemaker, executions).install()
     snapshots = Snapshots(

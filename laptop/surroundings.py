@@ -53,3 +53,11 @@ class Surroundings(Protocol):
 
     def alarm_states(self, names: Sequence[str]) -> Mapping[str, str]:
         """Return the state (OK, ALARM, INSUFFICIENT_DATA) of those of these CloudWatch alarms that exist."""
+
+    def alarm_breach(self, action: str) -> float | None:
+        """Return how far the metric of an alarm that is in ALARM, and has this action, is from its threshold."""
+
+    def metric(
+        self, namespace: str, name: str, dimensions: Mapping[str, str], statistic: str, seconds: float
+    ) -> float | None:
+        """Return a metric's statistic over the last seconds; None without data."""

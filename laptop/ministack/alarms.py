@@ -89,7 +89,7 @@ class Alarms:
         given = old != self._found.get(arn, "INSUFFICIENT_DATA")
         if given and now < alarm.get("StateUpdatedTimestamp", 0) + alarm["Period"]:
             return
-        state, reason = judge(alarm, self._values(alarm, now))
+        state, reason = judge(alarm, datapoints(alarm, now))
         self._found[arn] = state
         if state == old:
             return
@@ -98,20 +98,35 @@ class Alarms:
         cloudwatch._dispatch_alarm_actions(alarm, old, state, reason)
         cloudwatch._evaluate_parent_alarms(alarm)
 
-    def _values(self, alarm: Mapping[str, Any], now: float) -> list[float | None]:
-        from ministack.services import cloudwatch
 
-        period, count = float(alarm["Period"]), int(alarm["EvaluationPeriods"])
-        dimensions = {item["Name"]: item["Value"] for item in alarm.get("Dimensions") or ()}
-        key = (alarm["Namespace"], alarm["MetricName"], cloudwatch._dims_key(dimensions))
-        datapoints: list[list[Any]] = [[] for _ in range(count)]
-        for point in reversed(list(cloudwatch._metrics.get(key) or ())):
-            age = now - point["Timestamp"]
-            if age > period * count + LATE_SECONDS:
-                break
-            if 0 <= age < period * count:
-                datapoints[int(age // period)].append(point)
-        return [_statistic(alarm, points) for points in datapoints]
+def datapoints(alarm: Mapping[str, Any], now: float | None = None) -> list[float | None]:
+    """Return the last datapoints of an alarm's metric, newest first; None is one without data."""
+    from ministack.services import cloudwatch
+
+    now = time.time() if now is None else now
+    period, count = float(alarm["Period"]), int(alarm["EvaluationPeriods"])
+    dimensions = {item["Name"]: item["Value"] for item in alarm.get("Dimensions") or ()}
+    key = (alarm["Namespace"], alarm["MetricName"], cloudwatch._dims_key(dimensions))
+    found: list[list[Any]] = [[] for _ in range(count)]
+    for point in reversed(list(cloudwatch._metrics.get(key) or ())):
+        age = now - point["Timestamp"]
+        if age > period * count + LATE_SECONDS:
+            break
+        if 0 <= age < period * count:
+            found[int(age // period)].append(point)
+    return [_statistic(alarm, points) for points in found]
+
+
+def breaches(action: str) -> list[float]:
+    """Return, of every alarm in ALARM that has this action, how far its newest datapoint is from the threshold."""
+    from ministack.services import cloudwatch
+
+    found = []
+    for alarm in list(cloudwatch._alarms.values()):
+        if alarm["StateValue"] == "ALARM" and alarm["ActionsEnabled"] and action in alarm["AlarmActions"]:
+            known = [value for value in datapoints(alarm) if value is not None]
+            found.append(known[0] - float(alarm["Threshold"]) if known else 0.0)
+    return found
 
 
 def _statistic(alarm: Mapping[str, Any], points: list[Any]) -> float | None:

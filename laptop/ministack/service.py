@@ -19,7 +19,7 @@ Handler = Callable[
 ADMIN_PREFIX: Final = "/_passerelle/"
 
 
-class _Module:
+class ServiceModule:
     """What MiniStack expects of a service module. SageMaker keeps its own state, so there is none to save."""
 
     def __init__(self, handler: Handler) -> None:
@@ -40,7 +40,7 @@ def register_sagemaker(sagemaker: SageMaker) -> None:
     import ministack.app as app
     from ministack.core import iam_actions, router
 
-    app._loaded_modules["sagemaker"] = _Module(SageMakerHttp(sagemaker).handle_request)
+    app._loaded_modules["sagemaker"] = ServiceModule(SageMakerHttp(sagemaker).handle_request)
     app.SERVICE_REGISTRY["sagemaker"] = {"module": "sagemaker"}
     app.SERVICE_HANDLERS["sagemaker"] = app._lazy_handler("sagemaker")
     router.SERVICE_PATTERNS["sagemaker"] = {

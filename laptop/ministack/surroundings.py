@@ -13,6 +13,7 @@ import boto3
 from botocore.config import Config
 
 from laptop.access import Keys, trust
+from laptop.ministack.alarms import breaches, datapoints
 from laptop.ministack.identities import Identities
 from laptop.settings import LaptopSettings
 from laptop.surroundings import MetricDatum
@@ -106,6 +107,25 @@ class MiniStackSurroundings:
 
         self._scoped(read)
         return states
+
+    def alarm_breach(self, action: str) -> float | None:
+        found: list[float] = []
+
+        def read() -> None:
+            found.extend(breaches(action))
+
+        self._scoped(read)
+        return max(found, key=abs, default=None)
+
+    def metric(
+        self, namespace: str, name: str, dimensions: Mapping[str, str], statistic: str, seconds: float
+    ) -> float | None:
+        found: list[float | None] = []
+        wanted = [{"Name": key, "Value": value} for key, value in dimensions.items()]
+        query = {"Namespace": namespace, "MetricName": name, "Dimensions": wanted, "Statistic": statistic,
+                 "Period": seconds, "EvaluationPeriods": 1}  # fmt: skip
+        self._scoped(lambda: found.extend(datapoints(query)))
+        return found[0] if found else None
 
     def _scoped(self, function: Callable[[], Any]) -> None:
         """Run in the account and region of the platform; the callers are background threads."""

@@ -9,6 +9,9 @@ from laptop.sagemaker.errors import SageMakerError
 from laptop.sagemaker.hosting.invocation import Invocation
 from laptop.sagemaker.hosting.service import HostingService
 from laptop.sagemaker.jobs.service import JobService
+from laptop.sagemaker.scaling.guard import guarded
+from laptop.sagemaker.scaling.loop import ScalingLoop
+from laptop.sagemaker.scaling.service import Scaling
 from laptop.sagemaker.store import Store
 from laptop.sagemaker.tags import Tags
 from laptop.sagemaker.validation import validate
@@ -19,7 +22,7 @@ Operation = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 class SageMaker:
-    """Jobs, models, endpoints and their tags."""
+    """Jobs, models, endpoints, their tags, and what scales them."""
 
     def __init__(self, settings: LaptopSettings, surroundings: Surroundings) -> None:
         self._surroundings = surroundings
@@ -32,14 +35,19 @@ class SageMaker:
             **self.hosting.operations(),
             **self.jobs.operations(),
         }
+        self.scaling = Scaling(settings, self._store, self.call)
+        self._operations |= guarded(dict(self._operations), self.scaling)
+        self._scaling_loop = ScalingLoop(self.scaling, self.call, surroundings)
 
     def start(self) -> None:
         """Bring back what ran before a restart or a crash: endpoints and unfinished jobs."""
         self.hosting.start()
         self.jobs.start()
+        self._scaling_loop.start()
 
     def close(self) -> None:
         """Stop every process; what was unfinished stays so in the store."""
+        self._scaling_loop.close()
         self.jobs.close()
         self.hosting.close()
         self._store.close()

@@ -41,10 +41,15 @@ def validate(operation: str, request: Mapping[str, Any]) -> None:
     if operation not in service_model().operation_names:
         raise SageMakerError("UnknownOperationException", f"SageMaker has no operation {operation}")
     shape = service_model().operation_model(operation).input_shape
-    errors = list(_check(shape, request, "")) if shape else []
+    errors = shape_errors(shape, request) if shape else []
     if errors:
         count = f"{len(errors)} validation error{'s' if len(errors) > 1 else ''} detected"
         raise invalid(f"{count}: {'; '.join(errors)}")
+
+
+def shape_errors(shape: Any, value: Any) -> list[str]:
+    """Return how a value breaks a shape of any service's model, in the words that AWS's APIs use."""
+    return list(_check(shape, value, ""))
 
 
 def _check(shape: Any, value: Any, path: str) -> Iterator[str]:

@@ -65,6 +65,7 @@ class QuietSurroundings:
         self.events: list[tuple[str, Mapping[str, Any]]] = []
         self.metrics: list[MetricDatum] = []
         self.alarms = {"errors": "OK"}
+        self.breaches: dict[str, float] = {}
 
     def s3(self, role: str) -> FolderS3:
         return self.bucket
@@ -83,3 +84,19 @@ class QuietSurroundings:
 
     def alarm_states(self, names: Sequence[str]) -> Mapping[str, str]:
         return {name: self.alarms[name] for name in names if name in self.alarms}
+
+    def alarm_breach(self, action: str) -> float | None:
+        return self.breaches.get(action)
+
+    def metric(
+        self, namespace: str, name: str, dimensions: Mapping[str, str], statistic: str, seconds: float
+    ) -> float | None:
+        """Return a metric's statistic over everything that was put; tests clear the list."""
+        found = [datum for datum in self.metrics
+                 if (datum.namespace, datum.name, datum.dimensions) == (namespace, name, dimensions)]  # fmt: skip
+        if not found:
+            return None
+        if statistic == "Sum":
+            return sum(datum.value * datum.count for datum in found)
+        assert statistic == "Maximum"
+        return max(datum.value for datum in found)
