@@ -1,0 +1,122 @@
+"""Services that answer while machines are walked through: jobs that leave their results, endpoints, executions."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from botocore.exceptions import ClientError
+from botocore.response import StreamingBody
+
+from passerelle.contracts.zones import split_s3_uri
+from tests.infra.requests.machines import RefusalError
+from tests.infra.requests.samples import sample_answer
+from tests.unit.steps import results
+
+Request = Mapping[str, Any]
+EXAMPLE: Final[dict[str, Any]] = {"dataframe_split": {"columns": ["a"], "data": [[1.5]]}, "predictions": [1]}
+#: moto answers these; everything else is answered here.
+IN_MOTO: Final = ("dynamodb", "s3", "ssm")
+
+
+@dataclass
+class Services:
+    """What AWS does in one walk.
+
+    `trainings`: what DescribeTrainingJob says, one after the other, on top of what was asked for. `refusals`: errors by
+    operation, each given once.
+    """
+
+    s3: Any
+    trainings: list[dict[str, Any]] = field(default_factory=list)
+    refusals: dict[str, list[RefusalError]] = field(default_factory=dict)
+    answers: dict[tuple[str, str], Any] = field(default_factory=dict)
+    endpoints: dict[str, str] = field(default_factory=dict)
+    models: dict[str, Request] = field(default_factory=dict)
+    _jobs: dict[str, Request] = field(default_factory=dict)
+
+    # Called by states
+
+    def answer_state(self, service: str, operation: str, request: Request) -> Any:
+        """Return what a state's call gives."""
+        # Also when it is refused: it exists already then.
+        if operation == "CreateTrainingJob":
+            self._jobs[request["TrainingJobName"]] = request
+        if operation == "CreateModel":
+            self.models[request["ModelName"]] = request
+        if self.refusals.get(operation):
+            raise self.refusals[operation].pop(0)
+        match operation:
+            case "CreateProcessingJob":
+                return self._process(request)
+            case "CreateTrainingJob":
+                return {"TrainingJobArn": request["TrainingJobName"]}
+            case "DescribeTrainingJob":
+                return self._describe(request["TrainingJobName"])
+            case "CreateEndpoint" | "UpdateEndpoint":
+                self.endpoints[request["EndpointName"]] = request["EndpointConfigName"]
+            case "DescribeEndpoint":
+                return self._endpoint(request["EndpointName"])
+        return sample_answer(service, operation)
+
+    def _process(self, request: Request) -> dict[str, Any]:
+        stage = request["AppSpecification"]["ContainerArguments"][0]
+        uris = {item["OutputName"]: item["S3Output"]["S3Uri"] for item in request["ProcessingOutputConfig"]["Outputs"]}
+        result = results.prepared() if stage == "prepare" else results.evaluated()
+        self.put(f"{uris['result']}/result.json", result.model_dump_json().encode())
+        self.put(f"{uris['result']}/card.json", b"{}")
+        return {**request, "ProcessingStartTime": 1_795_000_000_000, "ProcessingEndTime": 1_795_000_090_000}
+
+    def _describe(self, name: str) -> dict[str, Any]:
+        request = self._jobs[name]
+        said = self.trainings.pop(0) if self.trainings else {"TrainingJobStatus": "Completed"}
+        if said["TrainingJobStatus"] == "Completed":
+            files = {
+                "result.json": results.trained().model_dump_json().encode(),
+                "candidates/forest/model/MLmodel": b"x",
+            }
+            output = f"{request['OutputDataConfig']['S3OutputPath']}/{name}/output"
+            self.put(f"{output}/output.tar.gz", results.archive(files))
+            self.put(f"{output}/model.tar.gz", results.archive({"input_example.json": json.dumps(EXAMPLE).encode()}))
+        return {**request, "SecondaryStatusTransitions": [], "BillableTimeInSeconds": 60, **said}
+
+    def put(self, uri: str, body: bytes) -> None:
+        """Leave an object, as a job does."""
+        bucket, key = split_s3_uri(uri)
+        self.s3.put_object(Bucket=bucket, Key=key, Body=body)
+
+    def _endpoint(self, name: str) -> dict[str, Any]:
+        sample = sample_answer("sagemaker", "DescribeEndpoint")
+        found = {"EndpointName": name, "EndpointConfigName": self.endpoints[name], "EndpointStatus": "InService"}
+        return {key: value for key, value in sample.items() if key != "FailureReason"} | found
+
+    # Called by our code
+
+    def answer_code(self, service: str, operation: str, request: Request) -> Any:
+        """Return what a client of boto3 gets; None where moto answers."""
+        given = self.answers.get((service, operation))
+        if isinstance(given, Exception):
+            raise given
+        if given is not None:
+            return given(request) if callable(given) else given
+        if service in IN_MOTO:
+            return None
+        if operation == "DescribeEndpoint":
+            if request["EndpointName"] in self.endpoints:
+                return self._endpoint(request["EndpointName"])
+            raise client_error(
+                operation, "ValidationException", f'Could not find endpoint "{request["EndpointName"]}".'
+            )
+        if operation == "InvokeEndpoint":
+            body = json.dumps({"predictions": EXAMPLE["predictions"]}).encode()
+            return {"Body": StreamingBody(io.BytesIO(body), len(body))}
+        return sample_answer(service, operation)
+
+
+def client_error(operation: str, code: str, message: str = "why", status: int = 400) -> ClientError:
+    """Return an error as boto3 raises it."""
+    about: Any = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(about, operation)

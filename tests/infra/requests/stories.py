@@ -1,0 +1,162 @@
+"""What a project may be, and what may happen to its run: together they lead through every state of every machine.
+
+A state that no story reaches fails `test_requests_of_states`; add the story here that leads to it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from tests.infra.requests.cloud import Cloud, execution_context
+from tests.infra.requests.machines import RefusalError, Rendered, machine_of
+from tests.infra.requests.services import Services
+
+#: As long as names may be: `naming.PROJECT_PATTERN`, the name of `PlatformConfig`.
+LONGEST_PROJECT: Final = 20
+LONGEST_ENVIRONMENT: Final = "longest-env-name"
+#: Step Functions redrives at most 1,000 times; attempts have as many digits as a configuration's name has room for.
+MOST_REDRIVES: Final = 1_000
+MOST_ATTEMPTS: Final = 999
+Changes = Mapping[str, Mapping[str, Any]]
+CAPACITY: Final = {"TrainingJobStatus": "Failed", "FailureReason": "CapacityError: no capacity"}
+_INTERRUPTED: Final = [{"Status": "Interrupted"}] * 2
+
+
+@dataclass(frozen=True)
+class Story:
+    """One project, and what becomes of its run. `runs` of it follow each other."""
+
+    name: str
+    environment: str = "prod"
+    project: Changes = field(default_factory=dict)
+    happens: Callable[[Services], None] = lambda _: None
+    runs: int = 1
+    redrives: int = 0
+    attempt: int = 1
+    longest: bool = False
+
+    @property
+    def project_name(self) -> str:
+        return f"{self.name.replace(' ', '-')[:LONGEST_PROJECT]:x<{LONGEST_PROJECT}}"
+
+
+def _real_time(**serving: Any) -> Changes:
+    return {"serving": {"profile": "real-time", "instance_type": "ml.m5.large", "instance_count": 2, **serving}}
+
+
+def _serverless(**serving: Any) -> Changes:
+    return {
+        "serving": {
+            "profile": "serverless",
+            "memory_mb": 6144,
+            "max_concurrency": 200,
+            "capture_percent": None,
+            **serving,
+        }
+    }
+
+
+def _no_capacity_twice(services: Services) -> None:
+    services.trainings = [CAPACITY, {"TrainingJobStatus": "InProgress"}, CAPACITY]
+
+
+def _interrupted(services: Services) -> None:
+    at_work = {"TrainingJobStatus": "InProgress", "SecondaryStatusTransitions": _INTERRUPTED}
+    stopped = {"TrainingJobStatus": "Stopped", "SecondaryStatus": "Stopped", "SecondaryStatusTransitions": _INTERRUPTED}
+    services.trainings = [at_work, stopped]
+
+
+def _everything_exists(services: Services) -> None:
+    exists = RefusalError("SageMaker.SageMakerException", "Cannot create already existing model.")
+    services.refusals = {
+        "CreateTrainingJob": [RefusalError("SageMaker.ResourceInUseException", "exists")],
+        "CreateModel": [exists],
+        "CreateEndpointConfig": [exists],
+    }
+
+
+def _no_quota(services: Services) -> None:
+    services.refusals = {"CreateTrainingJob": [RefusalError("SageMaker.ResourceLimitExceededException", "0 instances")]}
+
+
+_GPU: Final = {
+    "instance_type": "ml.g4dn.xlarge",
+    "fallback_instance_types": ["ml.g5.xlarge", "ml.p3.2xlarge"],
+    "on_demand_after_interruptions": 2,
+    "spot": True,
+}
+_TAGS: Final = {f"a-tag-{number:02}": "Équipe météo / R+D = 1@2" for number in range(40)}
+STORIES: Final = (
+    Story(
+        "scaled serverless",
+        project={
+            **_serverless(provisioned_concurrency=5, autoscaling={"min": 1, "max": 10, "utilization_percent": 70}),
+            "training": {"spot": False, "keep_alive_minutes": 60},
+        },
+    ),
+    Story("captured", "staging", {**_real_time(capture_percent=100), "training": _GPU}, _interrupted, runs=2),
+    Story(
+        "one instance",
+        "dev",
+        {**_real_time(instance_count=1, capture_percent=0), "training": _GPU},
+        _no_capacity_twice,
+    ),
+    Story(
+        "no vpc nor key", "laptop", {**_real_time(instance_count=1, capture_percent=100), "training": _GPU}, _no_quota
+    ),
+    Story("plain serverless", "laptop", _serverless(), _everything_exists),
+    Story(
+        "scaled linear",
+        project=_real_time(
+            capture_percent=10,
+            autoscaling={"min": 2, "max": 100, "invocations_per_minute": 600},
+            rollout={"type": "linear", "percent": 10},
+        ),
+        runs=2,
+    ),
+    Story("shadow", project=_real_time(capture_percent=50, shadow={"percent": 50, "hours": 2}), runs=2),
+    Story(
+        "longest names",
+        project={"training": _GPU, "tags": _TAGS, **_real_time(capture_percent=100)},
+        happens=_no_capacity_twice,
+        redrives=MOST_REDRIVES,
+        attempt=MOST_ATTEMPTS,
+        longest=True,
+    ),
+)
+
+
+def tell(story: Story, cloud: Cloud) -> list[Rendered]:
+    """Drop a file, let claim_drop start the pipeline, and walk through it; returns what its states would send."""
+    project = story.project_name
+    cloud.deploy(project, **story.project)
+    services = Services(cloud.s3)
+    found: list[Rendered] = []
+    for number in range(story.runs):
+        story.happens(services)
+        started = _drop(cloud, project, number, services)
+        request = {**started["input"], "attempt": story.attempt}
+        name = started["name"].removesuffix("-1") + f"-{story.attempt}"
+        machine = machine_of(cloud.deployed, started["stateMachineArn"])
+        context = execution_context(cloud.deployed, machine, name, story.redrives)
+        found += cloud.execute(machine, context, request, services)
+    return found
+
+
+def _drop(cloud: Cloud, project: str, number: int, services: Services) -> dict[str, Any]:
+    """Put a raw object and send its event (S3 user guide, "EventBridge event message structure")."""
+    key, body = f"{project}/été {number}.csv", f"{project} {number}".encode()
+    put = cloud.s3.put_object(Bucket=cloud.zones["raw"], Key=key, Body=body)
+    item = {"key": key, "version-id": put["VersionId"], "etag": put["ETag"].strip('"'), "size": len(body)}
+    event = {
+        "time": "2026-11-21T05:00:00Z",
+        "detail": {"bucket": {"name": cloud.zones["raw"]}, "object": {**item, "sequencer": "01"}},
+    }
+    before = len(cloud.recorder.recorded)
+    answer = cloud.invoke("claim_drop", event, services)
+    assert answer["outcome"] == "claimed", answer
+    (start,) = [item for item in cloud.recorder.recorded[before:] if item.operation == "StartExecution"]
+    return {**start.request, "input": json.loads(start.request["input"])}

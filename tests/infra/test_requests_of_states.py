@@ -1,0 +1,125 @@
+"""Every request that a state machine can send is one that AWS takes, for every kind of project and environment.
+
+The definitions are walked through with the functions' real handlers and the settings of the synthesised templates
+(tests/infra/requests); what each Task would send is held to botocore's model and to documented rules beyond it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from moto import mock_aws
+
+from tests.infra.conftest import ENVIRONMENTS
+from tests.infra.requests.cloud import Cloud
+from tests.infra.requests.deployed import Deployed
+from tests.infra.requests.integrations import Integration
+from tests.infra.requests.machines import FILES, Rendered, task_states
+from tests.infra.requests.recorder import Recorder
+from tests.infra.requests.stories import (
+    LONGEST_ENVIRONMENT,
+    LONGEST_PROJECT,
+    MOST_ATTEMPTS,
+    MOST_REDRIVES,
+    STORIES,
+    tell,
+)
+
+pytestmark = pytest.mark.xdist_group("infra")
+
+
+@dataclass(frozen=True)
+class Told:
+    """What every story's states and functions asked of AWS."""
+
+    rendered: dict[str, list[Rendered]]
+    recorder: Recorder
+
+    def of(self, operation: str) -> list[tuple[str, dict[str, Any]]]:
+        """Return the requests of an operation, with their stories."""
+        return [
+            (story, dict(item.request))
+            for story, items in self.rendered.items()
+            for item in items
+            if item.integration.partition(":")[2].lower() == operation.lower()
+        ]
+
+
+@pytest.fixture(scope="module")
+def told(synthesised: Callable[[str], Path]) -> Iterator[Told]:
+    recorder = Recorder(lambda *_: None)
+    rendered: dict[str, list[Rendered]] = {}
+    with pytest.MonkeyPatch.context() as patched, mock_aws():
+        patched.setenv("AWS_ACCESS_KEY_ID", "test")
+        patched.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        for story in STORIES:
+            longest = LONGEST_ENVIRONMENT if story.longest else None
+            cloud = Cloud(Deployed(synthesised(story.environment)), recorder, environment=longest)
+            rendered[story.name] = tell(story, cloud)
+        yield Told(rendered, recorder)
+
+
+def test_every_request_of_every_state_is_one_that_aws_takes(told: Told) -> None:
+    wrong = [
+        f"{story}: {item.file}, {item.state} ({item.integration}): {problem}"
+        for story, items in told.rendered.items()
+        for item in items
+        for problem in item.problems
+    ]
+    assert not wrong, "\n" + "\n".join(sorted(set(wrong)))
+
+
+def test_every_request_that_the_functions_make_beside_them_is_one_that_aws_takes(told: Told) -> None:
+    assert len(told.recorder.recorded) > 100
+    assert not told.recorder.wrong(), "\n" + "\n".join(told.recorder.wrong())
+
+
+def test_no_state_is_without_a_rendered_request(told: Told) -> None:
+    reached = {(item.file, item.state) for items in told.rendered.values() for item in items}
+    missing = [f"{file}: no request of state {state} was rendered" for file, state in task_states() - reached]
+    how = "add a story to tests/infra/requests/stories.py that leads there"
+    assert not missing, "\n".join([*sorted(missing), how])
+
+
+def test_every_environment_has_told_a_story(told: Told) -> None:
+    assert {story.environment for story in STORIES} == set(ENVIRONMENTS)
+
+
+def test_the_names_were_as_long_as_names_may_be(told: Told) -> None:
+    assert all(len(story.project_name) == LONGEST_PROJECT for story in STORIES)
+    endpoints = [request["EndpointName"] for _, request in told.of("createEndpoint")]
+    assert max(map(len, endpoints)) == len(f"passerelle-{LONGEST_ENVIRONMENT}-") + LONGEST_PROJECT
+    jobs = [request["ProcessingJobName"] for _, request in told.of("createProcessingJob")]
+    assert any(f"-{MOST_ATTEMPTS}" in name and name.endswith(f"-{MOST_REDRIVES}") for name in jobs)
+
+
+def test_trainings_were_spot_and_on_demand_warm_on_a_gpu_and_tried_three_times(told: Told) -> None:
+    jobs = [request for _, request in told.of("createTrainingJob")]
+    assert {job["EnableManagedSpotTraining"] for job in jobs} == {True, False}
+    assert {"ml.g4dn.xlarge", "ml.g5.xlarge", "ml.p3.2xlarge"} <= {
+        job["ResourceConfig"]["InstanceType"] for job in jobs
+    }
+    assert any("KeepAlivePeriodInSeconds" in job["ResourceConfig"] for job in jobs)
+    assert any(job["TrainingJobName"].endswith("-3") for job in jobs)
+    assert {"VpcConfig" in job for job in jobs} == {True, False}
+
+
+def test_endpoints_were_of_both_profiles_with_and_without_capture_created_and_updated(told: Told) -> None:
+    configs = [request for _, request in told.of("createEndpointConfig")]
+    assert {"ServerlessConfig" in config["ProductionVariants"][0] for config in configs} == {True, False}
+    assert {"DataCaptureConfig" in config for config in configs} == {True, False}
+    assert {"VpcConfig" in request for _, request in told.of("createModel")} == {True, False}
+    assert told.of("createEndpoint")
+    assert told.of("updateEndpoint")
+
+
+@pytest.mark.parametrize("path", sorted(FILES.glob("*.asl.json")), ids=lambda path: path.name)
+def test_every_integration_is_one_that_step_functions_and_botocore_know(path: Path) -> None:
+    for state in json.loads(path.read_text())["States"].values():
+        if state["Type"] == "Task":
+            Integration.of(state["Resource"])
