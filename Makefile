@@ -52,17 +52,14 @@ test: install ## Run all tests
 bench-serving: install ## Measure the server beside MLflow's
 	@$(BIN)/python -m bench.serving
 
-check: install ## Lint, types, import rules
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy
-	@$(BIN)/lint-imports
+check: install ## Judge code and templates (style, types, imports, cdk-nag, cfn-lint, checkov, ASL)
+	@$(RUN)/python -m checks
 
 format: install ## Format the code
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
 
 COMPILE = $(BIN)/uv pip compile --quiet --generate-hashes --no-header
-lock: $(VENV)/.installed ## Resolve the dependencies again: ours, the functions', the images'
+lock: $(VENV)/.installed ## Resolve the dependencies again: ours, the functions', the images', checkov's
 	@$(COMPILE) --universal --all-extras --python-version 3.11 pyproject.toml --output-file requirements.txt
 	@$(COMPILE) --constraint requirements.txt --python-version 3.12 --python-platform aarch64-manylinux2014 \
 	  lambdas/requirements.in --output-file lambdas/requirements.txt
@@ -70,6 +67,7 @@ lock: $(VENV)/.installed ## Resolve the dependencies again: ours, the functions'
 	  --extra lambda --extra serve --extra training pyproject.toml --output-file training/requirements.txt
 	@$(COMPILE) --constraint requirements.txt --python-version 3.12 --python-platform aarch64-manylinux2014 \
 	  infra/images/tracking/requirements.in --output-file infra/images/tracking/requirements.txt
+	@$(COMPILE) --universal --python-version 3.11 checks/requirements.in --output-file checks/requirements.txt
 
 clean: ## Remove what was installed and built (the platform's state in .passerelle stays)
 	@rm -rf $(VENV) node_modules cdk.out .build .mypy_cache .ruff_cache .pytest_cache

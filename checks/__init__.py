@@ -1,0 +1,1 @@
+"""`make check`: everything that is judged without running the platform."""
