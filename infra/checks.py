@@ -10,6 +10,7 @@ from aws_cdk import Acknowledgment, App, Validations
 from cdk_nag import AwsSolutionsChecks, NIST80053R5Checks
 
 from infra.checks_nist import nist_acknowledgements
+from infra.checks_promotion import promotion_acknowledgements
 from infra.config import PlatformConfig
 from infra.config_parts import Delivery, Tracking
 from infra.nag import RECORD, RecordedPack
@@ -213,6 +214,7 @@ def acknowledgements(config: PlatformConfig) -> Iterator[Acknowledgment]:
         yield from _of_tracking(config, config.tracking)
     if config.delivery:
         yield from _of_delivery(config, config.delivery)
+    yield from promotion_acknowledgements(config)
 
 
 def _of_tracking(config: PlatformConfig, tracking: Tracking) -> Iterator[Acknowledgment]:

@@ -10,7 +10,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from infra.config_names import ProcessingInstanceType, Region, TagValue
-from infra.config_parts import Delivery, Images, Network, Part, Tracking
+from infra.config_parts import Delivery, Images, Network, Part, Promotion, Tracking
 from infra.config_slots import Data
 from passerelle.errors import SettingsError
 
@@ -47,6 +47,7 @@ class PlatformConfig(Part):
     tracking_uri: str | None = Field(default=None, pattern=r"^https?://")
     projects: tuple[str, ...]
     delivery: Delivery | None = None
+    promotion: Promotion | None = None
 
     @model_validator(mode="after")
     def _one_tracking_server(self) -> Self:

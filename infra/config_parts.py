@@ -191,3 +191,23 @@ class Delivery(Part):
                 "'.owner.id, .id'` prints both numbers"
             )
         return value
+
+
+class Promotion(Part):
+    """Between which environments trained models are carried: both name each other, and each has its own account.
+
+    `takes_from` is where this environment takes models from; `gives_to` are those that may read this one's models and
+    the images that trained them. With `organization`, they must belong to it, too.
+    """
+
+    takes_from: str | None = Field(default=None, pattern=r"^[a-z][a-z0-9-]{1,15}$")
+    gives_to: tuple[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,15}$")], ...] = ()
+    organization: str | None = Field(default=None, pattern=r"^o-[a-z0-9]{10,32}$")
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.takes_from and not self.gives_to:
+            raise ValueError("give takes_from, or gives_to, or leave out the section")
+        if self.takes_from in self.gives_to:
+            raise ValueError(f"gives_to: {self.takes_from} gives models here; none go back")
+        return self

@@ -12,6 +12,7 @@ from infra import permissions as may
 from infra.config import PlatformConfig
 from infra.constructs.function import Place
 from infra.projects import ProjectSource
+from infra.promotion import agreed_peers
 from infra.runtime import Runtime
 from infra.stacks.data import DataStack
 from infra.stacks.delivery import DeliveryStack
@@ -20,6 +21,7 @@ from infra.stacks.images import ImagesStack
 from infra.stacks.network import NetworkStack
 from infra.stacks.pipeline import PipelineStack
 from infra.stacks.projects import ProjectsStack
+from infra.stacks.promotion import PromotionStack
 from infra.stacks.serving import ServingStack
 from infra.stacks.tracking import TrackingStack
 from passerelle.contracts.container import IMAGE_REPOSITORY
@@ -67,8 +69,22 @@ class Platform(Construct):
         self.pipeline = PipelineStack(
             self, "Pipeline", **shared, deploy_model=self.serving.deploy_model, stack_name=f"{named}-pipeline"
         )
+        self._promotion(config, shared, named)
         self._delivery(config, where, named)
         self._tag(config)
+
+    def _promotion(self, config: PlatformConfig, shared: dict[str, Any], named: str) -> None:
+        if config.promotion:
+            PromotionStack(
+                self,
+                "Promotion",
+                **shared,
+                peers=agreed_peers(config),
+                pipeline=self.pipeline,
+                deploy_model=self.serving.deploy_model,
+                dead_letters=self.foundation.dead_letters,
+                stack_name=f"{named}-promotion",
+            )
 
     def _delivery(self, config: PlatformConfig, where: Environment, named: str) -> None:
         if config.delivery:

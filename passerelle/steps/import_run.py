@@ -16,7 +16,7 @@ from passerelle.aws.source_environment import SourceEnvironment
 from passerelle.contracts.bundle import METADATA_FILE
 from passerelle.contracts.runs import RunOrigin, RunRecord
 from passerelle.domain.carrying import carried, compare, comparison, need_carriable, need_same_contract
-from passerelle.errors import BundleError, InputError
+from passerelle.errors import BundleError, InputError, NotFoundError
 from passerelle.settings import ImportRunSettings
 from passerelle.steps.archives import read_member
 from passerelle.steps.artefacts import BUNDLE, NEEDED, result_key, training_key
@@ -112,20 +112,25 @@ def _fetch_artefacts(
     project, run_id = base["project"], base["run_id"]
     for name, sha256 in theirs.artefacts.items():
         if name.startswith("train/"):
-            zone, key = "models", training_key(project, job, name)
-            theirs_key = key
+            key = there = training_key(project, job, name)
+            if not here.holds(settings.zones["models"], key, sha256):
+                _fetch(source, source.bucket("models"), there, name, sha256, here, settings.zones["models"], key)
         else:
-            zone, key = "curated", result_key(project, run_id, base["attempt"], name)
-            theirs_key = result_key(project, run_id, theirs.attempt, name)
-        if not here.holds(settings.zones[zone], key, sha256):
-            _fetch(source, source.bucket(zone), theirs_key, name, sha256, here, settings.zones[zone], key)
+            key, there = (result_key(project, run_id, attempt, name) for attempt in (base["attempt"], theirs.attempt))
+            if not here.holds(settings.zones["curated"], key, sha256):
+                _fetch(source, source.bucket("curated"), there, name, sha256, here, settings.zones["curated"], key)
 
 
 def _fetch(
     source: SourceEnvironment, bucket: str, key: str, name: str, sha256: str, here: Objects, target: str, to: str
 ) -> None:
     with tempfile.TemporaryDirectory() as work:
-        path = source.objects.download(bucket, key, Path(work) / "artefact")
+        try:
+            path = source.objects.download(bucket, key, Path(work) / "artefact")
+        except NotFoundError as error:
+            raise BundleError(
+                f"{name} of the run cannot be had: {error} Train again in {source.environment}, then carry that run."
+            ) from error
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != sha256:

@@ -73,7 +73,7 @@ def test_the_command_line_finds_every_resource_that_it_needs(resources: Find) ->
 
 def test_only_the_parts_that_the_laptop_has_are_different_there(resources: Find) -> None:
     # The laptop starts MLflow, PostgreSQL and the jobs' processes itself: it needs no image, network or service.
-    on_aws_only = {"BuildImage", "UpgradeSchema", "CriticalFindings"}
+    on_aws_only = {"BuildImage", "UpgradeSchema", "CriticalFindings", "Import"}
     for type_ in ("AWS::S3::Bucket", "AWS::StepFunctions::StateMachine", "AWS::Lambda::Function", "AWS::Events::Rule"):
         here, there = ({name.split("/")[1] for name in resources(env, type_)} for env in ("laptop", "prod"))
         assert here <= there, type_

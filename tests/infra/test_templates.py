@@ -24,7 +24,7 @@ STATEFUL = {
 #: On AWS only.
 STATEFUL_ON_AWS = {
     "AWS::RDS::DBInstance": {"DatabaseInstance02E622FB"},
-    "AWS::ECR::Repository": {"TrainingRepository238146D5", "TrackingRepository00C59AC5"},
+    "AWS::ECR::Repository": {"TrainingRepository238146D5", "TrackingRepository00C59AC5", "Carried7DB14487"},
     "AWS::SecretsManager::Secret": {"AdminPassword4DD767F0", "PipelinePassword9879D815", "SessionKey0FE01E29"},
 }
 

@@ -9,6 +9,7 @@ from tests.infra.iam.calls import ApiCall
 from tests.infra.iam.hints import ASSETS, HINTS
 from tests.infra.iam.interpreter import Texts, calls_of
 from tests.infra.iam.needs import Need, needs_of
+from tests.infra.iam.outside import LENT
 from tests.infra.iam.program import Program
 from tests.infra.iam.templates import Assembly, Resource, as_list
 from tests.infra.iam.values import UNKNOWN, Record, Text, Values, abstract, join, only
@@ -57,6 +58,7 @@ def function_needs(assembly: Assembly, program: Program, function: Resource) -> 
     found = [
         need
         for call in calls_of_function(assembly, program, function)
+        if not call.service.startswith(LENT)
         for need in [*needs_of(call, assembly.account, hints), *_passed_roles(call, assembly)]
     ]
     for property_, actions, why in LAMBDA_ITSELF:

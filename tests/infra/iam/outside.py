@@ -38,7 +38,13 @@ from tests.infra.iam.values import (
     texts,
 )
 
-_CLIENT_FACTORIES: Final = ("boto3.client", "boto3.Session.client", "boto3.session.Session.client")
+#: What a session is called that has another account's credentials, and how its clients' services are marked: what
+#: they call needs nothing of our roles, but of the role that was lent (lending.py).
+_LENT_SESSION: Final = "boto3.Session.lent"
+LENT: Final = "lent:"
+_CLIENT_FACTORIES: Final = (
+    "boto3.client", "boto3.Session.client", "boto3.session.Session.client", f"{_LENT_SESSION}.client",
+)  # fmt: skip
 _NEVER_FOLLOWED: Final = ("boto3.resource", "boto3.Session.resource")
 #: They make something of a function without calling it.
 _WRAPPERS: Final = (
@@ -159,13 +165,14 @@ class Outside:
         if name in _NEVER_FOLLOWED:
             raise AnalysisError(f"{place}: {name} is not followed; use a client")
         if name in ("boto3.Session", "boto3.session.Session"):
-            return only(External("boto3.Session"))
+            return only(External(_LENT_SESSION if "aws_session_token" in named else "boto3.Session"))
         if name not in _CLIENT_FACTORIES:
             return None
         services = positional[0] if positional else named.get("service_name", UNKNOWN)
         if not all(isinstance(value, Text) and ANY not in value.text for value in services):
             raise AnalysisError(f"{place}: the service of this client is not known here")
-        return frozenset(Client(value.text) for value in services if isinstance(value, Text))
+        mark = LENT if name.startswith(_LENT_SESSION) else ""
+        return frozenset(Client(mark + value.text) for value in services if isinstance(value, Text))
 
     def _call_client(
         self, called: ClientMethod, positional: tuple[Values, ...], named: Arguments, all_known: bool
@@ -183,7 +190,7 @@ class Outside:
 
     def _answer(self, call: ApiCall) -> Values:
         """Return what AWS answers, where it is known: SSM parameters of the templates, and what a build is called."""
-        if (call.service, call.method) == ("ssm", "get_parameter"):
+        if (call.service.removeprefix(LENT), call.method) == ("ssm", "get_parameter"):
             found = [self._parameters.get(name) for name in texts(call.argument("Name"))]
             return join(*(UNKNOWN if value is None else abstract({"Parameter": {"Value": value}}) for value in found))
         if (call.service, call.method) == ("ssm", "get_paginator:get_parameters_by_path"):

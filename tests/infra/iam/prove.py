@@ -9,6 +9,7 @@ from tests.infra.iam.containers import container_needs
 from tests.infra.iam.delivery import delivery_needs
 from tests.infra.iam.functions import function_needs
 from tests.infra.iam.jobs import job_needs
+from tests.infra.iam.lending import lending_needs
 from tests.infra.iam.needs import Need
 from tests.infra.iam.program import Program
 from tests.infra.iam.services import service_needs
@@ -28,6 +29,7 @@ def needs_by_role(assembly: Assembly, program: Program) -> dict[str, list[Need]]
         container_needs(assembly),
         service_needs(assembly),
         delivery_needs(assembly, program),
+        lending_needs(assembly, program),
     ):
         for role, needs in source.items():
             found[role] += needs

@@ -117,6 +117,13 @@ def test_an_artefact_that_was_changed_after_the_gate_judged_it_is_refused_by_its
     assert prod.table.need("flights", "r1").status == "running"
 
 
+def test_an_artefact_that_is_gone_is_named_with_the_remedy(prod: Aws, train: Callable[..., Staging]) -> None:
+    staging = train()
+    staging.s3.delete_object(Bucket=staging.buckets["models"], Key=BUNDLE_KEY)
+    with pytest.raises(BundleError, match=r"train/model\.tar\.gz of the run cannot be had.*Train again in staging"):
+        _carry(prod)
+
+
 def test_a_bundle_of_another_run_or_dataset_is_refused(prod: Aws, train: Callable[..., Staging]) -> None:
     train(bundle_of(dataset_id="d9"))
     with pytest.raises(BundleError, match="dataset d9"):
