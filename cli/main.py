@@ -12,6 +12,7 @@ from cli.session import Session
 
 #: Command -> module that holds a click command of the same name. Modules load only when their command runs.
 COMMANDS = {
+    "backup": "cli.commands.backup",
     "demo": "cli.commands.demo",
     "deploy": "cli.commands.deploy",
     "doctor": "cli.commands.doctor",
@@ -21,6 +22,8 @@ COMMANDS = {
     "interrupt": "cli.commands.interrupt",
     "logs": "cli.commands.logs",
     "predict": "cli.commands.predict",
+    "redeploy": "cli.commands.redeploy",
+    "restore": "cli.commands.restore",
     "runs": "cli.commands.runs",
     "status": "cli.commands.status",
     "tracking": "cli.commands.tracking",

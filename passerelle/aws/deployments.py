@@ -1,0 +1,88 @@
+"""Executions of the deploy state machine that a person starts, for a model that exists already."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from passerelle.aws.clients import is_transient
+from passerelle.errors import JobFailedError, SettingsError, TransientError
+
+POLL_SECONDS: Final = 1.0
+#: A name that another deployment of the same second has: StartExecution wants another one then.
+_NAMES: Final = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """A deployment at work; `request` is what the state machine got."""
+
+    execution_arn: str
+    request: dict[str, Any]
+
+
+def start_deployment(step_functions: Any, machine_arn: str, request: dict[str, Any]) -> Deployment:
+    """Start the deploy state machine. It makes what is missing and changes nothing that is as it should be."""
+    base = f"{request['project']}-{request['run_id']}-{request['attempt']}-{datetime.now(UTC):%Y%m%d%H%M%S}"
+    with_errors = _Translated("the deployment of a model")
+    for number in range(_NAMES):
+        name = f"{base}-{number}" if number else base
+        try:
+            with with_errors:
+                answer = step_functions.start_execution(
+                    stateMachineArn=machine_arn, name=name, input=json.dumps(request)
+                )
+            return Deployment(execution_arn=str(answer["executionArn"]), request=request)
+        except _TakenError:
+            continue
+    raise TransientError(f"{_NAMES} deployments of {request['project']} were started within one second. Try again.")
+
+
+def await_deployment(step_functions: Any, started: Deployment, progress: Callable[[str], None]) -> None:
+    """Wait until the endpoint serves the version; `progress` gets the execution's status.
+
+    Raises JobFailedError with the state machine's reason when it does not come to that.
+    """
+    while True:
+        with _Translated("the deployment of a model"):
+            found = step_functions.describe_execution(executionArn=started.execution_arn)
+        progress(found["status"])
+        if found["status"] == "SUCCEEDED":
+            return
+        if found["status"] not in ("RUNNING", "PENDING_REDRIVE"):
+            request = started.request
+            raise JobFailedError(
+                f"Version {request['model_version']} of {request['project']} is not served: its deployment "
+                f"{found['status'].lower()}: {found.get('error', '')} {found.get('cause', '')}".rstrip()
+            )
+        time.sleep(POLL_SECONDS)
+
+
+class _TakenError(Exception):
+    """An execution has that name already."""
+
+
+class _Translated:
+    """botocore's errors become ours; a name that is taken is told apart."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if isinstance(error, BotoCoreError):
+            raise TransientError(f"{self._what}: Step Functions does not answer: {error}") from error
+        if isinstance(error, ClientError):
+            if error.response["Error"]["Code"] == "ExecutionAlreadyExists":
+                raise _TakenError from error
+            if is_transient(error):
+                raise TransientError(f"{self._what}: {error}. Try again in a while.") from error
+            raise SettingsError(f"{self._what}: Step Functions refuses: {error}") from error
