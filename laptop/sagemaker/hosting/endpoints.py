@@ -7,6 +7,8 @@ from typing import Any, Final
 
 from laptop.sagemaker.arns import arn, now
 from laptop.sagemaker.errors import SageMakerError, invalid
+from laptop.sagemaker.hosting.component_rules import hosts_components, running_instances
+from laptop.sagemaker.hosting.components import Components
 from laptop.sagemaker.hosting.deployments import Deployments
 from laptop.sagemaker.hosting.guardrails import alarms, check_alarms, check_deployment
 from laptop.sagemaker.hosting.plan import (
@@ -36,8 +38,15 @@ class Endpoints:
     """Create, describe, list, update and delete endpoints."""
 
     def __init__(
-        self, settings: LaptopSettings, surroundings: Surroundings, store: Store, tags: Tags, runtime: Runtime
+        self,
+        settings: LaptopSettings,
+        surroundings: Surroundings,
+        store: Store,
+        tags: Tags,
+        runtime: Runtime,
+        components: Components,
     ) -> None:
+        self._components = components
         self._settings, self._surroundings, self._store, self._tags = settings, surroundings, store, tags
         self._deployments = Deployments(settings, surroundings, store, tags, runtime)
 
@@ -108,6 +117,8 @@ class Endpoints:
             if plan["EndpointConfigName"] == document["EndpointConfigName"]:
                 config = plan["EndpointConfigName"]
                 raise invalid(f"Cannot update endpoint {name}: it already uses the endpoint configuration {config}")
+            if hosts_components(plan) != hosts_components(old):
+                raise invalid("An endpoint with inference components cannot be updated to one without, nor vice versa")
             if is_serverless(plan) and not is_serverless(old):
                 raise invalid("A real-time endpoint cannot be updated to a serverless one")
             document["_next"] = plan
@@ -146,6 +157,10 @@ class Endpoints:
     def _delete(self, request: dict[str, Any]) -> dict[str, Any]:
         """SageMaker refuses while it works on an endpoint; here a creation, which takes no money, can be given up."""
 
+        hosted = [item["InferenceComponentName"] for item in self._components.of(request["EndpointName"])]
+        if hosted:
+            raise invalid(f"Delete the inference components of the endpoint first: {', '.join(hosted)}")
+
         def mutate(document: Document) -> None:
             if document["EndpointStatus"] in ("Updating", "RollingBack", "SystemUpdating", "Deleting"):
                 raise _in_progress(document)
@@ -161,7 +176,7 @@ class Endpoints:
         answer, plan = shown(document), document.get("_plan")
         status, following = document["EndpointStatus"], document.get("_next")
         if plan and status in _SERVING:
-            answer |= summaries(plan) | capture_summary(plan)
+            answer |= self._summaries(plan, document["EndpointName"]) | capture_summary(plan)
         pending = plan if status == "Creating" else following
         if pending:
             config, since = pending["EndpointConfigName"], document["_since"]
@@ -169,6 +184,15 @@ class Endpoints:
             summary = {"EndpointConfigName": config, "StartTime": since, **pending_summaries(pending, stage)}
             answer["PendingDeploymentSummary"] = summary
         return answer
+
+    def _summaries(self, plan: Plan, name: str) -> dict[str, Any]:
+        """Return the variants; instances that host inference components follow their copies, if they are managed."""
+        if hosts_components(plan):
+            copies = sum(item["RuntimeConfig"]["DesiredCopyCount"] for item in self._components.of(name))
+            variants = [item | {"InitialInstanceCount": running_instances(item, copies)}
+                        for item in plan["ProductionVariants"]]  # fmt: skip
+            plan = plan | {"ProductionVariants": variants}
+        return summaries(plan)
 
     def _list(self, request: dict[str, Any]) -> dict[str, Any]:
         keys = ("EndpointName", "EndpointArn", "CreationTime", "LastModifiedTime", "EndpointStatus")
@@ -203,7 +227,8 @@ class Endpoints:
         config = self._store.get("endpoint-config", name)
         if config is None:
             raise invalid(f'Could not find endpoint configuration "{arn(self._settings, "endpoint-config", name)}".')
-        models = {model: self._store.get("model", model) for model in {item["ModelName"] for item in listed(config)}}
+        names = {item["ModelName"] for item in listed(config) if "ModelName" in item}
+        models = {model: self._store.get("model", model) for model in names}
         plan = make_plan(config, models)
         return plan
 

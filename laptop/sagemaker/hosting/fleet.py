@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from laptop.sagemaker.hosting.component_rules import hosts_components
 from laptop.sagemaker.hosting.invocation import log_group
 from laptop.sagemaker.hosting.plan import Plan, instances, is_serverless, listed, weight
 from laptop.sagemaker.hosting.replicas import Replicas
@@ -66,9 +67,11 @@ class Fleet:
         serial = f"{time.time_ns():x}"
         self.plan, members = plan, []
         for item in listed(plan):
+            if "ModelName" not in item:  # its instances wait for inference components
+                continue
             make = _maker(name, item, plan, serial, settings, surroundings)
             members.append(_member(item, Replicas(make, instances(item))))
-        count = len(plan["ProductionVariants"])
+        count = 0 if hosts_components(plan) else len(plan["ProductionVariants"])
         self.production = {member.name: member for member in members[:count]}
         self.shadow = members[count] if len(members) > count else None
         self.limit: Concurrency | None = None
@@ -87,6 +90,8 @@ class Fleet:
         Raises VariantError for the first that does not; then none runs.
         """
         members = self._members()
+        if not members:
+            return
         with ThreadPoolExecutor(len(members)) as starter:
             starts = [starter.submit(member.servers.start, cancelled) for member in members]
         errors = [error for start in starts if (error := start.exception())]
@@ -97,6 +102,8 @@ class Fleet:
     def stop(self, *, drain_seconds: float | None = None) -> None:
         """Let the requests in flight end, then end the servers."""
         members = self._members()
+        if not members:
+            return
         with ThreadPoolExecutor(len(members)) as stopper:
             for member in members:
                 stopper.submit(member.servers.stop, drain_seconds=drain_seconds)
@@ -107,7 +114,7 @@ class Fleet:
         Raises VariantError when a new server does not answer; then it serves on as before.
         """
         variants = {item["VariantName"]: item for item in plan["ProductionVariants"]}
-        self.resize({name: instances(item) for name, item in variants.items()}, cancelled)
+        self.resize({name: instances(variants[name]) for name in self.production}, cancelled)
         self.plan = plan
         self.production = {name: _member(variants[name], member.servers) for name, member in self.production.items()}
         if self.limit:

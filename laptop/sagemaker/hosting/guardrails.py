@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from laptop.sagemaker.errors import invalid
+from laptop.sagemaker.hosting.component_rules import hosts_components
 from laptop.sagemaker.hosting.plan import Plan, instances, is_serverless
 
 Config = Mapping[str, Any]
@@ -34,6 +35,9 @@ def check_deployment(config: Config | None, new: Plan, old: Plan | None) -> None
         return
     if is_serverless(new):
         raise invalid("DeploymentConfig is not supported for serverless endpoints")
+    if hosts_components(new):
+        raise invalid("A DeploymentConfig of an endpoint with inference components is not offered by the laptop: "
+                      "update the components")  # fmt: skip
     names = _names(new)
     if old is not None and names != _names(old):
         raise invalid(

@@ -18,13 +18,22 @@ MAX_SERVERLESS_BYTES: Final = 4_194_304
 _PREFIX: Final = "x-amzn-sagemaker-"
 TARGET_VARIANT: Final = f"{_PREFIX}target-variant"
 INFERENCE_ID: Final = f"{_PREFIX}inference-id"
+COMPONENT: Final = f"{_PREFIX}inference-component"
+#: What the runtime answers when an inference component is needed, and when it has no copy (scaled in to zero).
+COMPONENT_MISSING: Final = (
+    "Inference Component Name header is required for endpoints to which you plan to deploy inference components. "
+    "Please include Inference Component Name header or consider using SageMaker models."
+)
+NO_CAPACITY: Final = (
+    "Inference Component has no capacity to process this request. ApplicationAutoScaling may be in-progress (if "
+    "configured) or try to increase the capacity by invoking UpdateInferenceComponentRuntimeConfig API."
+)
 _FORWARDED: Final = ("custom-attributes", "target-variant", "inference-id", "enable-explanations", "session-id",
                      "prefix-aware-id")  # fmt: skip
 #: Members of InvokeEndpoint that ask for what no endpoint of the laptop is.
 _NOT_OFFERED: Final = {
     "target-model": "is no multi-model endpoint",
     "target-container-hostname": "has no containers for direct invocation",
-    "inference-component": "has no inference components",
 }
 _PATTERNS: Final = {
     "content-type": ("contentType", re.compile(r"[\x20-\x7e]{0,1024}")),
@@ -33,6 +42,7 @@ _PATTERNS: Final = {
     f"{_PREFIX}custom-attributes": ("customAttributes", re.compile(r"[\x20-\x7e]{0,1024}")),
     INFERENCE_ID: ("inferenceId", re.compile(r"[\x21-\x7e][\x20-\x7e]{0,63}")),
     TARGET_VARIANT: ("targetVariant", re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")),
+    COMPONENT: ("inferenceComponentName", re.compile(r"[a-zA-Z0-9]([\-a-zA-Z0-9]*[a-zA-Z0-9])?")),
     f"{_PREFIX}enable-explanations": ("enableExplanations", re.compile(r"[\x20-\x7e]{1,64}")),
     f"{_PREFIX}session-id": ("sessionId", re.compile(r"NEW_SESSION|[a-zA-Z0-9](-*[a-zA-Z0-9]){0,255}")),
     f"{_PREFIX}prefix-aware-id": ("prefixAwareId", re.compile(r"[\x21-\x7e][\x20-\x7e]{0,63}")),
@@ -103,6 +113,11 @@ def answered(answer: ContainerAnswer, variant: str) -> Invocation:
 def log_group(endpoint: str) -> str:
     """Return the log group of an endpoint's containers."""
     return f"/aws/sagemaker/Endpoints/{endpoint}"
+
+
+def component_log_group(component: str) -> str:
+    """Return the log group of an inference component's copies."""
+    return f"/aws/sagemaker/InferenceComponents/{component}"
 
 
 def model_error(settings: LaptopSettings, group: str, status: int, text: str) -> SageMakerError:

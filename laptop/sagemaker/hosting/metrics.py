@@ -20,14 +20,16 @@ class Place:
     endpoint: str
     variant: str
     config: str
+    component: str | None = None
 
     def dimensions(self) -> list[dict[str, str]]:
-        """Return both sets of dimensions: CloudWatch adds nothing up, an alarm reads exactly the set that it names.
+        """Return all sets of dimensions: CloudWatch adds nothing up, an alarm reads exactly the set that it names.
 
         With EndpointConfigName it watches the new fleet alone ("Auto-Rollback Configuration and Monitoring").
         """
         variant = {"EndpointName": self.endpoint, "VariantName": self.variant}
-        return [variant, variant | {"EndpointConfigName": self.config}]
+        own = [{"InferenceComponentName": self.component}] if self.component else []
+        return [variant, variant | {"EndpointConfigName": self.config}, *own]
 
 
 class EndpointMetrics:
@@ -47,7 +49,7 @@ class EndpointMetrics:
         """
         values = [
             ("Invocations", 1.0, "None"),
-            ("InvocationsPerInstance", 1.0 / max(1, instances), "None"),
+            ("InvocationsPerCopy" if place.component else "InvocationsPerInstance", 1.0 / max(1, instances), "None"),
             ("Invocation4XXErrors", float(400 <= status < 500), "None"),
             ("Invocation5XXErrors", float(status == 0 or status >= 500), "None"),
             ("InvocationModelErrors", float(not 200 <= status < 300), "None"),

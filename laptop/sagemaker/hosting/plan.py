@@ -25,6 +25,8 @@ def make_plan(config: Mapping[str, Any], models: Mapping[str, Mapping[str, Any] 
     plan = {key: config[key] for key in _KEPT if key in config}
     used: dict[str, Any] = {}
     for variant in listed(plan):
+        if "ModelName" not in variant:  # its models come as inference components
+            continue
         model = models.get(variant["ModelName"])
         if model is None:
             raise invalid(f'Could not find model "{variant["ModelName"]}".')

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from laptop.sagemaker.errors import invalid
+from laptop.sagemaker.hosting.component_rules import check_component_config, check_managed_scaling, hosts_components
 
 Request = Mapping[str, Any]
 
@@ -93,14 +94,26 @@ def check_endpoint_config(request: Request, models: Mapping[str, Request]) -> No
     check_weights(production)
     if not request.get("DataCaptureConfig", {}).get("DestinationS3Uri", "s3://").startswith("s3://"):
         raise invalid("DataCaptureConfig.DestinationS3Uri must be an s3:// URI")
+    if hosts_components(request):
+        check_component_config(request)
     for variant in (*production, *shadow):
-        model = models.get(variant.get("ModelName", ""))
-        if model is None:
-            raise invalid(f'Could not find model "{variant.get("ModelName")}".')
-        if "ServerlessConfig" in variant:
-            _check_serverless(variant, request, model, count=len(names), shadow=bool(shadow))
-        else:
-            _check_instance(variant)
+        _check_variant(variant, request, models, count=len(names), shadow=bool(shadow))
+
+
+def _check_variant(
+    variant: Request, request: Request, models: Mapping[str, Request], *, count: int, shadow: bool
+) -> None:
+    check_managed_scaling(variant)
+    if "ModelName" not in variant:
+        _check_instance(variant)
+        return
+    model = models.get(variant["ModelName"])
+    if model is None:
+        raise invalid(f'Could not find model "{variant["ModelName"]}".')
+    if "ServerlessConfig" in variant:
+        _check_serverless(variant, request, model, count=count, shadow=shadow)
+    else:
+        _check_instance(variant)
 
 
 def check_weights(variants: Sequence[Request]) -> None:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from laptop.sagemaker.arns import now
 from laptop.sagemaker.errors import SageMakerError
@@ -18,18 +18,23 @@ from laptop.sagemaker.hosting.capture import DataCapture, Exchange
 from laptop.sagemaker.hosting.connections import ContainerAnswer
 from laptop.sagemaker.hosting.fleet import Concurrency, Fleet, Member
 from laptop.sagemaker.hosting.invocation import (
+    COMPONENT,
+    COMPONENT_MISSING,
     INFERENCE_ID,
+    NO_CAPACITY,
     TARGET_VARIANT,
     Invocation,
     answered,
     check_answer,
     check_call,
+    component_log_group,
     forwarded,
     invalid_call,
     log_group,
     model_error,
 )
 from laptop.sagemaker.hosting.metrics import EndpointMetrics, Place
+from laptop.sagemaker.hosting.replicas import Replicas
 from laptop.sagemaker.hosting.variant import RetiredError
 from laptop.settings import LaptopSettings
 from laptop.surroundings import Surroundings
@@ -47,6 +52,11 @@ class _Call:
     headers: dict[str, str]
     body: bytes
     inference_id: str | None
+    component: str | None = None
+
+    @property
+    def log_group(self) -> str:
+        return component_log_group(self.component) if self.component else log_group(self.endpoint)
 
 
 @dataclass(frozen=True)
@@ -55,6 +65,16 @@ class Shift:
 
     fleet: Fleet
     share: float
+
+
+@dataclass(frozen=True)
+class Component:
+    """An inference component in service: the copies of one model at a variant of an endpoint."""
+
+    endpoint: str
+    variant: str
+    servers: Replicas
+    model: Mapping[str, Any]
 
 
 @dataclass
@@ -66,6 +86,7 @@ class Runtime:
     fleets: dict[str, Fleet] = field(default_factory=dict)
     #: What else than its fleet answers an endpoint's requests while it is updated.
     shifts: dict[str, Shift] = field(default_factory=dict)
+    components: dict[str, Component] = field(default_factory=dict)
     #: Endpoints that are in service but for a restart of the platform.
     returning: set[str] = field(default_factory=set)
 
@@ -83,9 +104,11 @@ class Runtime:
         self.fleets.clear()
         self.shifts.clear()
 
-    def serving(self) -> list[tuple[str, Fleet]]:
-        """Return every fleet that gets requests, with its endpoint's name."""
-        return [*self.fleets.items(), *((name, shift.fleet) for name, shift in list(self.shifts.items()))]
+    def serving(self) -> list[tuple[str, Fleet | Replicas]]:
+        """Return all servers that get requests, with the name of their endpoint or inference component."""
+        shifting = [(name, shift.fleet) for name, shift in list(self.shifts.items())]
+        copies = [(name, component.servers) for name, component in list(self.components.items())]
+        return [*list(self.fleets.items()), *shifting, *copies]
 
     def close(self) -> None:
         self._shadows.close()
@@ -101,8 +124,12 @@ class Runtime:
         while True:
             fleet = self._fleet(name)
             check_call(name, headers, body, serverless=fleet.limit is not None)
-            member = self._choose(fleet, headers.get(TARGET_VARIANT))
-            call = _Call(name, fleet, forwarded(headers), body, headers.get(INFERENCE_ID))
+            component = headers.get(COMPONENT)
+            call = _Call(name, fleet, forwarded(headers), body, headers.get(INFERENCE_ID), component)
+            if component is None:
+                member = self._choose(fleet, headers.get(TARGET_VARIANT))
+            else:
+                member = self._copies(call, component)
             self._offer_to_shadow(call)
             try:
                 with _counted(fleet.limit):
@@ -122,12 +149,26 @@ class Runtime:
             raise invalid_call(f"Endpoint {name} of account {self.settings.account_id} not found.")
         return fleet
 
+    def _copies(self, call: _Call, name: str) -> Member:
+        """Return an inference component as the variant that its copies run at."""
+        component = self.components.get(name)
+        if component is None or component.endpoint != call.endpoint:
+            raise invalid_call(f"Inference Component {name} not found at endpoint {call.endpoint}.")
+        copies = len(component.servers.variants())
+        if not copies:
+            place = Place(call.endpoint, component.variant, call.fleet.plan["EndpointConfigName"], name)
+            self.metrics.gauge(place, "NoCapacityInvocationFailures", 1.0)
+            raise invalid_call(NO_CAPACITY)
+        return Member(component.variant, component.servers, 1.0, copies)
+
     def _draw(self) -> float:
         with self._random_lock:
             return self._random.random()
 
     def _choose(self, fleet: Fleet, target: str | None) -> Member:
         production = fleet.production
+        if not production:
+            raise invalid_call(COMPONENT_MISSING)
         if target is not None:
             if target not in production:
                 raise invalid_call(f"Variant {target} not found; the endpoint has {', '.join(production)}")
@@ -151,7 +192,7 @@ class Runtime:
             self._measure(call, member, status=0, model=waited, overhead=None)
             if isinstance(error, TimeoutError):
                 message = "Your invocation timed out while waiting for a response from container primary."
-                raise model_error(self.settings, log_group(call.endpoint), 0, message) from error
+                raise model_error(self.settings, call.log_group, 0, message) from error
             raise SageMakerError(
                 "ServiceUnavailable", f"Variant {member.name} does not answer: {error}", status=503
             ) from error
@@ -161,7 +202,7 @@ class Runtime:
         return answer
 
     def _measure(self, call: _Call, member: Member, *, status: int, model: int | None, overhead: int | None) -> None:
-        place = Place(call.endpoint, member.name, call.fleet.plan["EndpointConfigName"])
+        place = Place(call.endpoint, member.name, call.fleet.plan["EndpointConfigName"], call.component)
         self.metrics.record(place, instances=member.instances, status=status, model=model, overhead=overhead)
         limit = call.fleet.limit
         if limit is not None and (utilisation := limit.utilisation) is not None:
@@ -169,7 +210,7 @@ class Runtime:
 
     def _answer(self, call: _Call, member: Member, answer: ContainerAnswer) -> Invocation:
         self._captured(call, member, answer)
-        group = log_group(call.endpoint)
+        group = call.log_group
         if not 200 <= answer.status < 300:
             raise model_error(self.settings, group, answer.status, answer.body.decode("utf-8", "replace"))
         refused = check_answer(answer, serverless=call.fleet.limit is not None)
@@ -200,6 +241,8 @@ class Runtime:
     def _captured(self, call: _Call, member: Member, answer: ContainerAnswer) -> None:
         content_type = call.headers.get("Content-Type", "application/octet-stream")
         answer_type = answer.headers.get("content-type", "application/octet-stream")
+        if call.component:  # endpoints with inference components capture nothing
+            return
         role = next(iter(call.fleet.plan["Models"].values())).get("ExecutionRoleArn", "")
         exchange = Exchange(
             call.endpoint,

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from laptop.sagemaker.arns import arn, now
 from laptop.sagemaker.errors import invalid
+from laptop.sagemaker.hosting.components import Components
 from laptop.sagemaker.hosting.endpoints import Endpoints
 from laptop.sagemaker.hosting.rules import check_endpoint_config, check_model
 from laptop.sagemaker.hosting.runtime import Runtime
@@ -27,7 +28,8 @@ class HostingService:
     def __init__(self, settings: LaptopSettings, surroundings: Surroundings, store: Store, tags: Tags) -> None:
         self._settings, self._store, self._tags = settings, store, tags
         self.runtime = Runtime(settings, surroundings)
-        self.endpoints = Endpoints(settings, surroundings, store, tags, self.runtime)
+        self.components = Components(settings, surroundings, store, tags, self.runtime)
+        self.endpoints = Endpoints(settings, surroundings, store, tags, self.runtime, self.components)
 
     def operations(self) -> dict[str, Operation]:
         return {
@@ -40,14 +42,17 @@ class HostingService:
             "DeleteEndpointConfig": self._delete_config,
             "ListEndpointConfigs": self._list_configs,
             **self.endpoints.operations(),
+            **self.components.operations(),
         }
 
     def start(self) -> None:
         """Bring every endpoint back that was in service."""
         self.endpoints.start()
+        self.components.start()
 
     def close(self) -> None:
         """Stop every server process; the endpoints stay in the store."""
+        self.components.close()
         self.endpoints.close()
         self.runtime.close()
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from laptop.sagemaker.hosting.fleet import Fleet
+from laptop.sagemaker.hosting.replicas import Replicas
 from laptop.sagemaker.hosting.variant import Variant
 
 LOG: Final = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ class _Care:
 class Watcher:
     """Looks after the processes of all fleets. A slow restart holds up no other, a failed one only itself."""
 
-    def __init__(self, serving: Callable[[], Iterable[tuple[str, Fleet]]]) -> None:
+    def __init__(self, serving: Callable[[], Iterable[tuple[str, Fleet | Replicas]]]) -> None:
         self._serving, self._closing = serving, threading.Event()
         self._cares: dict[Variant, _Care] = {}
         self._pool = ThreadPoolExecutor(8, thread_name_prefix="endpoint-restart")

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from laptop.sagemaker.arns import now
 from laptop.sagemaker.errors import SageMakerError
-from laptop.sagemaker.scaling.capacity import Call, Resource
+from laptop.sagemaker.scaling.capacity import COPIES, Call, Resource
 from laptop.sagemaker.scaling.decide import stepped, tracked
 from laptop.sagemaker.scaling.rules import PREDEFINED
 from laptop.sagemaker.scaling.service import Scaling
@@ -115,7 +115,9 @@ class ScalingLoop:
         else:
             _, name, statistic = PREDEFINED[config["PredefinedMetricSpecification"]["PredefinedMetricType"]]
             place = ("AWS/SageMaker", name, resource.dimensions, statistic)
-        return self._surroundings.metric(*place, PERIOD_SECONDS)
+        value = self._surroundings.metric(*place, PERIOD_SECONDS)
+        # Copies scale in to zero when nobody asks them; instances stay as they are without data.
+        return 0.0 if value is None and resource.dimension == COPIES else value
 
     def _set(self, target: Mapping[str, Any], resource: Resource, capacity: int, cause: str) -> None:
         what = resource.dimension.rpartition(":Desired")[2]
@@ -143,7 +145,8 @@ def _cooling(policy: Mapping[str, Any], direction: str) -> bool:
         into = config.get("ScaleInCooldown", COOLDOWN_SECONDS)
     if _since(policy, "_out") < out:
         return True
-    return direction == "in" and _since(policy, "_in") < into
+    # A policy that was made just now has not seen an idle time yet.
+    return direction == "in" and _since(policy, "_in" if "_in" in policy else "CreationTime") < into
 
 
 def _since(policy: Mapping[str, Any], key: str) -> float:
