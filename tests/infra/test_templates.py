@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,26 +32,6 @@ STATEFUL_ON_AWS = {
 def test_logical_ids_of_what_holds_data_never_change(resources: Find, environment: str) -> None:
     for type_, expected in {**STATEFUL, **(STATEFUL_ON_AWS if environment == "prod" else {})}.items():
         assert {name.split("/")[1] for name in resources(environment, type_)} == expected
-
-
-def test_every_function_and_state_machine_and_queue_has_an_alarm_that_tells_someone(resources: Find) -> None:
-    alarms = resources("prod", "AWS::CloudWatch::Alarm").values()
-    assert all(alarm["Properties"]["AlarmActions"] for alarm in alarms)
-    watched = json.dumps([alarm["Properties"].get("Dimensions") for alarm in alarms])
-    for type_ in ("AWS::Lambda::Function", "AWS::StepFunctions::StateMachine", "AWS::SQS::Queue"):
-        for name in resources("prod", type_):
-            assert f'"{name.split("/")[1]}"' in watched, name
-
-
-def test_everything_that_is_invoked_asynchronously_has_a_dead_letter_queue(resources: Find) -> None:
-    for rule in resources("prod", "AWS::Events::Rule").values():
-        assert all("DeadLetterConfig" in target for target in rule["Properties"]["Targets"])
-    for schedule in resources("prod", "AWS::Scheduler::Schedule").values():
-        assert "DeadLetterConfig" in schedule["Properties"]["Target"]
-    functions = resources("prod", "AWS::Lambda::Function")
-    asynchronous = [name for name in functions if any(word in name for word in ("ClaimDrop", "FailRun", "Reconcile"))]
-    assert len(asynchronous) == 3
-    assert all("DeadLetterConfig" in functions[name]["Properties"] for name in asynchronous)
 
 
 def test_roles_are_passed_to_sagemaker_and_tasks_and_to_nobody_else(resources: Find) -> None:
