@@ -13,6 +13,7 @@ from cli.session import Session
 #: Command -> module that holds a click command of the same name. Modules load only when their command runs.
 COMMANDS = {
     "backup": "cli.commands.backup",
+    "carry": "cli.commands.carry",
     "demo": "cli.commands.demo",
     "deploy": "cli.commands.deploy",
     "doctor": "cli.commands.doctor",

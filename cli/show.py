@@ -56,6 +56,9 @@ def show_run(console: Console, record: RunRecord) -> None:
     _show_stages(console, record)
     _show_cost(console, record)
     for label, value in (
+        ("Carried from", record.origin and f"{record.origin.environment} (account {record.origin.account})"),
+        ("Compared", record.gate.get("here")),
+        ("Image", record.origin and record.image_uri),
         ("Dataset", record.dataset_id),
         ("MLflow", record.mlflow_url),
         ("Model version", record.model_version),

@@ -6,7 +6,7 @@ import click
 
 from cli.session import Session
 from passerelle.contracts.runs import FINAL_STATUSES
-from passerelle.errors import TransientError
+from passerelle.errors import InputError, TransientError
 
 ATTEMPT_SECONDS = 120.0
 
@@ -72,7 +72,11 @@ def follow(session: Session, run: str) -> None:
 @click.pass_obj
 def retry(session: Session, run: str, no_follow: bool) -> None:
     """Start the next attempt of a failed RUN, with the same files."""
-    started = session.platform.retry(session.platform.find_run(run))
+    found = session.platform.find_run(run)
+    if found.origin:
+        again = f"carry {found.project} {found.run_id} --from {found.origin.environment}"
+        raise InputError(f"Run {found.run_id} was not trained here. `passerelle {again}` goes on.")
+    started = session.platform.retry(found)
     session.console.print(f"[green]✓[/] Run {started.run_id}: attempt {started.attempt} started.")
     if not no_follow:
         _follow(session, started.run_id, attempt=started.attempt)

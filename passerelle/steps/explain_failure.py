@@ -58,6 +58,9 @@ def _message(execution: dict[str, Any] | None, cause: str) -> str:
 
 def _remedy(record: RunRecord, cause: str) -> str:
     retry = f"`passerelle runs retry {record.run_id}`, which keeps the same files."
+    if record.origin:
+        again = f"passerelle carry {record.project} {record.run_id} --from {record.origin.environment}"
+        retry = f"`{again}`, which goes on where this ended."
     quota = _QUOTA.search(cause)
     if quota:
         return (
