@@ -186,6 +186,10 @@ INSIGHTS: Final = (
     "Container Insights is paid per metric; outside production the alarms and the task's own health check suffice. "
     "https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/ContainerInsights.html"
 )
+SNAPSHOT: Final = (
+    "Encryption comes from the snapshot, and may not be said beside it: passerelle's are encrypted. "
+    "https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-rds-dbinstance.html"
+)
 
 
 def add_checks(app: App, config: PlatformConfig) -> None:
@@ -221,6 +225,8 @@ def _of_tracking(config: PlatformConfig, tracking: Tracking) -> Iterator[Acknowl
     yield Acknowledgment(id="AwsSolutions-RDS11", reason=PORT)
     yield Acknowledgment(id="AwsSolutions-SMG4", reason=ROTATION)
     yield Acknowledgment(id="AwsSolutions-ECS2", reason=VARIABLES)
+    if tracking.restore_from_snapshot:
+        yield Acknowledgment(id="AwsSolutions-RDS2", reason=SNAPSHOT)
     if not tracking.multi_az:
         yield Acknowledgment(id="AwsSolutions-RDS3", reason=STANDBY)
     if not config.retain_data:

@@ -93,6 +93,14 @@ NO_PRODUCTION: Final = {
     ),
 }
 
+#: Where the database was restored from a snapshot.
+FROM_SNAPSHOT: Final = {
+    "RDSStorageEncrypted": (
+        "Encryption comes from the snapshot, and may not be said beside it: passerelle's are encrypted. "
+        "https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-rds-dbinstance.html"
+    ),
+}
+
 
 def nist_acknowledgements(config: PlatformConfig) -> Iterator[Acknowledgment]:
     """Yield every acknowledged rule that this environment's choices bring with them."""
@@ -106,6 +114,7 @@ def nist_acknowledgements(config: PlatformConfig) -> Iterator[Acknowledgment]:
     if config.tracking:
         found |= WITH_TRACKING
         found |= {} if config.tracking.multi_az else NO_STANDBY
+        found |= FROM_SNAPSHOT if config.tracking.restore_from_snapshot else {}
         found |= {} if config.retain_data else DISPOSABLE
         found |= {} if config.stage == "production" else NO_PRODUCTION
     for rule, reason in found.items():

@@ -116,6 +116,9 @@ class Tracking(Part):
 
     With a certificate it has a load balancer (HTTPS); with `oidc` too, people sign in there and it faces the internet.
     Without one there is no load balancer: functions find it by its private name, people by `passerelle tracking`.
+
+    `restore_from_snapshot` makes the database from an RDS snapshot. It must stay here as long as that database is to
+    stay: CloudFormation replaces it by an empty one when this goes, and by the snapshot's when this changes.
     """
 
     cpu: Literal[256, 512, 1024, 2048, 4096]
@@ -127,6 +130,7 @@ class Tracking(Part):
     max_storage_gb: Annotated[int, Field(ge=22, le=4_000)] = 100
     multi_az: bool = False
     backup_days: Annotated[int, Field(ge=1, le=35)] = 7
+    restore_from_snapshot: str | None = None
     certificate_arn: str | None = Field(
         default=None, pattern=r"^arn:aws:acm:[a-z0-9-]+:\d{12}:certificate/[0-9a-f-]{36}$"
     )
@@ -146,6 +150,19 @@ class Tracking(Part):
         if self.max_storage_gb < self.storage_gb * 1.1:
             raise ValueError(f"max_storage_gb: must be at least 10 % above storage_gb ({self.storage_gb})")
         return self
+
+    @field_validator("restore_from_snapshot")
+    @classmethod
+    def _is_snapshot(cls, value: str | None) -> str | None:
+        # RDS API reference, CreateDBSnapshot; automatic snapshots begin with `rds:`.
+        name = r"(rds:)?[A-Za-z](-?[A-Za-z0-9])*"
+        arn = rf"arn:aws[a-z-]*:rds:[a-z0-9-]+:\d{{12}}:snapshot:{name}"
+        if value is not None and (not re.fullmatch(f"{name}|{arn}", value) or len(value.split(":")[-1]) > 255):
+            raise ValueError(
+                f"{value!r} names no RDS snapshot; give its name, or its ARN where another account shares it, as "
+                "`aws rds describe-db-snapshots --query 'DBSnapshots[].DBSnapshotArn'` prints them"
+            )
+        return value
 
     @model_validator(mode="after")
     def _front_door(self) -> Self:

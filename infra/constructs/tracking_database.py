@@ -74,16 +74,13 @@ class TrackingDatabase(Construct):
             auto_minor_version_upgrade=True,
             allow_major_version_upgrade=False,
             db_instance_class=f"db.{tracking.database_instance}",
-            db_name=server.DATABASE,
-            master_username=self.user,
+            **self._source(tracking, key),
             manage_master_user_password=True,
             master_user_secret=aws_rds.CfnDBInstance.MasterUserSecretProperty(kms_key_id=key.key_arn),
             port=str(self.port),
             allocated_storage=str(tracking.storage_gb),
             max_allocated_storage=tracking.max_storage_gb,
             storage_type="gp3",
-            storage_encrypted=True,
-            kms_key_id=key.key_arn,
             multi_az=tracking.multi_az,
             publicly_accessible=False,
             db_subnet_group_name=subnets.ref,
@@ -108,6 +105,21 @@ class TrackingDatabase(Construct):
             self, "Password", secret_complete_arn=self.instance.attr_master_user_secret_secret_arn, encryption_key=key
         )
         self._alarms(alerts)
+
+    def _source(self, tracking: Tracking, key: aws_kms.IKey) -> dict[str, Any]:
+        """An empty, encrypted database, or the one in a snapshot.
+
+        From the snapshot come database, user and encryption, with its key; CloudFormation takes none of them beside it
+        (CloudFormation reference, AWS::RDS::DBInstance, DBSnapshotIdentifier).
+        """
+        if tracking.restore_from_snapshot:
+            return {"db_snapshot_identifier": tracking.restore_from_snapshot}
+        return {
+            "db_name": server.DATABASE,
+            "master_username": self.user,
+            "storage_encrypted": True,
+            "kms_key_id": key.key_arn,
+        }
 
     def _enhanced_monitoring(self) -> dict[str, Any]:
         """Metrics of the operating system, every minute."""

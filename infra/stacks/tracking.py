@@ -142,6 +142,7 @@ class TrackingStack(Stack):
             "tracking-cluster": self.cluster.cluster_name,
             "tracking-service": self.service.service_name,
             "tracking-admin-secret": self._secrets["AdminPassword"].secret_name,
+            "tracking-database": self.database.instance.ref,
         }
         publish_resources(self, self._config.name, found)
 
