@@ -100,12 +100,14 @@ def _deploy_on_laptop(session: Session, projects_dir: Path | None) -> None:
 
 def _laptop_environment(session: Session) -> dict[str, str]:
     """Build the environment of the CDK: no credentials of a real account can reach it."""
+    from laptop.access import administrator, trust
+
     settings = session.laptop_settings
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "CDK_"))}
     return kept | {
         "AWS_ENDPOINT_URL": settings.endpoint_url,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
+        **administrator(settings).environment(),
+        **trust(settings),
         "AWS_REGION": settings.region,
         "AWS_DEFAULT_REGION": settings.region,
         "AWS_EC2_METADATA_DISABLED": "true",

@@ -50,13 +50,29 @@ class Session:
 
         return LaptopSettings.from_env()
 
+    def switch(self, *, enforce: bool | None, tls: bool | None) -> None:
+        """Override how the laptop is started; None leaves it as it was last time, or as the environment says."""
+        from laptop.settings import LaptopSettings
+
+        given = {"PASSERELLE_ENFORCE": enforce, "PASSERELLE_TLS": tls}
+        environ = {**os.environ, **{name: str(int(value)) for name, value in given.items() if value is not None}}
+        self.__dict__["laptop_settings"] = LaptopSettings.from_env(environ)
+
     @cached_property
     def platform(self) -> DeployedPlatform:
         """The deployed environment, reached through AWS's APIs only."""
         from passerelle.aws.deployed import DeployedPlatform
 
         if self.on_laptop:
-            return DeployedPlatform.on_laptop(self.laptop_settings.endpoint_url, region=self.laptop_settings.region)
+            from laptop.access import administrator, authority
+
+            settings, keys = self.laptop_settings, administrator(self.laptop_settings)
+            return DeployedPlatform.on_laptop(
+                settings.endpoint_url,
+                region=settings.region,
+                keys=(keys.access_key_id, keys.secret_access_key),
+                authority=authority(settings),
+            )
         return DeployedPlatform.on_aws(self.environment)
 
     def need_laptop(self, command: str) -> None:

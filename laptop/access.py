@@ -80,12 +80,16 @@ def derived_keys(settings: LaptopSettings, name: str) -> Keys:
     return Keys(f"ASIA{words[0][:16].upper()}", words[1][:40], words[2])
 
 
+def authority(settings: LaptopSettings) -> str | None:
+    """Return the file of the authority that signed the embedded AWS's certificate; None where it speaks plain HTTP."""
+    return str(settings.tls_folder / AUTHORITY) if settings.tls else None
+
+
 def trust(settings: LaptopSettings) -> dict[str, str]:
     """Return the variables that make boto3, requests, OpenSSL and Node trust the home's authority."""
-    if not settings.tls:
-        return {}
-    path = str(settings.tls_folder / AUTHORITY)
-    return dict.fromkeys(("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"), path)
+    path = authority(settings)
+    names = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS")
+    return dict.fromkeys(names, path) if path else {}
 
 
 def open_url(
@@ -94,9 +98,8 @@ def open_url(
     """Ask the embedded AWS for a path, signed as S3 wants it where `keys` are given; raises OSError."""
     url = f"{settings.endpoint_url}/{path.lstrip('/')}"
     headers = _signed(settings, method, url, keys) if keys else {}
-    context = None
-    if settings.tls:
-        context = ssl.create_default_context(cafile=str(settings.tls_folder / AUTHORITY))
+    trusted = authority(settings)
+    context = ssl.create_default_context(cafile=trusted) if trusted else None
     request = urllib.request.Request(url, method=method, headers=headers)
     return urllib.request.urlopen(request, timeout=timeout, context=context)
 

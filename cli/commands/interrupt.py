@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import urllib.error
 import urllib.parse
-import urllib.request
 
 import click
 
@@ -21,9 +20,11 @@ def interrupt(session: Session, job: str) -> None:
     JOB is the name of a running training job on managed spot, as `passerelle runs show` prints it.
     """
     session.need_laptop("interrupt")
-    url = f"{session.laptop_settings.endpoint_url}/_passerelle/interrupt/{urllib.parse.quote(job, safe='')}"
+    from laptop.access import open_url
+
+    path = f"_passerelle/interrupt/{urllib.parse.quote(job, safe='')}"
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=10):
+        with open_url(session.laptop_settings, path, method="POST"):
             pass
     except urllib.error.HTTPError as error:
         raise InputError(f"Job {job} was not interrupted: {error.read().decode(errors='replace')}") from error

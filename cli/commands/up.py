@@ -11,13 +11,17 @@ from cli.session import Session
 
 
 @click.command()
+@click.option("--enforce/--no-enforce", default=None,
+              help="Hold everything to IAM's policies, over TLS, as on AWS. Remembered with the state.")  # fmt: skip
+@click.option("--tls/--no-tls", default=None, help="Speak HTTPS only. Remembered with the state.")
 @click.pass_obj
-def up(session: Session) -> None:
+def up(session: Session, enforce: bool | None, tls: bool | None) -> None:
     """Start the embedded AWS, MLflow and PostgreSQL on 127.0.0.1.
 
     Does nothing when they run. State is kept in .passerelle (PASSERELLE_HOME moves it), also across a crash.
     """
     session.need_laptop("up")
+    session.switch(enforce=enforce, tls=tls)
     start_platform(session)
     if session.as_json:
         from laptop.platform import status

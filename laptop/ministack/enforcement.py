@@ -40,7 +40,7 @@ def install_enforcement(settings: LaptopSettings, identities: Identities) -> Non
         return
     _let_nobody_pass_unasked()
     _check_keys_behind_buckets()
-    _name_sagemaker_resources(settings)
+    _name_resources(settings)
     _check_sagemaker_requests(settings, identities)
     _check_states(settings, identities)
     _check_deliveries(settings, identities)
@@ -83,27 +83,34 @@ def _check_keys_behind_buckets() -> None:
     iam_actions.s3_additional_checks = with_keys
 
 
-def _name_sagemaker_resources(settings: LaptopSettings) -> None:
-    """MiniStack asks policies about `*` for a service that it does not know, which no narrow statement allows."""
+def _name_resources(settings: LaptopSettings) -> None:
+    """Where MiniStack does not know what a request is about, it asks policies about `*`: no narrow one allows that."""
     from ministack.core import iam_actions
 
     name = iam_actions.extract_resource_arn
 
     def extract_resource_arn(service: str, method: str, path: str, headers: Any, body: bytes, *rest: Any) -> str:
-        if service != "sagemaker":
-            return str(name(service, method, path, headers, body, *rest))
-        return endpoint_of(settings, path) or next(_needed_over_http(settings, headers, body)).resource
+        if service == "sagemaker":
+            return endpoint_of(settings, path) or next(_needed_over_http(settings, headers, body)).resource
+        if service == "ssm" and headers.get("x-amz-target", "").endswith(".GetParametersByPath"):
+            below = str(_document(body).get("Path", "")).strip("/")
+            return f"arn:aws:ssm:{settings.region}:{settings.account_id}:parameter/{below}"
+        return str(name(service, method, path, headers, body, *rest))
 
     iam_actions.extract_resource_arn = extract_resource_arn
 
 
 def _needed_over_http(settings: LaptopSettings, headers: Mapping[str, str], body: bytes) -> Iterator[Permission]:
+    operation = headers.get("x-amz-target", "").rpartition(".")[2]
+    return permissions(settings, operation, _document(body))
+
+
+def _document(body: bytes) -> dict[str, Any]:
     try:
         request = json.loads(body or b"{}")
     except ValueError:
         request = {}  # the service itself refuses it
-    operation = headers.get("x-amz-target", "").rpartition(".")[2]
-    return permissions(settings, operation, request if isinstance(request, dict) else {})
+    return request if isinstance(request, dict) else {}
 
 
 def _check_sagemaker_requests(settings: LaptopSettings, identities: Identities) -> None:

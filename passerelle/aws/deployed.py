@@ -52,17 +52,29 @@ class LogLine:
 class DeployedPlatform:
     """One environment, found through its SSM parameters."""
 
-    def __init__(self, environment: str, session: boto3.Session, *, endpoint_url: str | None = None) -> None:
+    def __init__(
+        self,
+        environment: str,
+        session: boto3.Session,
+        *,
+        endpoint_url: str | None = None,
+        authority: str | None = None,
+    ) -> None:
         self.environment = environment
         self._session = session
-        self._endpoint_url = endpoint_url
+        self._endpoint_url, self._authority = endpoint_url, authority
         self._clients: dict[str, Any] = {}
 
     @classmethod
-    def on_laptop(cls, endpoint_url: str, *, region: str) -> DeployedPlatform:
-        """Talk to the embedded AWS, never to a real account, whatever credentials the machine has."""
-        session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=region)
-        return cls("laptop", session, endpoint_url=endpoint_url)
+    def on_laptop(
+        cls, endpoint_url: str, *, region: str, keys: tuple[str, str] = ("test", "test"), authority: str | None = None
+    ) -> DeployedPlatform:
+        """Talk to the embedded AWS, never to a real account, whatever credentials the machine has.
+
+        `keys` are an access key and its secret, `authority` the file of the certificate authority to trust.
+        """
+        session = boto3.Session(aws_access_key_id=keys[0], aws_secret_access_key=keys[1], region_name=region)
+        return cls("laptop", session, endpoint_url=endpoint_url, authority=authority)
 
     @classmethod
     def on_aws(cls, environment: str) -> DeployedPlatform:
@@ -81,7 +93,10 @@ class DeployedPlatform:
     def client(self, service: str) -> Any:
         """Return the boto3 client of a service; made once."""
         if service not in self._clients:
-            self._clients[service] = self._session.client(service, endpoint_url=self._endpoint_url, config=_RETRIES)
+            # What the machine's own AWS_CA_BUNDLE trusts is for real accounts.
+            self._clients[service] = self._session.client(
+                service, endpoint_url=self._endpoint_url, config=_RETRIES, verify=self._authority
+            )
         return self._clients[service]
 
     # Resources

@@ -14,7 +14,7 @@ from laptop.sagemaker.hosting.rules import captures, check_weights
 
 Plan = dict[str, Any]
 _KEPT: Final = ("EndpointConfigName", "ProductionVariants", "ShadowProductionVariants", "DataCaptureConfig")
-_SERVED: Final = ("PrimaryContainer", "Containers", "EnableNetworkIsolation")
+_SERVED: Final = ("PrimaryContainer", "Containers", "EnableNetworkIsolation", "ExecutionRoleArn")
 
 
 def make_plan(config: Mapping[str, Any], models: Mapping[str, Mapping[str, Any] | None]) -> Plan:
