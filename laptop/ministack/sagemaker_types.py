@@ -106,6 +106,20 @@ class _Resource:
         except SageMakerError as error:
             if "Could not find" not in error.message:
                 raise ValueError(error.message) from error
+        if self._type.operation == "Endpoint":
+            self._await_end(physical)
+
+    def _await_end(self, name: str) -> None:
+        """CloudFormation deletes what an endpoint needs, and frees its name, only when it is gone."""
+        deadline = time.monotonic() + ENDPOINT_SECONDS
+        while True:
+            try:
+                self._sagemaker.call("DescribeEndpoint", {"EndpointName": name})
+            except SageMakerError:
+                return
+            if time.monotonic() > deadline:
+                raise ValueError(f"Endpoint {name} is still being deleted after {ENDPOINT_SECONDS:.0f} s")
+            time.sleep(POLL_SECONDS)
 
     def _call(self, verb: str, request: dict[str, Any]) -> dict[str, Any]:
         try:

@@ -6,6 +6,7 @@ import io
 import json
 import sys
 import tarfile
+import threading
 import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -18,12 +19,13 @@ from laptop.platform import down, up
 from tests.laptop_platform import ROLE, LaptopPlatform, running_platform, unique, wait_for
 
 SERVER = """
-import http.server, os, sys
+import http.server, os, sys, time
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200); self.end_headers()
     def do_POST(self):
-        self.rfile.read(int(self.headers.get("content-length", 0)))
+        if self.rfile.read(int(self.headers.get("content-length", 0))) == b"slow":
+            time.sleep(3)
         self.send_response(200); self.send_header("content-type", "text/plain"); self.end_headers()
         self.wfile.write(os.environ.get("ANSWER", "none").encode())
     def log_message(self, *arguments):
@@ -123,9 +125,15 @@ def test_a_changed_model_is_replaced_and_the_endpoint_updated_then_a_delete_remo
     with pytest.raises(ClientError, match="Could not find model"):
         sagemaker.describe_model(ModelName=before["Model"])
 
+    slow = threading.Thread(
+        target=lambda: aws.client("sagemaker-runtime").invoke_endpoint(EndpointName=after["Endpoint"], Body=b"slow")
+    )
+    slow.start()
     aws.client("cloudformation").delete_stack(StackName=stack["StackName"])
-    for call, key in ((sagemaker.describe_model, "Model"), (sagemaker.describe_endpoint, "Endpoint")):
-        wait_for(lambda call=call, key=key: _gone(call, key, after[key]))
+    assert not _gone(sagemaker.describe_endpoint, "Endpoint", after["Endpoint"]), "a request is with it"
+    wait_for(lambda: _gone(sagemaker.describe_model, "Model", after["Model"]))
+    assert _gone(sagemaker.describe_endpoint, "Endpoint", after["Endpoint"]), "it is deleted before its model"
+    slow.join()
 
 
 def _gone(call: Any, key: str, name: str) -> bool:

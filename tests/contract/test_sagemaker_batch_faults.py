@@ -205,3 +205,25 @@ def test_a_line_above_the_payload_fails_the_job_and_no_limit_takes_it(own: Own) 
     own.call("CreateTransformJob", make.transform("free", MaxPayloadInMB=0))
     assert own.ended("TransformJob", "free")["TransformJobStatus"] == "Completed"
     assert len(own.read("s3://contract/scored/a.csv.out").splitlines()) == 1
+
+
+@pytest.mark.parametrize(("retries", "calls"), [(0, 1), (2, 3), (None, 4)])
+def test_what_the_server_does_not_answer_is_asked_again_as_often_as_the_client_config_says(
+    own: Own, tmp_path: Path, retries: int | None, calls: int
+) -> None:
+    own.put("s3://contract/batch/a.csv", "hangup")
+    changes = {} if retries is None else {"ModelClientConfig": {"InvocationsMaxRetries": retries}}
+    job = scored(own, Environment={"CALLS": str(tmp_path / "calls")}, **changes)
+    assert job["FailureReason"].startswith("AlgorithmError: batch/a.csv, lines 1 to 1: no answer")
+    assert (tmp_path / "calls").read_text().splitlines() == ["hangup"] * calls
+
+
+def test_an_answer_may_take_as_long_as_the_client_config_says(own: Own, tmp_path: Path) -> None:
+    hold = tmp_path / "hold"
+    hold.touch()
+    own.put("s3://contract/batch/a.csv", "1\n")
+    client = {"InvocationsTimeoutInSeconds": 1, "InvocationsMaxRetries": 0}
+    job = scored(own, Environment={"HOLD": str(hold)}, ModelClientConfig=client)
+    assert job["TransformJobStatus"] == "Failed"
+    assert "timed out" in job["FailureReason"]
+    hold.unlink()

@@ -29,7 +29,9 @@ class ContainerAnswer:
 class Connections:
     """Connections to a server that wait for their next request. Thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float | None = None) -> None:
+        """`seconds` is how long a request may last, by default what InvokeEndpoint allows."""
+        self._given = seconds
         self._idle: queue.LifoQueue[http.client.HTTPConnection] = queue.LifoQueue(MAX_CONNECTIONS)
 
     def exchange(self, port: int, headers: Mapping[str, str], body: bytes) -> ContainerAnswer:
@@ -37,9 +39,9 @@ class Connections:
 
         Raises OSError or HTTPException when the container does not answer.
         """
-        started, deadline = time.perf_counter(), time.monotonic() + INVOKE_SECONDS
+        started, deadline = time.perf_counter(), time.monotonic() + self._seconds
         kept = self._kept()
-        connection = kept or _connected(port)
+        connection = kept or _connected(port, self._seconds)
         try:
             try:
                 response, wire = _send(connection, headers, body)
@@ -50,7 +52,7 @@ class Connections:
                     raise
                 # The server may have closed it just now. Once it has begun to answer, nothing is sent twice.
                 connection.close()
-                connection = _connected(port)
+                connection = _connected(port, self._seconds)
                 response, wire = _send(connection, headers, body)
             content = _read(response, wire, deadline)
         except (OSError, http.client.HTTPException):
@@ -61,6 +63,10 @@ class Connections:
         elapsed = int((time.perf_counter() - started) * 1_000_000)
         return ContainerAnswer(response.status, lowered, content, elapsed)
 
+    @property
+    def _seconds(self) -> float:
+        return INVOKE_SECONDS if self._given is None else self._given
+
     def _kept(self) -> http.client.HTTPConnection | None:
         """Return a connection of an earlier request that the server has not closed meanwhile."""
         while True:
@@ -68,7 +74,7 @@ class Connections:
                 kept = self._idle.get_nowait()
             except queue.Empty:
                 return None
-            if kept.sock is not None and _open(kept.sock):
+            if kept.sock is not None and _open(kept.sock, self._seconds):
                 return kept
             kept.close()
 
@@ -89,20 +95,20 @@ class Connections:
                 return
 
 
-def _connected(port: int) -> http.client.HTTPConnection:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=INVOKE_SECONDS)
+def _connected(port: int, seconds: float) -> http.client.HTTPConnection:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
     connection.connect()
     assert connection.sock is not None
     connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connection
 
 
-def _open(wire: socket.socket) -> bool:
+def _open(wire: socket.socket, seconds: float) -> bool:
     wire.setblocking(False)
     try:
         wire.recv(1, socket.MSG_PEEK)
     except BlockingIOError:
-        wire.settimeout(INVOKE_SECONDS)
+        wire.settimeout(seconds)
         return True
     except OSError:
         return False

@@ -56,6 +56,7 @@ class Variant:
         settings: LaptopSettings,
         surroundings: Surroundings,
         startup_seconds: float = STARTUP_SECONDS,
+        invoke_seconds: float | None = None,
     ) -> None:
         self._container_spec = model.get("PrimaryContainer") or model["Containers"][0]
         self._isolated = bool(model.get("EnableNetworkIsolation"))
@@ -63,7 +64,7 @@ class Variant:
         self._folder, self._settings, self._surroundings = folder, settings, surroundings
         self._startup_seconds = startup_seconds
         self._log = LogTarget(group, stream, folder / "log.txt")
-        self._connections = Connections()
+        self._connections = Connections(invoke_seconds)
         self._busy, self._retired, self._drained = 0, False, threading.Condition()
         self._process_lock, self._fetched, self._ready = threading.Lock(), False, False
         self.port = 0

@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -24,6 +24,9 @@ from laptop.sagemaker.jobs.transfer import Cancelled, TransferError, act_as, joi
 from laptop.settings import LaptopSettings
 from laptop.surroundings import Surroundings
 from passerelle.contracts.zones import split_s3_uri
+
+#: ModelClientConfig.InvocationsTimeoutInSeconds: "the default value is 600".
+INVOCATION_SECONDS: Final = 600.0
 
 
 class TransformRun:
@@ -94,7 +97,13 @@ class TransformRun:
             stream=f"{self.name}/i-{time.time_ns():x}",
             settings=self._settings,
             surroundings=self._surroundings,
+            invoke_seconds=float(self._client.get("InvocationsTimeoutInSeconds", INVOCATION_SECONDS)),
         )
+
+    @property
+    def _client(self) -> Mapping[str, Any]:
+        client: Mapping[str, Any] = self._job.get("ModelClientConfig", {})
+        return client
 
     @property
     def _role(self) -> str:
@@ -146,18 +155,33 @@ class TransformRun:
         for first, last, batch in self._batches(body):
             if self._control.ended.is_set():
                 raise Cancelled
-            try:
-                answer = variant.invoke(headers, batch)
-            except (OSError, http.client.HTTPException) as error:
-                raise _TransformError(f"AlgorithmError: {key}, lines {first} to {last}: no answer: {error}") from error
-            if answer.status != 200:
-                words = answer.body.decode("utf-8", "replace")[:500]
-                message = f"ClientError: {key}, lines {first} to {last}: HTTP {answer.status}: {words}"
-                raise _TransformError(message)
-            answers.append(answer.body)
+            answers.append(self._asked(variant, headers, batch, f"{key}, lines {first} to {last}"))
         if output.get("AssembleWith") == "Line":
             return b"".join(part.rstrip(b"\n") + b"\n" for part in answers)
         return b"".join(answers)
+
+    def _asked(self, variant: Variant, headers: Mapping[str, str], batch: bytes, place: str) -> bytes:
+        """Return the answer to one batch; what the server does not answer or cannot (5xx) is asked again.
+
+        ModelClientConfig.InvocationsMaxRetries: "the maximum number of retries when invocation requests are failing".
+        """
+        failure = ""
+        for _ in range(1 + int(self._client.get("InvocationsMaxRetries", 3))):
+            if self._control.ended.is_set():
+                raise Cancelled
+            try:
+                answer = variant.invoke(headers, batch)
+            except (OSError, http.client.HTTPException) as error:
+                failure = f"AlgorithmError: {place}: no answer: {error}"
+                if not variant.alive:
+                    break
+                continue
+            if answer.status == 200:
+                return answer.body
+            failure = f"ClientError: {place}: HTTP {answer.status}: {answer.body.decode('utf-8', 'replace')[:500]}"
+            if answer.status < 500:
+                break
+        raise _TransformError(failure)
 
     def _batches(self, body: bytes) -> Iterator[tuple[int, int, bytes]]:
         """Yield (first line, last line, batch); one record or as many as fit MaxPayloadInMB, where 0 is no limit."""
