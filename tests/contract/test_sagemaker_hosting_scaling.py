@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import pytest
 
@@ -19,54 +19,15 @@ from tests.contract.sagemaker_endpoints import (
     settled,
     update,
 )
+from tests.contract.sagemaker_scaling import PROVISIONED, VARIANT, register, scale, served, stepping, tracking
 from tests.contract.sagemaker_service import Own, own, wait_for
 
-__all__ = ["own"]
-
-INSTANCES: Final = "sagemaker:variant:DesiredInstanceCount"
-VARIANT: Final = {
-    "ServiceNamespace": "sagemaker", "ResourceId": "endpoint/e/variant/main", "ScalableDimension": INSTANCES,
-}  # fmt: skip
-PROVISIONED: Final = VARIANT | {"ScalableDimension": "sagemaker:variant:DesiredProvisionedConcurrency"}
-INVOCATIONS: Final = "SageMakerVariantInvocationsPerInstance"
-
-
-def tracking(target: float = 10.0, kind: str = INVOCATIONS, **rest: Any) -> dict[str, Any]:
-    config = {"TargetValue": target, "PredefinedMetricSpecification": {"PredefinedMetricType": kind},
-              "ScaleOutCooldown": 0, "ScaleInCooldown": 0, **rest}  # fmt: skip
-    return {
-        "PolicyName": "p",
-        "PolicyType": "TargetTrackingScaling",
-        "TargetTrackingScalingPolicyConfiguration": config,
-    }
-
-
-def stepping(*steps: dict[str, Any], kind: str = "ChangeInCapacity", **rest: Any) -> dict[str, Any]:
-    config = {"AdjustmentType": kind, "StepAdjustments": list(steps), "Cooldown": 0, **rest}
-    return {"PolicyName": "p", "PolicyType": "StepScaling", "StepScalingPolicyConfiguration": config}
+__all__ = ["own", "served"]
 
 
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "LOOK_SECONDS", 0.1)
-
-
-@pytest.fixture
-def served(own: Own) -> Own:
-    model(own, "one")
-    for name in ("c", "c2"):
-        config(own, name, make.variant("main", ModelName="one"))
-    serve(own, "c")
-    return own
-
-
-def scale(own: Own, operation: str, **request: Any) -> dict[str, Any]:
-    return own.sagemaker.scaling.call(operation, request)
-
-
-def register(own: Own, least: int = 1, most: int = 3, **rest: Any) -> str:
-    answer = scale(own, "RegisterScalableTarget", **{**VARIANT, "MinCapacity": least, "MaxCapacity": most, **rest})
-    return str(answer["ScalableTargetARN"])
 
 
 def instances(own: Own) -> int:
@@ -231,61 +192,6 @@ def test_what_is_registered_is_described_tagged_and_deregistered(served: Own) ->
     scale(served, "DeregisterScalableTarget", **VARIANT)
     error = refusal(lambda: scale(served, "DeregisterScalableTarget", **VARIANT))
     assert (error.code, "No scalable target registered" in error.message) == ("ObjectNotFoundException", True)
-
-
-@pytest.mark.parametrize(
-    ("changes", "says"),
-    [
-        ({"MinCapacity": 4}, "cannot be less than minimum"),
-        ({"MinCapacity": 0}, "at least 1"),
-        ({"ResourceId": "endpoint/e"}, "Unsupported service namespace"),
-        ({"ResourceId": "endpoint/e/variant/nobody"}, "Could not find production variant nobody"),
-        ({"ResourceId": "endpoint/nobody/variant/main"}, "Could not find endpoint"),
-        ({"ScalableDimension": "sagemaker:inference-component:DesiredCopyCount"}, "Unsupported service namespace"),
-        ({"ScalableDimension": PROVISIONED["ScalableDimension"]}, "has no ProvisionedConcurrency"),
-        ({"ScalableDimension": "sagemaker:variant:Nothing"}, "enum value set"),
-        ({"ServiceNamespace": "ecs"}, "sagemaker alone"),
-        ({"MaxCapacity": None}, "MaxCapacity must be given"),
-    ],
-)
-def test_what_cannot_be_registered_is_refused(served: Own, changes: dict[str, Any], says: str) -> None:
-    error = refusal(lambda: register(served, **changes))
-    assert (error.code, says in error.message) == ("ValidationException", True), error.message
-
-
-BOUNDS: Final = {"MetricIntervalLowerBound": 0, "ScalingAdjustment": 1}
-
-
-@pytest.mark.parametrize(
-    ("policy", "says"),
-    [
-        (tracking(target=0.0), "greater than 0"),
-        (tracking(kind="SageMakerVariantProvisionedConcurrencyUtilization"), "does not scale"),
-        (tracking(CustomizedMetricSpecification={"MetricName": "m"}), "Either"),
-        (tracking(ScaleInCooldown=-1), "must not be negative"),
-        (stepping(), "StepAdjustments"),
-        (stepping(BOUNDS, BOUNDS), "neither overlap nor leave a gap"),
-        (stepping(BOUNDS | {"MetricIntervalUpperBound": 0}), "less than its upper bound"),
-        ({"PolicyName": "p"}, "PolicyType"),
-        (tracking() | {"PolicyType": "StepScaling"}, "StepScalingPolicyConfiguration"),
-    ],
-)
-def test_a_policy_that_breaks_a_rule_is_refused(served: Own, policy: dict[str, Any], says: str) -> None:
-    register(served)
-    error = refusal(lambda: scale(served, "PutScalingPolicy", **VARIANT, **policy))
-    assert (error.code, says in error.message) == ("ValidationException", True), error.message
-
-
-def test_a_policy_needs_a_registered_target(served: Own) -> None:
-    error = refusal(lambda: scale(served, "PutScalingPolicy", **VARIANT, **tracking()))
-    assert error.code == "ObjectNotFoundException"
-
-
-def test_burstable_instances_are_not_scaled(own: Own) -> None:
-    model(own, "one")
-    config(own, "c", make.variant("main", ModelName="one", InstanceType="ml.t2.medium"))
-    serve(own, "c")
-    assert "burstable" in refusal(lambda: register(own)).message
 
 
 def test_provisioned_concurrency_keeps_as_many_copies_warm_and_is_scaled_by_its_use(own: Own) -> None:
