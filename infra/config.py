@@ -23,7 +23,8 @@ class PlatformConfig(Part):
 
     `retain_data` keeps buckets, table and keys when their stack is deleted, and protects the stack. `tracking_uri` is
     where MLflow answers when the platform does not run one itself (`tracking`). `lambda_dependencies` says whether the
-    functions' packages come in a layer (AWS) or from the interpreter that runs them (laptop).
+    functions' packages come in a layer (AWS) or from the interpreter that runs them (laptop). `rollout_wait_seconds` caps
+    every wait of a change of an endpoint, the shadow's hours included: for environments to try things out in.
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9-]{1,15}$")
@@ -34,6 +35,7 @@ class PlatformConfig(Part):
     cost_centre: TagValue
     quiet_window_seconds: Annotated[int, Field(ge=1, le=3_600)]
     poll_seconds: Annotated[int, Field(ge=1, le=600)]
+    rollout_wait_seconds: Annotated[int, Field(ge=0, le=259_200)] = 259_200
     reconcile_minutes: Annotated[int, Field(ge=1, le=1_440)]
     log_retention_days: Literal[7, 14, 30, 60, 90, 180, 365, 731]
     retain_data: bool

@@ -106,10 +106,46 @@ def use_key(key_arn: str, statements: Sequence[Statement]) -> list[Statement]:
     return [allow(sorted(needed), key_arn)] if needed else []
 
 
-def sagemaker(stack: Stack, actions: Sequence[str], *kinds: str) -> Statement:
-    """Return a statement for SageMaker resources of some kinds."""
+def sagemaker(stack: Stack, actions: Sequence[str], *kinds: str, names: str = "*") -> Statement:
+    """Return a statement for SageMaker resources of some kinds, by the pattern of their names."""
     arn = f"arn:{stack.partition}:sagemaker:{stack.region}:{stack.account}"
-    return allow([f"sagemaker:{action}" for action in actions], *(f"{arn}:{kind}/*" for kind in kinds))
+    return allow([f"sagemaker:{action}" for action in actions], *(f"{arn}:{kind}/{names}" for kind in kinds))
+
+
+def endpoint_alarms(stack: Stack, names: str, *actions: str) -> Statement:
+    """Return a statement for the alarms of endpoints: no alarm of a stack has dots in its name."""
+    arn = f"arn:{stack.partition}:cloudwatch:{stack.region}:{stack.account}:alarm:{names}.*.*"
+    return allow([f"cloudwatch:{action}" for action in actions], arn)
+
+
+def scale_endpoints(stack: Stack, names: str) -> list[Statement]:
+    """Return what scaling endpoints takes (SageMaker developer guide, "Auto scaling prerequisites").
+
+    Application Auto Scaling calls SageMaker and CloudWatch in the name of who registers a target, and makes its
+    service-linked role for the first one of an account.
+    """
+    here = f"{stack.region}:{stack.account}"
+    scaling = [f"application-autoscaling:{verb}" for verb in ("Register", "Deregister")]
+    linked = "sagemaker.application-autoscaling.amazonaws.com"
+    role = f"{linked}/AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
+    return [
+        Statement(
+            actions=[*(f"{action}ScalableTarget" for action in scaling), "application-autoscaling:PutScalingPolicy"],
+            resources=[f"arn:{stack.partition}:application-autoscaling:{here}:scalable-target/*"],
+            conditions={"StringEquals": {"application-autoscaling:service-namespace": "sagemaker"}},
+        ),
+        sagemaker(stack, ["UpdateEndpointWeightsAndCapacities"], "endpoint", names=names),
+        sagemaker(stack, ["DescribeEndpointConfig"], "endpoint-config", names=names),
+        allow(
+            [f"cloudwatch:{action}" for action in ("PutMetricAlarm", "DescribeAlarms", "DeleteAlarms")],
+            f"arn:{stack.partition}:cloudwatch:{here}:alarm:TargetTracking-endpoint/{names}",
+        ),
+        Statement(
+            actions=["iam:CreateServiceLinkedRole"],
+            resources=[f"arn:{stack.partition}:iam::{stack.account}:role/aws-service-role/{role}"],
+            conditions={"StringLike": {"iam:AWSServiceName": linked}},
+        ),
+    ]
 
 
 def pass_to_sagemaker(role: aws_iam.IRole) -> Statement:

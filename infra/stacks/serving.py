@@ -13,7 +13,14 @@ from infra.config import PlatformConfig
 from infra.constructs.function import Function, Place
 from infra.constructs.state_machine import StateMachine
 from infra.runtime import Runtime
-from passerelle.settings import FunctionSettings, PlanDeploymentSettings, PromoteModelSettings, SmokeTestSettings
+from passerelle.contracts import naming
+from passerelle.settings import (
+    FunctionSettings,
+    JudgeShadowSettings,
+    PlanDeploymentSettings,
+    PromoteModelSettings,
+    SmokeTestSettings,
+)
 
 
 class ServingStack(Stack):
@@ -37,6 +44,8 @@ class ServingStack(Stack):
     ) -> None:
         super().__init__(scope, id_, **kwargs)
         self._config, self._key, self._alerts, self._layers = config, key, alerts, layers
+        #: How the names of this environment's endpoints, configurations and models begin (contracts.naming).
+        self._names = f"{naming.endpoint_name(config.name, '')}*"
         self.model_role = self._model_role(zones, key, runtime)
         buckets = {name: bucket.bucket_name for name, bucket in zones.items()}
         shared: dict[str, Any] = {"environment": config.name, "runs_table": runs_table}
@@ -52,19 +61,29 @@ class ServingStack(Stack):
                 vpc=runtime.jobs_vpc,
                 model_role_arn=self.model_role.role_arn,
                 kms_key_arn=key.key_arn,
+                alerts_topic_arn=alerts.topic_arn,
+                rollout_wait_seconds=config.rollout_wait_seconds,
             ),
             [
                 *may.read_projects(self, config.name),
                 archive,
                 may.table_access(runs_table_arn, "GetItem"),
-                may.sagemaker(self, ["DescribeEndpoint", "DeleteEndpoint"], "endpoint"),
+                may.sagemaker(self, ["DescribeEndpoint", "DeleteEndpoint"], "endpoint", names=self._names),
+                may.sagemaker(self, ["DescribeEndpointConfig"], "endpoint-config", names=self._names),
             ],
         )
         smoke = self._function(
             "SmokeTest",
             "smoke_test",
             SmokeTestSettings(**shared, zones=buckets),
-            [may.read_objects(zones["models"]), may.sagemaker(self, ["InvokeEndpoint"], "endpoint")],
+            [may.read_objects(zones["models"]), may.sagemaker(self, ["InvokeEndpoint"], "endpoint", names=self._names)],
+        )
+        judge = self._function(
+            "JudgeShadow",
+            "judge_shadow",
+            JudgeShadowSettings(**shared),
+            # CloudWatch knows no resource for it (service authorization reference).
+            [may.allow(["cloudwatch:GetMetricData"], "*")],
         )
         promote = self._function(
             "PromoteModel",
@@ -78,22 +97,31 @@ class ServingStack(Stack):
             "DeployModel",
             file="deploy_model.asl.json",
             config=config,
-            functions={"PlanDeployment": plan, "SmokeTest": smoke, "PromoteModel": promote},
+            functions={"PlanDeployment": plan, "JudgeShadow": judge, "SmokeTest": smoke, "PromoteModel": promote},
             substitutions={"PollSeconds": str(config.poll_seconds)},
-            statements=[
-                may.sagemaker(self, ["CreateModel", "AddTags"], "model"),
-                may.sagemaker(self, ["CreateEndpointConfig", "AddTags"], "endpoint-config"),
-                # An endpoint is changed together with its configuration (service authorization reference).
-                may.sagemaker(self, ["CreateEndpoint", "UpdateEndpoint"], "endpoint", "endpoint-config"),
-                may.sagemaker(self, ["DescribeEndpoint", "AddTags"], "endpoint"),
-                may.pass_to_sagemaker(self.model_role),
-                # The caller grants the endpoint its key (SageMaker API permissions reference, CreateEndpoint).
-                may.allow(["kms:CreateGrant"], key.key_arn),
-            ],
-            timeout=Duration.hours(2),
+            statements=self._changing_endpoints(key),
+            # Three days in the shadow and three updates of at most eight hours; project.yaml allows no longer ones.
+            timeout=Duration.days(5),
             key=key,
             alerts=alerts,
         )
+
+    def _changing_endpoints(self, key: aws_kms.IKey) -> list[aws_iam.PolicyStatement]:
+        """What the state machine itself calls."""
+        alarms = ("PutMetricAlarm", "TagResource", "DescribeAlarms", "DeleteAlarms")
+        endpoints = ["CreateEndpoint", "UpdateEndpoint"]
+        return [
+            may.sagemaker(self, ["CreateModel", "AddTags"], "model", names=self._names),
+            may.sagemaker(self, ["CreateEndpointConfig", "AddTags"], "endpoint-config", names=self._names),
+            # An endpoint is changed together with its configuration (service authorization reference).
+            may.sagemaker(self, endpoints, "endpoint", "endpoint-config", names=self._names),
+            may.sagemaker(self, ["DescribeEndpoint", "AddTags"], "endpoint", names=self._names),
+            may.pass_to_sagemaker(self.model_role),
+            # The caller grants the endpoint its key (SageMaker API permissions reference, CreateEndpoint).
+            may.allow(["kms:CreateGrant"], key.key_arn),
+            may.endpoint_alarms(self, self._names, *alarms),
+            *may.scale_endpoints(self, self._names),
+        ]
 
     def _function(
         self,
@@ -127,6 +155,8 @@ class ServingStack(Stack):
             *may.sagemaker_role_base(self),
             may.read_objects(zones["models"]),
             may.write_objects(zones["predictions"]),
+            # By which SageMaker rolls an update back (developer guide, "Auto-Rollback Configuration and Monitoring").
+            may.endpoint_alarms(self, self._names, "DescribeAlarms"),
             *([may.network_interfaces()] if runtime.jobs_vpc else []),
         ):
             role.add_to_policy(statement)

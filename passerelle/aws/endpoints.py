@@ -39,6 +39,13 @@ def current_config(endpoint: str, wanted: str) -> str | None:
     raise TransientError(f"Endpoint {endpoint} is {status} ({coming}) and cannot be changed until that is over.")
 
 
+def describe_config(name: str) -> dict[str, Any]:
+    """Return an endpoint configuration as SageMaker describes it."""
+    with translated(f"endpoint configuration {name}"):
+        found: dict[str, Any] = client("sagemaker").describe_endpoint_config(EndpointConfigName=name)
+        return found
+
+
 def ask(endpoint: str, body: bytes) -> Any:
     """Return an endpoint's answer to a JSON body, as bytes.
 

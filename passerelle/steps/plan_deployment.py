@@ -5,19 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from passerelle.aws.clients import client, translated
-from passerelle.aws.endpoints import current_config
+from passerelle.aws.endpoints import current_config, describe_config
 from passerelle.aws.runs_table import RunsTable
 from passerelle.domain.requests.hosting import HostingPlace, deployment
+from passerelle.domain.requests.rollout import RolloutPlace, Served, rollout
 from passerelle.settings import PlanDeploymentSettings
 from passerelle.steps.project_source import read_project
 
 
 def plan_deployment(request: dict[str, Any], settings: PlanDeploymentSettings) -> dict[str, Any]:
-    """Return whole CreateModel, CreateEndpointConfig and Create- or UpdateEndpoint requests."""
+    """Return whole requests: the model, its configuration, alarms, scaling, and what changes the endpoint."""
     project, run_id, attempt = request["project"], request["run_id"], int(request["attempt"])
     deployed = read_project(settings.environment, project)
+    table = RunsTable(client("dynamodb"), settings.runs_table)
     with translated(f"run {run_id}"):
-        record = RunsTable(client("dynamodb"), settings.runs_table).get(project, run_id)
+        record = table.get(project, run_id)
     # What trained a model serves it: after a new release, or in another environment, the image here is another one.
     image_uri = (record.image_uri if record else None) or settings.image_uri
     planned = deployment(
@@ -35,10 +37,8 @@ def plan_deployment(request: dict[str, Any], settings: PlanDeploymentSettings) -
         model_data_url=request["model_data_url"],
         model_version=str(request["model_version"]),
     )
-    wanted = planned.endpoint["EndpointConfigName"]
-    current = current_config(planned.endpoint_name, wanted)
-    served = current == wanted
-    tags = {"Tags": planned.model["Tags"]}
+    current = current_config(planned.endpoint_name, planned.endpoint["EndpointConfigName"])
+    place = RolloutPlace(topic_arn=settings.alerts_topic_arn, longest_wait_seconds=settings.rollout_wait_seconds)
     return {
         "project": project,
         "run_id": run_id,
@@ -46,8 +46,18 @@ def plan_deployment(request: dict[str, Any], settings: PlanDeploymentSettings) -
         "model_version": str(request["model_version"]),
         "model_data_url": planned.model["PrimaryContainer"]["ModelDataUrl"],
         "endpoint_name": planned.endpoint_name,
-        "action": "none" if served else ("update" if current else "create"),
         "model": planned.model,
         "endpoint_config": planned.endpoint_config,
-        "endpoint": planned.endpoint if current else planned.endpoint | tags,
+        "endpoint": planned.endpoint if current else planned.endpoint | {"Tags": planned.model["Tags"]},
+        **rollout(place, deployed.project, planned, _served(table, project, current) if current else None),
     }
+
+
+def _served(table: RunsTable, project: str, config_name: str) -> Served:
+    """Return what an endpoint serves. A shadow that an earlier attempt left is no part of it."""
+    config = describe_config(config_name)
+    alone: str | None = config_name
+    if config.get("ShadowProductionVariants"):
+        with translated(f"champion of {project}"):
+            alone = (table.item(project, "CHAMPION") or {}).get("endpoint_config")
+    return Served(config_name=config_name, variant=config["ProductionVariants"][0], alone=alone)

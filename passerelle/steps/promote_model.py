@@ -27,6 +27,7 @@ def promote_model(request: dict[str, Any], settings: PromoteModelSettings) -> di
         "model_version": version,
         "model_data_url": request["model_data_url"],
         "endpoint_name": request["endpoint_name"],
+        "endpoint_config": request["endpoint"]["EndpointConfigName"],
     }
 
     def update(record: RunRecord) -> RunRecord:

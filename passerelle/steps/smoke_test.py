@@ -8,6 +8,7 @@ from typing import Any, Final
 from passerelle.aws.clients import client
 from passerelle.aws.endpoints import ask
 from passerelle.aws.objects import Objects
+from passerelle.contracts import naming
 from passerelle.contracts.bundle import EXAMPLE_FILE
 from passerelle.contracts.zones import split_s3_uri
 from passerelle.errors import BundleError, JobFailedError
@@ -25,7 +26,7 @@ def smoke_test(request: dict[str, Any], settings: SmokeTestSettings) -> dict[str
     """
     example = _read_example(request["model_data_url"])
     body = json.dumps({"dataframe_split": example["dataframe_split"]}).encode()
-    name = request["endpoint_name"]
+    name = naming.endpoint_name(settings.environment, request["project"])
     given = _parse(name, ask(name, body))
     for key in _COMPARED:
         if key in example and not _close(given.get(key), example[key]):

@@ -12,7 +12,7 @@ from botocore.validate import ParamValidator
 from laptop.sagemaker.validation import validate
 from passerelle.contracts.naming import endpoint_name
 from passerelle.domain.project import Project
-from passerelle.domain.requests.endpoint_alarms import alarm_prefix, endpoint_alarms
+from passerelle.domain.requests.endpoint_alarms import alarm_names, endpoint_alarms
 from passerelle.domain.requests.guardrails import deployment_config, keep_capacity
 from passerelle.domain.requests.hosting import VARIANT, HostingPlace, deployment
 from passerelle.domain.requests.scaling import pause_scaling, scaling
@@ -113,8 +113,8 @@ def test_alarms_watch_the_rate_of_errors_and_the_slowest_answers_of_one_configur
 def test_alarms_of_another_configuration_or_project_have_other_names() -> None:
     first, second = _alarms(_serving(**REAL)), _alarms(_serving(**REAL), f"{ENDPOINT}-ffffffff")
     assert not set(first.names) & set(second.names)
-    assert all(name.startswith(alarm_prefix(ENDPOINT)) for name in first.names)
-    assert not alarm_prefix(f"{ENDPOINT}-eu").startswith(alarm_prefix(ENDPOINT))
+    assert first.names == alarm_names(ENDPOINT, f"{ENDPOINT}-0a1b2c3d")
+    assert not set(first.names) & set(alarm_names(f"{ENDPOINT}-eu", f"{ENDPOINT}-eu-0a1b2c3d"))
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,9 @@ class Whole(World):
             grace_seconds=0,
         ).to_env()
         others = {"PASSERELLE_MODEL_ROLE_ARN": ROLE, "PASSERELLE_TRACKING_URI": self.uri, "PASSERELLE_IMAGE_URI": IMAGE}
-        return everything | reconcile | others | {"PASSERELLE_TRACKING_SECRET": ""}
+        rollout = {"PASSERELLE_ALERTS_TOPIC_ARN": "arn:aws:sns:us-east-1:123456789012:alerts"}
+        rollout["PASSERELLE_ROLLOUT_WAIT_SECONDS"] = "60"
+        return everything | reconcile | others | rollout | {"PASSERELLE_TRACKING_SECRET": ""}
 
     def claimed(self, name: str, body: bytes) -> str:
         """Drop a file and send its event to claim_drop; returns the run."""
@@ -104,8 +106,12 @@ class Whole(World):
         tasks = {
             "CreateModel": nothing,
             "CreateEndpointConfig": nothing,
+            "PutErrorAlarm": nothing,
+            "PutLatencyAlarm": nothing,
             "CreateEndpoint": lambda request: asked.append(request) or {},
             "DescribeEndpoint": describe,
+            "FindTrippedAlarms": lambda request: {"MetricAlarms": []},
+            "DropUnusedAlarms": nothing,
         }
         self.deploy = Machine("deploy_model.asl.json", tasks, {"Id": "arn:deploy", "Name": "deploy"})
         return {"Output": self.deploy.run(value)}

@@ -84,6 +84,12 @@ INTEGRATIONS = {
     "aws-sdk:sagemaker:createEndpoint",
     "aws-sdk:sagemaker:updateEndpoint",
     "aws-sdk:sagemaker:describeEndpoint",
+    "aws-sdk:cloudwatch:putMetricAlarm",
+    "aws-sdk:cloudwatch:describeAlarms",
+    "aws-sdk:cloudwatch:deleteAlarms",
+    "aws-sdk:applicationautoscaling:registerScalableTarget",
+    "aws-sdk:applicationautoscaling:deregisterScalableTarget",
+    "aws-sdk:applicationautoscaling:putScalingPolicy",
 }
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 from passerelle.domain.project import Project
 
 Request = dict[str, Any]
-#: No project's name holds it, so the alarms of `flights` are never taken for those of `flights-eu`.
+#: No project's name holds it.
 SEPARATOR: Final = "."
 #: Minutes in a row; Rollout.wait_minutes is longer.
 PERIODS: Final = 2
@@ -73,10 +73,10 @@ def endpoint_alarms(
     )
 
 
-def alarm_prefix(endpoint: str) -> str:
-    """Return how the names of all alarms of an endpoint begin, and of no other's."""
-    return f"{endpoint}{SEPARATOR}"
+def alarm_names(endpoint: str, config_name: str) -> tuple[str, str]:
+    """Return the names of the alarms of one configuration."""
+    return _name(endpoint, "errors", config_name), _name(endpoint, "latency", config_name)
 
 
 def _name(endpoint: str, what: str, config_name: str) -> str:
-    return f"{alarm_prefix(endpoint)}{what}{SEPARATOR}{config_name.rpartition('-')[2]}"
+    return SEPARATOR.join((endpoint, what, config_name.rpartition("-")[2]))

@@ -57,7 +57,17 @@ def job_needs(assembly: Assembly, program: Program) -> dict[str, list[Need]]:
             *_hosting(model, config),
             *_container("serve", _is_isolated(model), assembly, program),
         ]
+    for update, model in zip(requests.of("UpdateEndpoint"), requests.of("CreateModel"), strict=True):
+        found[model["ExecutionRoleArn"]] += _rollback(update, assembly)
     return found
+
+
+def _rollback(update: Request, assembly: Assembly) -> Iterator[Need]:
+    """Alarms of an update (developer guide, "Auto-Rollback Configuration and Monitoring", note on the role)."""
+    alarms = update.get("DeploymentConfig", {}).get("AutoRollbackConfiguration", {}).get("Alarms", ())
+    for alarm in alarms:
+        arn = assembly.account.arn("cloudwatch", f"alarm:{alarm['AlarmName']}")
+        yield Need("cloudwatch:DescribeAlarms", arn, "SageMaker rolls an update back by its alarms")
 
 
 def _entry(request: Request) -> str:

@@ -67,6 +67,7 @@ _RESOURCES: Final[dict[str, str]] = {
     "sagemaker:InvokeEndpoint": "sagemaker|endpoint/{EndpointName}",
     "sagemaker:DescribeEndpoint": "sagemaker|endpoint/{EndpointName}",
     "sagemaker:DeleteEndpoint": "sagemaker|endpoint/{EndpointName}",
+    "sagemaker:DescribeEndpointConfig": "sagemaker|endpoint-config/{EndpointConfigName}",
     "sagemaker:StopTrainingJob": "sagemaker|training-job/{TrainingJobName}",
     "sagemaker:StopProcessingJob": "sagemaker|processing-job/{ProcessingJobName}",
     "ecs:RunTask": "|{taskDefinition}",
@@ -79,9 +80,9 @@ _RESOURCES: Final[dict[str, str]] = {
     "lambda": "|{FunctionName}",
     "cloudwatch": "*",
 }
-#: Only the running code learns which one it is (the definition of an execution names its functions): any that is
-#: granted will do.
-_BY_OVERLAP: Final = ("lambda:GetFunctionConfiguration",)
+#: Only the running code learns which one it is (the definition of an execution names its functions, an endpoint its
+#: configuration): any that is granted will do.
+_BY_OVERLAP: Final = ("lambda:GetFunctionConfiguration", "sagemaker:DescribeEndpointConfig")
 #: ARNs of what only the running code knows: the form that says no more than the service.
 _UNSAID: Final = {
     "states": "states|execution:*",

@@ -11,6 +11,7 @@ from passerelle.contracts.container import PrepareResult, SplitPart
 from passerelle.domain.project import Project, load_project
 from passerelle.domain.requests.hosting import HostingPlace, deployment
 from passerelle.domain.requests.jobs import RunRef, evaluate_job, prepare_job, training_job
+from passerelle.domain.requests.rollout import RolloutPlace, Served, rollout
 from passerelle.settings import GatherDropSettings, PlanDeploymentSettings
 from passerelle.steps.gather_drop import job_place
 from tests.infra.conftest import ROOT
@@ -21,6 +22,12 @@ Request = dict[str, Any]
 _PROFILES: Final = {
     "real-time": {"profile": "real-time", "instance_type": "ml.m5.large", "instance_count": 1, "capture_percent": 100},
     "serverless": {"profile": "serverless", "memory_mb": 2048, "max_concurrency": 5},
+    "scaled": {
+        "profile": "real-time",
+        "instance_type": "ml.m5.large",
+        "shadow": {"percent": 50, "hours": 24},
+        "autoscaling": {"min": 2, "max": 6, "invocations_per_minute": 600},
+    },
 }
 
 
@@ -93,13 +100,27 @@ def _hosted(assembly: Assembly, project: Project, model_data_url: str) -> list[d
             model_data_url=model_data_url,
             model_version="1",
         )
+        (variant,) = planned.endpoint_config["ProductionVariants"]
+        older = f"{planned.endpoint_name}-older"
+        rest = rollout(
+            RolloutPlace(topic_arn=settings.alerts_topic_arn, longest_wait_seconds=settings.rollout_wait_seconds),
+            Project.model_validate(document),
+            planned,
+            Served(config_name=older, variant=variant, alone=older),
+        )
         found.append(
             {
                 "CreateModel": planned.model,
                 "CreateEndpointConfig": planned.endpoint_config,
                 # plan_deployment adds the tags when there is no endpoint yet.
                 "CreateEndpoint": planned.endpoint | {"Tags": planned.model["Tags"]},
-                "UpdateEndpoint": planned.endpoint,
+                "UpdateEndpoint": rest.get("serve", rest["change"])["endpoint"],
+                "PutMetricAlarm": rest["alarms"]["errors"],
+                "DeleteAlarms": {"AlarmNames": rest["alarms"]["retired"]},
+                "DescribeAlarms": {"AlarmNames": rest["alarms"]["names"]},
+                "DeregisterScalableTarget": rest["scaling"]["pause"],
+                **({"RegisterScalableTarget": rest["scaling"]["target"]} if "target" in rest["scaling"] else {}),
+                **({"PutScalingPolicy": rest["scaling"]["policy"]} if "policy" in rest["scaling"] else {}),
             }
         )
     return found

@@ -101,7 +101,12 @@ def _task(where: str, state: dict[str, Any], assembly: Assembly, requests: Reque
     elif match := re.fullmatch(r"sagemaker:(\w+)\.sync", integration):
         yield from _job(where, _capital(match[1]), assembly, requests)
     elif match := re.fullmatch(r"aws-sdk:(\w+):(\w+)", integration):
-        yield from _call(where, match[1], _capital(match[2]), assembly, requests)
+        if match[1] == "cloudwatch":
+            yield from _alarms(where, _capital(match[2]), assembly, requests)
+        elif match[1] == "applicationautoscaling":
+            yield from _scaling(where, _capital(match[2]), assembly, requests)
+        else:
+            yield from _call(where, match[1], _capital(match[2]), assembly, requests)
     else:
         raise UnknownTaskError(f"{where}: tests/infra/iam/states.py does not know what {state['Resource']} needs")
 
@@ -155,3 +160,49 @@ def _call(where: str, service: str, operation: str, assembly: Assembly, requests
         for config in requests.of("CreateEndpointConfig"):
             if "KmsKeyId" in config:
                 yield Need("kms:CreateGrant", config["KmsKeyId"], f"{where}: the volume is encrypted")
+
+
+def _alarms(where: str, operation: str, assembly: Assembly, requests: Requests) -> Iterator[Need]:
+    samples = requests.of(operation)
+    if not samples:
+        raise UnknownTaskError(f"{where}: tests/infra/iam/requests.py makes no request of cloudwatch:{operation}")
+    for request in samples:
+        for name in request.get("AlarmNames", [request.get("AlarmName")]):
+            arn = assembly.account.arn("cloudwatch", f"alarm:{name}")
+            yield Need(f"cloudwatch:{operation}", arn, where)
+            if request.get("Tags"):
+                yield Need("cloudwatch:TagResource", arn, f"{where} gives tags")
+
+
+#: Who registers a target: Application Auto Scaling acts in the name of its caller, and makes its service-linked role
+#: (SageMaker developer guide, "Auto scaling prerequisites").
+_SCALED_ENDPOINT: Final = (("DescribeEndpoint", "endpoint"), ("UpdateEndpointWeightsAndCapacities", "endpoint"))
+_LINKED_ROLE: Final = (
+    "role/aws-service-role/sagemaker.application-autoscaling.amazonaws.com/"
+    "AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
+)
+
+
+def _scaling(where: str, operation: str, assembly: Assembly, requests: Requests) -> Iterator[Need]:
+    samples = requests.of(operation)
+    if not samples:
+        raise UnknownTaskError(f"{where}: tests/infra/iam/requests.py makes no request of {operation}")
+    account = assembly.account
+    for request in samples:
+        # The id of a target is not its resource's.
+        yield Need(
+            f"application-autoscaling:{operation}", account.arn("application-autoscaling", "scalable-target/any"), where
+        )
+        if operation == "DeregisterScalableTarget":
+            continue
+        endpoint = request["ResourceId"].split("/")[1]
+        why = f"{where}: Application Auto Scaling, for its caller"
+        for action, kind in _SCALED_ENDPOINT:
+            yield Need(f"sagemaker:{action}", account.arn("sagemaker", f"{kind}/{endpoint}"), why)
+        yield Need("sagemaker:DescribeEndpointConfig", account.arn("sagemaker", f"endpoint-config/{endpoint}-any"), why)
+        tracking = account.arn("cloudwatch", f"alarm:TargetTracking-{request['ResourceId']}-AlarmHigh-any")
+        yield from (
+            Need(f"cloudwatch:{action}", tracking, why)
+            for action in ("PutMetricAlarm", "DescribeAlarms", "DeleteAlarms")
+        )
+        yield Need("iam:CreateServiceLinkedRole", f"arn:aws:iam::{account.number}:{_LINKED_ROLE}", why)

@@ -24,7 +24,7 @@ from tests.infra.iam.states import definition
 from tests.infra.iam.templates import Resource
 from tests.infra.requests.deployed import Deployed
 from tests.infra.requests.integrations import Integration
-from tests.infra.requests.machines import Call, Rendered, Walk, machine_of
+from tests.infra.requests.machines import Call, FailedError, Rendered, Walk, machine_of
 from tests.infra.requests.recorder import Recorder
 from tests.infra.requests.services import Services
 from tests.unit.steps.machine import CONTEXT, load_handler
@@ -166,7 +166,11 @@ class Cloud:
     ) -> list[Rendered]:
         services.answers |= _history(definition(machine))
         walk = Walk(machine, execution, call, services.models)
-        walk.run(value)
+        try:
+            walk.run(value)
+        except FailedError as failed:
+            if failed.state != services.ends_in:
+                raise
         return [*walk.rendered, *rendered]
 
 

@@ -37,6 +37,14 @@ class ScenarioError(AssertionError):
     """A walk went another way than to the end."""
 
 
+class FailedError(ScenarioError):
+    """A walk ended in a state of type Fail."""
+
+    def __init__(self, why: str, state: str) -> None:
+        super().__init__(why)
+        self.state = state
+
+
 @dataclass(frozen=True)
 class Rendered:
     """One request that a state would send."""
@@ -118,7 +126,7 @@ class Walk:
                 holds = (rule for rule in state["Choices"] if self._evaluate(rule["Condition"], value) is True)
                 return value, next(holds, {"Next": state.get("Default")})["Next"]
             case "Fail":
-                raise ScenarioError(f"{self._file}, {name}: {self._evaluate(state.get('Cause', ''), value)}")
+                raise FailedError(f"{self._file}, {name}: {self._evaluate(state.get('Cause', ''), value)}", name)
             case "Succeed":
                 return value, None
             case "Task":

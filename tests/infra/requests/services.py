@@ -27,7 +27,8 @@ class Services:
     """What AWS does in one walk.
 
     `trainings`: what DescribeTrainingJob says, one after the other, on top of what was asked for. `refusals`: errors by
-    operation, each given once.
+    operation, each given once. `rolls_back`: alarms end the next updates that they guard. `ends_in`: the state in which
+    an execution may fail.
     """
 
     s3: Any
@@ -36,17 +37,16 @@ class Services:
     answers: dict[tuple[str, str], Any] = field(default_factory=dict)
     endpoints: dict[str, str] = field(default_factory=dict)
     models: dict[str, Request] = field(default_factory=dict)
+    configs: dict[str, Request] = field(default_factory=dict)
+    rolls_back: bool = False
+    ends_in: str = ""
     _jobs: dict[str, Request] = field(default_factory=dict)
 
     # Called by states
 
     def answer_state(self, service: str, operation: str, request: Request) -> Any:
         """Return what a state's call gives."""
-        # Also when it is refused: it exists already then.
-        if operation == "CreateTrainingJob":
-            self._jobs[request["TrainingJobName"]] = request
-        if operation == "CreateModel":
-            self.models[request["ModelName"]] = request
+        self._keep(operation, request)
         if self.refusals.get(operation):
             raise self.refusals[operation].pop(0)
         match operation:
@@ -56,11 +56,26 @@ class Services:
                 return {"TrainingJobArn": request["TrainingJobName"]}
             case "DescribeTrainingJob":
                 return self._describe(request["TrainingJobName"])
+            case "UpdateEndpoint" if self.rolls_back and "DeploymentConfig" in request:
+                pass
             case "CreateEndpoint" | "UpdateEndpoint":
                 self.endpoints[request["EndpointName"]] = request["EndpointConfigName"]
+            case "DescribeAlarms":
+                return {"MetricAlarms": [{"AlarmName": name, "StateValue": "ALARM"} for name in request["AlarmNames"]]}
             case "DescribeEndpoint":
                 return self._endpoint(request["EndpointName"])
         return sample_answer(service, operation)
+
+    def _keep(self, operation: str, request: Request) -> None:
+        """Also what is refused is kept: it exists already then."""
+        kept = {
+            "CreateTrainingJob": (self._jobs, "TrainingJobName"),
+            "CreateModel": (self.models, "ModelName"),
+            "CreateEndpointConfig": (self.configs, "EndpointConfigName"),
+        }
+        if operation in kept:
+            place, name = kept[operation]
+            place[request[name]] = request
 
     def _process(self, request: Request) -> dict[str, Any]:
         stage = request["AppSpecification"]["ContainerArguments"][0]
@@ -110,6 +125,10 @@ class Services:
             raise client_error(
                 operation, "ValidationException", f'Could not find endpoint "{request["EndpointName"]}".'
             )
+        if operation == "GetMetricData":
+            return {"MetricDataResults": []}
+        if operation == "DescribeEndpointConfig":
+            return self.configs[request["EndpointConfigName"]]
         if operation == "InvokeEndpoint":
             body = json.dumps({"predictions": EXAMPLE["predictions"]}).encode()
             return {"Body": StreamingBody(io.BytesIO(body), len(body))}

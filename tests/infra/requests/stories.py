@@ -78,6 +78,10 @@ def _everything_exists(services: Services) -> None:
     }
 
 
+def _rolled_back(services: Services) -> None:
+    services.rolls_back, services.ends_in = bool(services.endpoints), "RolledBack"
+
+
 def _no_quota(services: Services) -> None:
     services.refusals = {"CreateTrainingJob": [RefusalError("SageMaker.ResourceLimitExceededException", "0 instances")]}
 
@@ -117,6 +121,7 @@ STORIES: Final = (
         ),
         runs=2,
     ),
+    Story("rolled back", project=_real_time(capture_percent=0), happens=_rolled_back, runs=2),
     Story("shadow", project=_real_time(capture_percent=50, shadow={"percent": 50, "hours": 2}), runs=2),
     Story(
         "longest names",

@@ -29,6 +29,14 @@ def load_handler(name: str) -> Callable[[Any, Any], Any]:
     return handler
 
 
+class TaskError(Exception):
+    """What a task of a test raises for an error of AWS, by the name and with the cause that Step Functions gives it."""
+
+    def __init__(self, error: str, cause: str) -> None:
+        super().__init__(error, cause)
+        self.output = {"Error": error, "Cause": cause}
+
+
 @dataclass
 class Machine:
     """One definition. `tasks` stand for what is no function, by state; `visited` and `events` tell what was called."""
@@ -59,9 +67,18 @@ class Machine:
             raise AssertionError(f"{name}: {self._evaluate(state['Cause'], value, None)}")
         if state["Type"] == "Task":
             arguments = self._evaluate(state["Arguments"], value, None)
-            result = _through_json(self._call(name, state["Resource"], arguments))
+            try:
+                result = _through_json(self._call(name, state["Resource"], arguments))
+            except TaskError as error:
+                return self._catch(state, value, error)
             value = self._evaluate(state.get("Output", "{% $states.result %}"), value, result)
         return value, state.get("Next")
+
+    def _catch(self, state: dict[str, Any], value: Any, error: TaskError) -> tuple[Any, str | None]:
+        for catcher in state.get("Catch", ()):
+            if error.output["Error"] in catcher["ErrorEquals"]:
+                return self._evaluate(catcher["Output"], value, None, error.output), catcher["Next"]
+        raise error
 
     def _call(self, name: str, resource: str, arguments: Any) -> Any:
         if resource != "arn:aws:states:::lambda:invoke":
@@ -72,13 +89,14 @@ class Machine:
         snake = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in function).lstrip("_")
         return {"Payload": load_handler(snake)(arguments["Payload"], CONTEXT)}
 
-    def _evaluate(self, template: Any, value: Any, result: Any) -> Any:
+    def _evaluate(self, template: Any, value: Any, result: Any, error: Any = None) -> Any:
         if isinstance(template, dict):
-            return {key: self._evaluate(part, value, result) for key, part in template.items()}
+            return {key: self._evaluate(part, value, result, error) for key, part in template.items()}
         if not (isinstance(template, str) and template.startswith("{%")):
             return template
         expression = Jsonata(template[2:-2].strip())
-        expression.assign("states", {"input": value, "result": result, "context": {"Execution": self.execution}})
+        context = {"Execution": self.execution}
+        expression.assign("states", {"input": value, "result": result, "errorOutput": error, "context": context})
         return _through_json(expression.evaluate(None))
 
 

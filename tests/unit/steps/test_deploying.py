@@ -24,6 +24,7 @@ from .world import IMAGE, ROLE, Aws
 ENDPOINT = "passerelle-laptop-flights"
 MODEL = "s3://test-models/model.tar.gz"
 TRAINED = "s3://test-models/flights/training/flights-r1-train-1-2/output/model.tar.gz"
+ROLLOUT: Any = {"alerts_topic_arn": "arn:aws:sns:us-east-1:123456789012:alerts", "rollout_wait_seconds": 3_600}
 EXAMPLE = {"dataframe_split": {"columns": ["a"], "data": [[1.5]]}, "predictions": [1], "probabilities": [[0.25, 0.75]]}
 
 
@@ -32,7 +33,7 @@ EXAMPLE = {"dataframe_split": {"columns": ["a"], "data": [[1.5]]}, "predictions"
 
 def _plan(aws: Aws) -> dict[str, Any]:
     settings = PlanDeploymentSettings(
-        **aws.shared, zones=aws.buckets, image_uri=IMAGE, model_role_arn=ROLE, kms_key_arn=""
+        **aws.shared, zones=aws.buckets, image_uri=IMAGE, model_role_arn=ROLE, kms_key_arn="", **ROLLOUT
     )
     return plan_deployment({**BASE, "status": "passed", "model_version": 3, "model_data_url": TRAINED}, settings)
 
@@ -54,6 +55,17 @@ def _is(sagemaker: Stubber, status: str, config: str, **fields: Any) -> None:
         "LastModifiedTime": 0,
     }
     sagemaker.add_response("describe_endpoint", document | fields, {"EndpointName": ENDPOINT})
+
+
+def _described(sagemaker: Stubber, config: str, **fields: Any) -> None:
+    variant = {"VariantName": "champion", "ModelName": "m", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+    document = {
+        "EndpointConfigName": config,
+        "EndpointConfigArn": f"arn:aws:sagemaker:us-east-1:123456789012:endpoint-config/{config}",
+        "ProductionVariants": [variant],
+        "CreationTime": 0,
+    }
+    sagemaker.add_response("describe_endpoint_config", document | fields, {"EndpointConfigName": config})
 
 
 def _missing(sagemaker: Stubber) -> None:
@@ -84,6 +96,7 @@ def test_a_model_is_served_by_the_image_that_trained_it_whatever_was_released_si
 
 def test_a_later_deployment_updates_the_endpoint_which_takes_no_tags(aws: Aws, sagemaker: Stubber) -> None:
     _is(sagemaker, "InService", "older")
+    _described(sagemaker, "older")
     plan = _plan(aws)
     assert plan["action"] == "update"
     assert set(plan["endpoint"]) == {"EndpointName", "EndpointConfigName"}
@@ -99,6 +112,7 @@ def test_an_endpoint_that_serves_the_model_already_is_left_alone(aws: Aws, sagem
     _missing(sagemaker)
     config = _plan(aws)["endpoint"]["EndpointConfigName"]
     _is(sagemaker, "InService", config)
+    _described(sagemaker, config)
     assert _plan(aws)["action"] == "none"
 
 
@@ -108,6 +122,7 @@ def test_a_redriven_deployment_waits_for_the_change_that_it_began(aws: Aws, sage
     config = _plan(aws)["endpoint"]["EndpointConfigName"]
     coming = {"PendingDeploymentSummary": {"EndpointConfigName": config}} if status == "Updating" else {}
     _is(sagemaker, status, "older" if coming else config, **coming)
+    _described(sagemaker, config)
     assert _plan(aws)["action"] == "none"
 
 
@@ -135,7 +150,7 @@ def test_a_project_that_is_no_longer_deployed_is_named(aws: Aws) -> None:
         plan_deployment(
             {**BASE, "project": "trains", "model_version": "1", "model_data_url": TRAINED},
             PlanDeploymentSettings(
-                **aws.shared, zones=aws.buckets, image_uri=IMAGE, model_role_arn=ROLE, kms_key_arn=""
+                **aws.shared, zones=aws.buckets, image_uri=IMAGE, model_role_arn=ROLE, kms_key_arn="", **ROLLOUT
             ),
         )
 

@@ -1,0 +1,110 @@
+"""How an endpoint comes to serve a planned deployment: what the state machine asks for, in which order.
+
+The machine makes one change at a time: `change` is the next UpdateEndpoint and what it is for (`phase`): `shadow` (the
+challenger beside the champion), `serve` (the challenger takes over), `withdraw` (the champion goes on alone).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from passerelle.domain.project import Project
+from passerelle.domain.requests.endpoint_alarms import EndpointAlarms, alarm_names, endpoint_alarms
+from passerelle.domain.requests.guardrails import deployment_config, keep_capacity
+from passerelle.domain.requests.hosting import VARIANT, Deployment
+from passerelle.domain.requests.scaling import pause_scaling, scaling
+from passerelle.domain.requests.shadow import shadow_config
+
+Request = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Served:
+    """What an endpoint serves now.
+
+    `config_name` is its configuration, `variant` the production variant there as SageMaker describes it, `alone` the
+    configuration in which that one serves without a shadow (None: not known).
+    """
+
+    config_name: str
+    variant: Mapping[str, Any]
+    alone: str | None
+
+    @property
+    def serverless(self) -> bool:
+        return "ServerlessConfig" in self.variant
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutPlace:
+    """Who is told by alarms, and how long a wait may be in this environment."""
+
+    topic_arn: str
+    longest_wait_seconds: int
+
+
+def rollout(place: RolloutPlace, project: Project, planned: Deployment, served: Served | None) -> Request:
+    """Return the rest of the state machine's input: `action`, `alarms`, `scaling`, and for an update its changes."""
+    wanted = planned.endpoint["EndpointConfigName"]
+    alarms = _alarms(place, project, planned)
+    found: Request = {
+        "action": "create",
+        "alarms": {"errors": alarms.errors, "latency": alarms.latency, "names": list(alarms.names)},
+        "scaling": {},
+    }
+    scaled = scaling(planned.endpoint_name, VARIANT, project.serving)
+    if scaled:
+        found["scaling"] = {"target": scaled[0], "policy": scaled[1]}
+    if served is None:
+        return found | {"change": {"phase": "serve", "endpoint": planned.endpoint}}
+    found["scaling"]["pause"] = pause_scaling(planned.endpoint_name, VARIANT, serverless=served.serverless)
+    if served.config_name != wanted:
+        retired = [name for config in _configs(served) for name in alarm_names(planned.endpoint_name, config)]
+        found["alarms"]["retired"] = retired
+    return found | _changes(place, project, planned, served, alarms)
+
+
+def _configs(served: Served) -> list[str]:
+    return sorted({served.config_name, served.alone or served.config_name})
+
+
+def _alarms(place: RolloutPlace, project: Project, planned: Deployment) -> EndpointAlarms:
+    return endpoint_alarms(
+        project,
+        endpoint=planned.endpoint_name,
+        config_name=planned.endpoint["EndpointConfigName"],
+        variant=VARIANT,
+        topic_arn=place.topic_arn,
+        tags=planned.model["Tags"],
+    )
+
+
+def _changes(
+    place: RolloutPlace, project: Project, planned: Deployment, served: Served, alarms: EndpointAlarms
+) -> Request:
+    """Return `action`, the first `change`, and what may follow it."""
+    serving, wait = project.serving, place.longest_wait_seconds
+    instances = serving.profile == "real-time" and not served.serverless
+    kept = keep_capacity(serving) if instances else {}
+    guarded = {"DeploymentConfig": deployment_config(serving, alarms.names, longest_wait_seconds=wait)}
+    serve = {"phase": "serve", "endpoint": planned.endpoint | kept | (guarded if instances else {})}
+    if served.config_name == planned.endpoint["EndpointConfigName"]:
+        return {"action": "none", "change": serve}
+    if not (serving.shadow and instances and served.alone):
+        return {"action": "update", "change": serve}
+    config = shadow_config(planned.endpoint_name, serving.shadow, served.variant, planned.endpoint_config)
+    shadowed = {"EndpointName": planned.endpoint_name, "EndpointConfigName": config["EndpointConfigName"]}
+    alone = {"EndpointName": planned.endpoint_name, "EndpointConfigName": served.alone}
+    return {
+        "action": "none" if served.config_name == config["EndpointConfigName"] else "update",
+        "change": {"phase": "shadow", "endpoint": shadowed | kept},
+        "shadow": {
+            "config": config,
+            "wait_seconds": min(serving.shadow.hours * 3_600, wait),
+            "limits": serving.rollout.alarms.model_dump(mode="json"),
+        },
+        "serve": serve,
+        "withdraw": {"phase": "withdraw", "endpoint": alone | kept},
+    }

@@ -1,0 +1,250 @@
+"""The deploy machine changes endpoints in the right order, and what goes wrong leaves the champion serving."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from passerelle.domain.shadow_verdict import Load
+from passerelle.settings import JudgeShadowSettings, PlanDeploymentSettings
+
+from .machine import Machine, TaskError
+from .results import BASE
+from .world import IMAGE, ROLE, Aws
+
+ENDPOINT = "passerelle-laptop-flights"
+TOPIC = "arn:aws:sns:us-east-1:123456789012:alerts"
+REAL = {"profile": "real-time", "instance_count": 2, "capture_percent": None}
+SCALED = {"autoscaling": {"min": 2, "max": 6, "invocations_per_minute": 600}}
+SHADOW = {"shadow": {"percent": 50, "hours": 24}}
+
+
+class Deployments:
+    """One endpoint, and walks through the machine that change it. `rolls_back`: updates that an alarm ends."""
+
+    def __init__(self, aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.aws, self.configs, self.serves, self.rolls_back = aws, dict[str, Any](), "", set[int]()
+        self.updates: list[dict[str, Any]] = []
+        self.refused = ""
+        self.alarms, self.targets = boto3.client("cloudwatch"), boto3.client("application-autoscaling")
+        self.loads = {
+            "challenger": Load(requests=90, errors=0, p99_ms=3),
+            "champion": Load(requests=90, errors=0, p99_ms=3),
+        }
+        monkeypatch.setattr("passerelle.steps.plan_deployment.current_config", lambda *_: self.serves or None)
+        monkeypatch.setattr("passerelle.steps.plan_deployment.describe_config", lambda name: self.configs[name])
+        monkeypatch.setattr(
+            "passerelle.steps.judge_shadow.load_of", lambda endpoint, variant, config, seconds: self.loads[variant]
+        )
+        settings = PlanDeploymentSettings(
+            **aws.shared, zones=aws.buckets, image_uri=IMAGE, model_role_arn=ROLE, kms_key_arn="",
+            alerts_topic_arn=TOPIC, rollout_wait_seconds=60,
+        )  # fmt: skip
+        for name, value in (settings.to_env() | JudgeShadowSettings(**aws.shared).to_env()).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(Machine, "_call", self._call(Machine._call))
+
+    def _call(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(machine: Machine, name: str, resource: str, arguments: Any) -> Any:
+            if name == "SmokeTest":
+                return {"Payload": arguments["Payload"]}
+            if name == "PromoteModel":
+                served = {"run_id": "r", "endpoint_config": self.serves}
+                self.aws.table.put("flights", "CHAMPION", **served)
+                return {"Payload": {}}
+            return real(machine, name, resource, arguments)
+
+        return call
+
+    def deploy(self, run_id: str, refused: str = "", **serving: Any) -> Machine:
+        """Deploy a run's model; raises AssertionError, naming the state, when the execution fails."""
+        self.aws.deploy_project(serving=serving)
+        self.refused = refused
+        drop = self.alarms.delete_alarms
+        tasks: dict[str, Callable[[Any], Any]] = {
+            "CreateModel": lambda request: {},
+            "CreateEndpointConfig": self._keep,
+            "CreateShadowConfig": self._keep,
+            "PutErrorAlarm": lambda request: dict(self.alarms.put_metric_alarm(**request)),
+            "PutLatencyAlarm": lambda request: dict(self.alarms.put_metric_alarm(**request)),
+            "PauseScaling": self._pause,
+            "ResumeScaling": lambda request: dict(self.targets.register_scalable_target(**request)),
+            "PutScalingPolicy": lambda request: {"PolicyARN": self.targets.put_scaling_policy(**request)["PolicyARN"]},
+            "CreateEndpoint": self._create,
+            "UpdateEndpoint": self._update,
+            "DescribeEndpoint": lambda request: {"EndpointStatus": "InService", "EndpointConfigName": self.serves},
+            "FindTrippedAlarms": self._describe_alarms,
+            "DropUnusedAlarms": lambda request: dict(drop(**request)),
+            "DropRetiredAlarms": lambda request: dict(drop(**request)),
+        }
+        self.machine = Machine("deploy_model.asl.json", tasks, {"Id": "arn:deploy", "Name": "deploy"})
+        trained = f"s3://{self.aws.buckets['models']}/flights/{run_id}/model.tar.gz"
+        self.machine.run({**BASE, "run_id": run_id, "model_version": 3, "model_data_url": trained})
+        return self.machine
+
+    def _keep(self, request: dict[str, Any]) -> dict[str, Any]:
+        if request["EndpointConfigName"] in self.configs:
+            raise TaskError("SageMaker.SageMakerException", "Cannot create already existing endpoint configuration")
+        self.configs[request["EndpointConfigName"]] = request
+        return {}
+
+    def _create(self, request: dict[str, Any]) -> dict[str, Any]:
+        self.serves = request["EndpointConfigName"]
+        return {}
+
+    def _update(self, request: dict[str, Any]) -> dict[str, Any]:
+        if self.refused:
+            raise TaskError("SageMaker.SageMakerException", self.refused)
+        self.updates.append(request)
+        if len(self.updates) not in self.rolls_back:
+            return self._create(request)
+        (tripped, *_) = request["DeploymentConfig"]["AutoRollbackConfiguration"]["Alarms"]
+        self.alarms.set_alarm_state(AlarmName=tripped["AlarmName"], StateValue="ALARM", StateReason="5xx")
+        return {}
+
+    def _pause(self, request: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return dict(self.targets.deregister_scalable_target(**request))
+        except ClientError as error:  # moto's is another one than AWS documents
+            raise TaskError("ApplicationAutoScaling.ObjectNotFoundException", str(error)) from error
+
+    def _describe_alarms(self, request: dict[str, Any]) -> dict[str, Any]:
+        found = self.alarms.describe_alarms(**request)["MetricAlarms"]
+        return {"MetricAlarms": [{key: alarm[key] for key in ("AlarmName", "StateValue")} for alarm in found]}
+
+    def alarm_names(self) -> set[str]:
+        return {alarm["AlarmName"].rpartition(".")[2] for alarm in self.alarms.describe_alarms()["MetricAlarms"]}
+
+    def scales(self) -> list[tuple[str, int, int]]:
+        found = self.targets.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
+        return [(item["ResourceId"], item["MinCapacity"], item["MaxCapacity"]) for item in found]
+
+
+@pytest.fixture
+def deployments(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Deployments:
+    return Deployments(aws, monkeypatch)
+
+
+def _hash(config: str) -> str:
+    return config.rpartition("-")[2]
+
+
+def test_the_first_deployment_has_alarms_but_no_champion_to_guard(deployments: Deployments) -> None:
+    machine = deployments.deploy("r1", **REAL, **SCALED, **SHADOW)
+    assert [name for name in machine.visited if name.startswith(("Put", "Create", "Update", "Pause", "Resume"))] == [
+        "CreateModel", "CreateEndpointConfig", "PutErrorAlarm", "PutLatencyAlarm", "CreateEndpoint", "ResumeScaling",
+        "PutScalingPolicy",
+    ]  # fmt: skip
+    assert not deployments.updates
+    assert deployments.alarm_names() == {_hash(deployments.serves)}
+    assert deployments.scales() == [(f"endpoint/{ENDPOINT}/variant/champion", 2, 6)]
+
+
+def test_an_update_is_a_canary_with_alarms_of_its_own_and_scaling_rests_meanwhile(deployments: Deployments) -> None:
+    deployments.deploy("r1", **REAL, **SCALED)
+    machine = deployments.deploy("r2", **REAL, **SCALED)
+    order = [
+        machine.visited.index(name) for name in ("PutErrorAlarm", "PauseScaling", "UpdateEndpoint", "ResumeScaling")
+    ]
+    assert order == sorted(order)
+    (update,) = deployments.updates
+    policy = update["DeploymentConfig"]["BlueGreenUpdatePolicy"]
+    assert policy["TrafficRoutingConfiguration"]["Type"] == "CANARY"
+    assert policy["TerminationWaitInSeconds"] == 60
+    assert update["RetainAllVariantProperties"] is True
+    guards = [item["AlarmName"] for item in update["DeploymentConfig"]["AutoRollbackConfiguration"]["Alarms"]]
+    assert {_hash(deployments.serves)} == {name.rpartition(".")[2] for name in guards} == deployments.alarm_names()
+    assert len(deployments.scales()) == 1
+
+
+def test_a_deployment_that_is_repeated_changes_nothing(deployments: Deployments) -> None:
+    for _ in range(2):
+        deployments.deploy("r1", **REAL, **SCALED)
+    assert not deployments.updates
+    assert deployments.machine.visited.count("IsEndpointConfigThere") == 1
+    assert deployments.alarm_names() == {_hash(deployments.serves)}
+
+
+def test_a_rollback_names_its_alarm_and_leaves_the_champion_watched_and_scaling(deployments: Deployments) -> None:
+    deployments.deploy("r1", **REAL, **SCALED)
+    champion = deployments.serves
+    deployments.rolls_back.add(1)
+    with pytest.raises(AssertionError) as failed:
+        deployments.deploy("r2", **REAL, **SCALED)
+    wanted = deployments.updates[0]["EndpointConfigName"]
+    assert str(failed.value) == (
+        f"RolledBack: Endpoint {ENDPOINT} was rolled back by alarm {ENDPOINT}.errors.{_hash(wanted)}. "
+        f"The champion goes on serving with {champion}."
+    )
+    assert deployments.alarm_names() == {_hash(champion)}
+    assert len(deployments.scales()) == 1
+    assert "PromoteModel" not in deployments.machine.visited
+
+
+def test_what_sagemaker_refuses_is_told_in_its_words_and_the_champion_scales_again(deployments: Deployments) -> None:
+    deployments.deploy("r1", **REAL, **SCALED)
+    champion = deployments.serves
+    with pytest.raises(AssertionError, match=r"DeploymentFailed: .* is InService with .*: Not with ServerlessConfig"):
+        deployments.deploy(
+            "r2", "Not with ServerlessConfig", profile="serverless", capture_percent=None, instance_count=1
+        )
+    assert deployments.serves == champion
+    assert deployments.alarm_names() == {_hash(champion)}
+
+
+def test_a_challenger_is_watched_in_the_shadow_before_it_takes_over(deployments: Deployments) -> None:
+    deployments.deploy("r1", **REAL, **SCALED)
+    machine = deployments.deploy("r2", **REAL, **SCALED, **SHADOW)
+    shadow, serve = deployments.updates
+    config = deployments.configs[shadow["EndpointConfigName"]]
+    (champion,), (challenger,) = config["ProductionVariants"], config["ShadowProductionVariants"]
+    assert champion["ModelName"] != challenger["ModelName"]
+    assert "DeploymentConfig" not in shadow
+    assert "DeploymentConfig" in serve
+    assert (
+        deployments.configs[serve["EndpointConfigName"]]["ProductionVariants"][0]["ModelName"]
+        == challenger["ModelName"]
+    )
+    assert machine.visited.index("WatchShadow") < machine.visited.index("PutErrorAlarm")
+    assert [machine.visited.count(name) for name in ("PauseScaling", "ResumeScaling", "WatchShadow")] == [2, 2, 1]
+    assert machine.events["JudgeShadow"]["shadow"]["wait_seconds"] == 60, "the environment is in a hurry"
+    assert deployments.alarm_names() == {_hash(deployments.serves)}
+
+
+def test_a_challenger_that_fails_in_the_shadow_is_withdrawn(deployments: Deployments) -> None:
+    deployments.deploy("r1", **REAL)
+    champion = deployments.serves
+    deployments.loads["challenger"] = Load(requests=90, errors=9, p99_ms=2_000)
+    with pytest.raises(
+        AssertionError, match=r"ShadowWithdrawn: .*failed 9 of 90 requests \(allowed: 1 %\); it took 2000 ms"
+    ):
+        deployments.deploy("r2", **REAL, **SHADOW)
+    assert deployments.serves == champion
+    assert deployments.alarm_names() == {_hash(champion)}
+    assert "PutErrorAlarm" not in deployments.machine.visited
+
+
+def test_a_shadow_that_an_aborted_deployment_left_is_taken_up_by_its_own_run_and_replaced_by_the_next(
+    deployments: Deployments,
+) -> None:
+    deployments.deploy("r1", **REAL)
+    champion = deployments.serves
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("passerelle.steps.judge_shadow.load_of", lambda *_, **__: pytest.fail("aborted"))
+        with pytest.raises(pytest.fail.Exception):
+            deployments.deploy("r2", **REAL, **SHADOW)
+    left = deployments.serves
+    assert left != champion
+    deployments.loads["challenger"] = Load(requests=90, errors=90, p99_ms=None)
+    with pytest.raises(AssertionError, match="ShadowWithdrawn"):
+        deployments.deploy("r2", **REAL, **SHADOW)
+    assert [update["EndpointConfigName"] for update in deployments.updates] == [left, champion]
+    deployments.serves = left
+    with pytest.raises(AssertionError, match="ShadowWithdrawn"):
+        deployments.deploy("r3", **REAL, **SHADOW)
+    assert deployments.serves == champion
+    assert deployments.updates[-2]["EndpointConfigName"] not in (left, champion)
