@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import psutil
@@ -15,7 +16,17 @@ import pytest
 
 from laptop.platform import AWS, down, up
 from laptop.processes import Processes
-from tests.laptop_platform import ROLE, LaptopPlatform, running_platform, unique, wait_for
+from laptop.settings import LaptopSettings
+from passerelle.errors import SettingsError
+from tests.laptop_platform import (
+    ROLE,
+    LaptopPlatform,
+    free_port,
+    platform_home,
+    running_platform,
+    unique,
+    wait_for,
+)
 
 TRAIN = """
 import json, os, pathlib, time
@@ -62,12 +73,7 @@ def _kill(aws: LaptopPlatform) -> None:
     recorded = Processes(aws.settings).find(AWS)
     assert recorded is not None
     time.sleep(4)  # a snapshot has seen the execution
-    server = psutil.Process(recorded.pid)
-    children = server.children(recursive=True)
-    os.kill(recorded.pid, signal.SIGKILL)
-    # A process that is still dying would be taken for one that runs.
-    psutil.wait_procs([server, *children], timeout=10)
-    assert [child.pid for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE] == []
+    os.kill(recorded.pid, signal.SIGKILL)  # and at once, while it may still be dying, `up`
 
 
 @pytest.mark.parametrize("nested", [False, True], ids=["in the machine itself", "in a nested execution"])
@@ -95,6 +101,29 @@ def test_a_machine_that_waits_for_a_job_goes_on_with_that_job_after_a_restart(
     assert done["redriveCount"] == 0
     jobs = aws.client("sagemaker").list_training_jobs(NameContains=name)["TrainingJobSummaries"]
     assert [job["TrainingJobName"] for job in jobs] == [name]
+
+
+@pytest.mark.parametrize("dies", [True, False], ids=["is dying", "hangs"])
+def test_a_part_that_runs_and_does_not_answer_is_started_anew(dies: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("laptop.platform.ANSWER_SECONDS", 60.0 if dies else 1.0)
+    with platform_home() as home:
+        settings = LaptopSettings(home=home, port=free_port(), mlflow_port=free_port())
+        processes = Processes(settings)
+        # What kill -9 leaves for a while: a process of that name, with its record, that takes no connection.
+        seconds = "2" if dies else "600"
+        mute = processes.start(AWS, ["sleep", seconds], environment={"PATH": os.environ["PATH"]}, port=settings.port)
+        try:
+            up(settings, tracking_server=False)
+            assert not psutil.pid_exists(mute) or psutil.Process(mute).status() == psutil.STATUS_ZOMBIE
+            assert LaptopPlatform(settings).client("sts").get_caller_identity()["Account"] == settings.account_id
+        finally:
+            down(settings)
+
+
+def test_a_platform_that_runs_is_not_started_with_other_switches(aws: LaptopPlatform) -> None:
+    with pytest.raises(SettingsError, match="passerelle down"):
+        up(replace(aws.settings, enforce=True), tracking_server=False)
+    assert aws.client("sts").get_caller_identity()["Account"] == aws.settings.account_id
 
 
 def test_a_redrive_after_a_failure_does_not_take_over_the_failed_job(aws: LaptopPlatform) -> None:
