@@ -58,9 +58,10 @@ class Staging(Aws):
         }
         for resource, value in found.items():
             parameter = naming.resource_parameter("staging", resource)
-            boto3.client("ssm").put_parameter(Name=parameter, Value=value, Type="String")
+            boto3.client("ssm").put_parameter(Name=parameter, Value=value, Type="String", Overwrite=True)
         prefix = f"{zones.training_output_prefix('flights')}/{JOB}/output"
-        whole = results.archive({"result.json": results.trained().model_dump_json().encode()})
+        candidate = {"candidates/forest/model/MLmodel": b"flavors: {}"}
+        whole = results.archive({"result.json": results.trained().model_dump_json().encode(), **candidate})
         self.s3.put_object(Bucket=self.buckets["models"], Key=f"{prefix}/model.tar.gz", Body=bundle)
         self.s3.put_object(Bucket=self.buckets["models"], Key=f"{prefix}/output.tar.gz", Body=whole)
         self._put("prepare/result.json", results.prepared(contract_hash=contract_hash()).model_dump_json())
