@@ -17,10 +17,13 @@ from laptop.ministack.deliveries import report
 from laptop.ministack.executions import CURRENT
 from laptop.ministack.identities import Identities
 from laptop.ministack.sagemaker_permissions import Permission, endpoint_of, permissions
+from laptop.ministack.watching_permissions import alarm_permissions, scaling_permissions
 from laptop.sagemaker.epoch import plain
 from laptop.settings import LaptopSettings
 from laptop.surroundings import RefusedError
 
+#: Services whose aws-sdk tasks need what their own requests say.
+_WATCHING: Final = {"cloudwatch": alarm_permissions, "applicationautoscaling": scaling_permissions}
 _EVENTS: Final = "events.amazonaws.com"
 _SCHEDULER: Final = "scheduler.amazonaws.com"
 _STATES: Final = "states.amazonaws.com"
@@ -31,6 +34,12 @@ _TASK_ERRORS: Final = {
     "arn:aws:states:::states:": ("StepFunctions.AWSStepFunctionsException", "AWSStepFunctions", 400),
     "arn:aws:states:::sagemaker:": ("SageMaker.AmazonSageMakerException", "AmazonSageMaker", 400),
     "arn:aws:states:::aws-sdk:sagemaker:": ("SageMaker.SageMakerException", "SageMaker", 400),
+    "arn:aws:states:::aws-sdk:cloudwatch:": ("CloudWatch.CloudWatchException", "CloudWatch", 403),
+    "arn:aws:states:::aws-sdk:applicationautoscaling:": (
+        "ApplicationAutoScaling.ApplicationAutoScalingException",
+        "ApplicationAutoScaling",
+        400,
+    ),
 }
 
 
@@ -180,7 +189,7 @@ def _needed_by_task(settings: LaptopSettings, resource: str, request: dict[str, 
     else:
         name = operation[0].upper() + operation[1:]
         document = json.loads(json.dumps(request, default=plain))
-        yield from permissions(settings, name, document)
+        yield from _WATCHING.get(resource.split(":")[-2], permissions)(settings, name, document)
         if pattern == "sync":
             for word in ("Describe", "Stop"):
                 yield next(permissions(settings, name.replace("Create", word), document))
