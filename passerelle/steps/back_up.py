@@ -33,7 +33,7 @@ from passerelle.contracts.backup import (
     blob_name,
     manifest_name,
 )
-from passerelle.contracts.runs import FINAL_STATUSES, RunRecord
+from passerelle.contracts.runs import FINAL_STATUSES
 from passerelle.domain.claim import claim_key
 from passerelle.errors import NotFoundError, PasserelleError
 from passerelle.steps.check_backup import read_index, read_manifest
@@ -242,9 +242,10 @@ def _matters(item: Listed, store: str, claimed: set[str]) -> bool:
 def _running(items: Iterable[Item]) -> Iterable[str]:
     for item in items:
         if kind_of(item) == "RUN":
-            record = RunRecord.model_validate_json(text(item, "record") or "")
-            if record.status not in FINAL_STATUSES:
-                yield record.run_id
+            # Not read as a RunRecord: a command line that is older than the platform must still be able to back it up.
+            record = json.loads(text(item, "record") or "{}")
+            if record.get("status") not in FINAL_STATUSES:
+                yield str(item["sk"]["S"]).partition("#")[2]
 
 
 def _now() -> str:
