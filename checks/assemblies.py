@@ -7,7 +7,7 @@ import hashlib
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -21,8 +21,10 @@ FOLDERS: Final = ("environments", "infra", "lambdas", "passerelle", "projects", 
 KEPT_SECONDS: Final = 3_600
 
 
-def assembly(environment: str) -> Path:
+def assembly(environment: str, changed: Mapping[str, str] | None = None) -> Path:
     """Return the folder of an environment's assembly; read-only, as others read the same one.
+
+    `changed` gives other text to files of the checkout, such as another configuration of the environment.
 
     Raises CheckError with the CDK's words when the synthesis fails, rules of cdk-nag included.
     """
@@ -31,6 +33,8 @@ def assembly(environment: str) -> Path:
         checkout = Path(temporary)
         # A copy: what is synthesised is what was hashed, and .build of this checkout stays as it is.
         _copy(checkout)
+        for name, text in (changed or {}).items():
+            (checkout / name).write_text(text, encoding="utf-8")
         made = FOLDER / f"{_digest(checkout)}-{environment}"
         with _one_at_a_time(made.with_suffix(".lock")):
             if not made.is_dir():

@@ -30,9 +30,13 @@ class Part(BaseModel):
 
 
 class Images(Part):
-    """Which container images run: built by CodeBuild from this checkout, or one of a registry, by tag (laptop)."""
+    """Which container images run.
 
-    source: Literal["codebuild", "local"]
+    Built from this checkout by CodeBuild at deployment (`codebuild`) or by this machine's Docker before it (`docker`),
+    or one of a registry, by tag (`local`: the laptop).
+    """
+
+    source: Literal["codebuild", "docker", "local"]
 
 
 class Network(Part):

@@ -186,10 +186,17 @@ def network_interfaces() -> Statement:
     return allow(actions, "*")
 
 
-def sagemaker_role_base(stack: Stack) -> list[Statement]:
+#: Where `cdk bootstrap` lets the CDK put images that Docker has built on the deploying machine.
+CDK_REPOSITORY: Final = "cdk-hnb659fds-container-assets-{account}-{region}"
+
+
+def sagemaker_role_base(stack: Stack, images: str = "codebuild") -> list[Statement]:
     """Return what every SageMaker execution role needs: logs, metrics, the image (developer guide, "Roles")."""
     logs = f"arn:{stack.partition}:logs:{stack.region}:{stack.account}:log-group:/aws/sagemaker/*"
-    repository = f"arn:{stack.partition}:ecr:{stack.region}:{stack.account}:repository/passerelle-*"
+    place = f"arn:{stack.partition}:ecr:{stack.region}:{stack.account}:repository"
+    repository = f"{place}/{CDK_REPOSITORY.format(account=stack.account, region=stack.region)}"
+    if images != "docker":
+        repository = f"{place}/passerelle-*"
     metrics = Statement(
         actions=["cloudwatch:PutMetricData"],
         resources=["*"],

@@ -118,6 +118,7 @@ class Platform(Construct):
         if not (config.tracking and network and images.tracking):
             return Runtime(
                 image_uri=images.training.uri,
+                images=config.images.source,
                 tracking_settings={"tracking_uri": str(config.tracking_uri)},
                 jobs_vpc=network.jobs_vpc if network else {},
             )
@@ -134,6 +135,7 @@ class Platform(Construct):
         )
         return Runtime(
             image_uri=images.training.uri,
+            images=config.images.source,
             tracking_settings={"tracking_uri": tracking.uri, "tracking_secret": tracking.password.secret_arn},
             jobs_vpc=network.jobs_vpc,
             tracking_statements=[may.allow(["secretsmanager:GetSecretValue"], tracking.password.secret_arn)],

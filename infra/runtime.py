@@ -21,3 +21,5 @@ class Runtime:
     jobs_vpc: dict[str, Any] = field(default_factory=dict)
     tracking_statements: Sequence[aws_iam.PolicyStatement] = ()
     function_place: Place | None = None
+    #: `images.source`: who built the image, and so from which repository jobs pull it.
+    images: str = "codebuild"

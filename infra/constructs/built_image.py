@@ -14,6 +14,7 @@ from aws_cdk import (
     Stack,
     aws_codebuild,
     aws_ecr,
+    aws_ecr_assets,
     aws_iam,
     aws_kms,
     aws_logs,
@@ -22,11 +23,14 @@ from aws_cdk import (
 from constructs import Construct
 
 from infra import permissions as may
+from infra.base_image import base_reference
 from infra.config import PlatformConfig
 from infra.constructs.function import BUILD, Function, retention
 from infra.source import ROOT
 
 KEPT_IMAGES: Final = 30
+#: In the staged sources: the base image that the Dockerfiles take as `BASE`.
+BASE_FILE: Final = "base.txt"
 
 
 @dataclass(frozen=True)
@@ -46,13 +50,41 @@ TRACKING: Final = ImageSource("tracking", "infra/images/tracking", (".",), "Dock
 
 
 def stage_image(source: ImageSource) -> Path:
-    """Copy an image's sources into a clean folder, whose hash becomes the image's tag; returns it."""
+    """Copy an image's sources into a clean folder, whose hash becomes the image's tag; returns it.
+
+    The base image is among them: another base is another image.
+    """
     target = BUILD / "images" / source.name
     shutil.rmtree(target, ignore_errors=True)
     ignore = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
     for path in source.paths:
         shutil.copytree(ROOT / source.base / path, target / path, ignore=ignore, dirs_exist_ok=True)
+    (target / BASE_FILE).write_text(base_reference() + "\n", encoding="utf-8")
     return target
+
+
+class DockerImage(Construct):
+    """The same image, built by Docker on the deploying machine, in the repository that `cdk bootstrap` made.
+
+    The synthesis needs no Docker. The tag is the hash of the sources, and that repository lets no tag be moved.
+    """
+
+    def __init__(self, scope: Construct, id_: str, *, source: ImageSource) -> None:
+        super().__init__(scope, id_)
+        platforms = {
+            "x86_64": aws_ecr_assets.Platform.LINUX_AMD64,
+            "arm64": aws_ecr_assets.Platform.LINUX_ARM64,
+        }
+        asset = aws_ecr_assets.DockerImageAsset(
+            self,
+            "Asset",
+            directory=str(stage_image(source)),
+            file=source.dockerfile,
+            platform=platforms[source.architecture],
+            build_args={"BASE": base_reference()},
+        )
+        self.repository: aws_ecr.IRepository = asset.repository
+        self.uri = asset.image_uri
 
 
 class BuiltImage(Construct):
@@ -69,7 +101,7 @@ class BuiltImage(Construct):
         builder: Function,
     ) -> None:
         super().__init__(scope, id_)
-        self.repository = aws_ecr.Repository(
+        self.repository: aws_ecr.IRepository = aws_ecr.Repository(
             self,
             "Repository",
             repository_name=f"passerelle-{config.name}-{source.name}",
@@ -164,7 +196,8 @@ class BuiltImage(Construct):
         return role
 
 
-#: `set -e` holds within one phase; a later phase asks how the earlier ones ended.
+#: `set -e` holds within one phase; a later phase asks how the earlier ones ended. A base that is named by its tag is
+#: looked up once, so that all stages are built on the same bytes, and the image says which.
 BUILD_SPEC: Final = {
     "version": "0.2",
     "phases": {
@@ -174,7 +207,18 @@ BUILD_SPEC: Final = {
                 'aws ecr get-login-password | docker login --username AWS --password-stdin "$REGISTRY"',
             ]
         },
-        "build": {"commands": ['docker build --pull --file "$DOCKERFILE" --tag "$IMAGE" .']},
+        "build": {
+            "commands": [
+                "set -euo pipefail",
+                f'BASE="$(cat {BASE_FILE})"',
+                'docker pull --quiet "$BASE"',
+                'case "$BASE" in *@sha256:*) ;; '
+                """*) BASE="$(docker inspect --format '{{index .RepoDigests 0}}' "$BASE")" ;; esac""",
+                'echo "Building on $BASE"',
+                'docker build --file "$DOCKERFILE" --build-arg "BASE=$BASE" '
+                '--label "org.opencontainers.image.base.name=$BASE" --tag "$IMAGE" .',
+            ]
+        },
         "post_build": {
             "commands": ['test "$CODEBUILD_BUILD_SUCCEEDING" = 1', 'docker push "$IMAGE"'],
         },

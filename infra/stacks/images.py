@@ -9,7 +9,7 @@ from aws_cdk import Stack, aws_events, aws_events_targets, aws_kms, aws_lambda, 
 from constructs import Construct
 
 from infra.config import PlatformConfig
-from infra.constructs.built_image import TRACKING, TRAINING, BuiltImage
+from infra.constructs.built_image import TRACKING, TRAINING, BuiltImage, DockerImage
 from infra.constructs.function import Function
 from passerelle.settings import BuildImageSettings
 
@@ -30,6 +30,23 @@ class ImagesStack(Stack):
         **kwargs: Any,
     ) -> None:
         super().__init__(scope, id_, **kwargs)
+        if config.images.source == "docker":
+            # Docker on the deploying machine builds and pushes before CloudFormation starts.
+            self.training: BuiltImage | DockerImage = DockerImage(self, "Training", source=TRAINING)
+            self.tracking: BuiltImage | DockerImage | None = (
+                DockerImage(self, "Tracking", source=TRACKING) if config.tracking else None
+            )
+        else:
+            self._built(config, key, alerts, layers)
+        self._tell_of_findings(alerts, dead_letters)
+
+    def _built(
+        self,
+        config: PlatformConfig,
+        key: aws_kms.IKey,
+        alerts: aws_sns.ITopic,
+        layers: Sequence[aws_lambda.ILayerVersion],
+    ) -> None:
         # By its ARN: grants then go into roles here, and none into the key's policy in the data stack.
         key = aws_kms.Key.from_key_arn(self, "Key", key.key_arn)
         builder = Function(
@@ -49,7 +66,6 @@ class ImagesStack(Stack):
         shared: dict[str, Any] = {"config": config, "key": key, "builder": builder}
         self.training = BuiltImage(self, "Training", source=TRAINING, **shared)
         self.tracking = BuiltImage(self, "Tracking", source=TRACKING, **shared) if config.tracking else None
-        self._tell_of_findings(alerts, dead_letters)
 
     def _tell_of_findings(self, alerts: aws_sns.ITopic, dead_letters: aws_sqs.IQueue) -> None:
         """Tell people of critical findings in an image that was pushed."""

@@ -80,7 +80,7 @@ class PipelineStack(Stack):
         role = aws_iam.Role(self, "JobRole", assumed_by=may.sagemaker_service(self))
         parts, zones = self._parts, self._parts.zones
         for statement in (
-            *may.sagemaker_role_base(self),
+            *may.sagemaker_role_base(self, parts.runtime.images),
             may.list_objects(zones["raw"], zones["curated"], zones["models"]),
             may.allow(["s3:ListBucket"], parts.archive_bucket_arn),
             parts.read_archives(),

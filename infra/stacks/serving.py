@@ -152,7 +152,7 @@ class ServingStack(Stack):
         """The servers' role: read models, write captured predictions, nothing else."""
         role = aws_iam.Role(self, "ModelRole", assumed_by=may.sagemaker_service(self))
         for statement in (
-            *may.sagemaker_role_base(self),
+            *may.sagemaker_role_base(self, runtime.images),
             may.read_objects(zones["models"]),
             may.write_objects(zones["predictions"]),
             # By which SageMaker rolls an update back (developer guide, "Auto-Rollback Configuration and Monitoring").

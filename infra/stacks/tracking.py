@@ -28,7 +28,7 @@ from constructs import Construct
 from infra import permissions as may
 from infra.config import PlatformConfig
 from infra.config_parts import Tracking
-from infra.constructs.built_image import BuiltImage
+from infra.constructs.built_image import BuiltImage, DockerImage
 from infra.constructs.function import Function, retention
 from infra.constructs.tracking_database import TrackingDatabase
 from infra.constructs.tracking_door import TrackingDoor
@@ -57,7 +57,7 @@ class TrackingStack(Stack):
         config: PlatformConfig,
         tracking: Tracking,
         network: NetworkStack,
-        image: BuiltImage,
+        image: BuiltImage | DockerImage,
         artifacts: aws_s3.IBucket,
         access_logs: aws_s3.IBucket,
         key: aws_kms.IKey,
