@@ -21,7 +21,11 @@ from laptop.settings import LaptopSettings
 LOG: Final = logging.getLogger(__name__)
 LOOK_SECONDS: Final = 1.0
 #: Metrics may be put late, so points are read back so many seconds beyond the first datapoint.
-LATE_SECONDS: Final = 300.0
+LATE_SECONDS: Final = 60.0
+#: An alarm over very many values is judged less often, so that none costs more than this share of a core.
+SHARE: Final = 0.03
+#: What takes longer is left to the thread of its own: metrics are put on the server's event loop.
+QUICK_SECONDS: Final = 0.02
 _COMPARISONS: Final[dict[str, Callable[[float, float], bool]]] = {
     "GreaterThanOrEqualToThreshold": operator.ge,
     "GreaterThanThreshold": operator.gt,
@@ -59,13 +63,16 @@ class Alarms:
         self._settings = settings
         #: The state that was found here last; one that differs was set by somebody (SetAlarmState).
         self._found: dict[str, str] = {}
+        #: How long it took to judge an alarm, and when it may be judged again.
+        self._costs: dict[str, tuple[float, float]] = {}
+        self._thread = threading.Thread(target=self._run, name="alarms", daemon=True)
 
     def install(self) -> None:
         """Judge alarms whenever metrics or alarms are put, and once a second."""
         from ministack.services import cloudwatch
 
         cloudwatch._evaluate_alarm = self.evaluate
-        threading.Thread(target=self._run, name="alarms", daemon=True).start()
+        self._thread.start()
 
     def _run(self) -> None:
         from ministack.core.responses import request_scope
@@ -89,7 +96,12 @@ class Alarms:
         given = old != self._found.get(arn, "INSUFFICIENT_DATA")
         if given and now < alarm.get("StateUpdatedTimestamp", 0) + alarm["Period"]:
             return
+        started, (cost, due) = time.monotonic(), self._costs.get(arn, (0.0, 0.0))
+        if started < due or (cost > QUICK_SECONDS and threading.current_thread() is not self._thread):
+            return
         state, reason = judge(alarm, datapoints(alarm, now))
+        cost = time.monotonic() - started
+        self._costs[arn] = cost, started + cost / SHARE
         self._found[arn] = state
         if state == old:
             return
@@ -108,13 +120,15 @@ def datapoints(alarm: Mapping[str, Any], now: float | None = None) -> list[float
     dimensions = {item["Name"]: item["Value"] for item in alarm.get("Dimensions") or ()}
     key = (alarm["Namespace"], alarm["MetricName"], cloudwatch._dims_key(dimensions))
     found: list[list[Any]] = [[] for _ in range(count)]
-    for point in reversed(list(cloudwatch._metrics.get(key) or ())):
+    points = cloudwatch._metrics.get(key) or []
+    for index in range(len(points) - 1, -1, -1):  # others append meanwhile, and there may be millions: no copy
+        point = points[index]
         age = now - point["Timestamp"]
         if age > period * count + LATE_SECONDS:
             break
         if 0 <= age < period * count:
             found[int(age // period)].append(point)
-    return [_statistic(alarm, points) for points in found]
+    return [_statistic(alarm, datapoint) for datapoint in found]
 
 
 def breaches(action: str) -> list[float]:
