@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, Final
+from xml.sax.saxutils import escape
 
 from laptop.ministack.deliveries import report
 from laptop.ministack.executions import CURRENT
@@ -48,6 +49,7 @@ def install_enforcement(settings: LaptopSettings, identities: Identities) -> Non
     if not settings.enforce:
         return
     _let_nobody_pass_unasked()
+    _encrypt_deployed_buckets()
     _check_keys_behind_buckets()
     _name_resources(settings)
     _check_sagemaker_requests(settings, identities)
@@ -69,6 +71,36 @@ def _let_nobody_pass_unasked() -> None:
 
     iam_evaluator.is_root_access_key = sts.is_root_access_key = is_root_access_key
     iam_evaluator._is_root_key = lambda key: False
+
+
+def _encrypt_deployed_buckets() -> None:
+    """MiniStack's CloudFormation passes over a bucket's BucketEncryption."""
+    from ministack.services import s3
+    from ministack.services.cloudformation import provisioners
+
+    handlers = provisioners._RESOURCE_HANDLERS["AWS::S3::Bucket"]
+
+    def encrypted(provision: Callable[..., tuple[str, Any]], position: int) -> Callable[..., tuple[str, Any]]:
+        def run(*arguments: Any) -> tuple[str, Any]:
+            name, attributes = provision(*arguments)
+            rules = arguments[position].get("BucketEncryption", {}).get("ServerSideEncryptionConfiguration", ())
+            given = [rule.get("ServerSideEncryptionByDefault", {}) for rule in rules]
+            words = "".join(f"<{key}>{escape(str(value))}</{key}>" for rule in given for key, value in rule.items())
+            if words:
+                s3._put_bucket_encryption(name, _ENCRYPTION.format(words).encode())
+            return name, attributes
+
+        return run
+
+    for event, position in (("create", 1), ("update", 2)):
+        if event in handlers:
+            handlers[event] = encrypted(handlers[event], position)
+
+
+_ENCRYPTION: Final = (
+    "<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault>{}"
+    "</ApplyServerSideEncryptionByDefault></Rule></ServerSideEncryptionConfiguration>"
+)
 
 
 def _check_keys_behind_buckets() -> None:

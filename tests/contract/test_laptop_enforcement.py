@@ -173,6 +173,21 @@ def test_a_job_reads_with_its_role_and_needs_the_key_behind_the_bucket(aws: Enfo
     assert reason(*reading, ("kms:Decrypt", key)) == ""
 
 
+def test_a_bucket_that_is_deployed_has_the_key_of_its_template(aws: Enforced) -> None:
+    key, name, cloud = (
+        aws.client("kms").create_key()["KeyMetadata"]["Arn"],
+        unique("bucket"),
+        aws.client("cloudformation"),
+    )
+    rule = {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}}
+    encryption = {"ServerSideEncryptionConfiguration": [rule]}
+    bucket = {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": name, "BucketEncryption": encryption}}
+    cloud.create_stack(StackName=name, TemplateBody=json.dumps({"Resources": {"Bucket": bucket}}))
+    wait_for(lambda: cloud.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"] == "CREATE_COMPLETE")
+    found = aws.client("s3").get_bucket_encryption(Bucket=name)["ServerSideEncryptionConfiguration"]["Rules"]
+    assert found[0]["ApplyServerSideEncryptionByDefault"]["KMSMasterKeyID"] == key
+
+
 def _ran(aws: Enforced, function: str) -> bool:
     group = f"/aws/lambda/{function.rpartition(':')[2]}"
     logs = aws.client("logs")

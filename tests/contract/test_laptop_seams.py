@@ -70,7 +70,11 @@ SEAMS: dict[str, dict[str, tuple[str, ...] | None]] = {
         "_execution_record_for_config": ("func", "config"),
         "_get_func_record_for_ref": ("function_ref",),
     },
-    "ministack.services.s3": {"_bucket_default_sse_headers": ("bucket_name",), "_object_versions": None},
+    "ministack.services.s3": {
+        "_bucket_default_sse_headers": ("bucket_name",),
+        "_put_bucket_encryption": ("name", "body"),
+        "_object_versions": None,
+    },
     "ministack.services.sns": {"_topic_by_arn_any_scope": ("topic_arn",)},
     "ministack.services.sqs": {"_md5_msg_attrs": ("attrs",), "_queue_by_arn": ("arn",)},
     "ministack.services.stepfunctions": {
