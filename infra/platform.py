@@ -69,22 +69,23 @@ class Platform(Construct):
         self.pipeline = PipelineStack(
             self, "Pipeline", **shared, deploy_model=self.serving.deploy_model, stack_name=f"{named}-pipeline"
         )
-        self._promotion(config, shared, named)
+        self.promotion = self._promotion(config, shared, named)
         self._delivery(config, where, named)
         self._tag(config)
 
-    def _promotion(self, config: PlatformConfig, shared: dict[str, Any], named: str) -> None:
-        if config.promotion:
-            PromotionStack(
-                self,
-                "Promotion",
-                **shared,
-                peers=agreed_peers(config),
-                pipeline=self.pipeline,
-                deploy_model=self.serving.deploy_model,
-                dead_letters=self.foundation.dead_letters,
-                stack_name=f"{named}-promotion",
-            )
+    def _promotion(self, config: PlatformConfig, shared: dict[str, Any], named: str) -> PromotionStack | None:
+        if config.promotion is None:
+            return None
+        return PromotionStack(
+            self,
+            "Promotion",
+            **shared,
+            peers=agreed_peers(config),
+            pipeline=self.pipeline,
+            deploy_model=self.serving.deploy_model,
+            dead_letters=self.foundation.dead_letters,
+            stack_name=f"{named}-promotion",
+        )
 
     def _delivery(self, config: PlatformConfig, where: Environment, named: str) -> None:
         if config.delivery:
@@ -96,6 +97,7 @@ class Platform(Construct):
                 raw=self.data.zones["raw"],
                 runs_table=self.data.runs_table,
                 key=self.data.key,
+                import_model=self.promotion.import_model if self.promotion else None,
                 env=where,
                 stack_name=f"{named}-delivery",
             )

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from typing import Final
+
 import click
 
 from cli.session import Session
+from passerelle.contracts.runs import FINAL_STATUSES, RunRecord
+
+POLL_SECONDS: Final = 1.0
 
 
 @click.command()
@@ -21,7 +27,6 @@ def carry(session: Session, project: str, run: str, source: str, no_follow: bool
     model is not served in the end.
     """
     from cli.commands.drop import require_served
-    from cli.narrate import narrate_run
     from cli.show import show_run
     from passerelle.aws.carrying import await_record, start_carrying
 
@@ -35,9 +40,26 @@ def carry(session: Session, project: str, run: str, source: str, no_follow: bool
         return
     record = await_record(session.platform, project, started)
     if started.execution_arn is not None:
-        record = narrate_run(session, project, run)
+        record = _follow(session, record)
     if session.as_json:
         session.print_json(record.model_dump(mode="json"))
     else:
         show_run(session.console, record)
     require_served([record])
+
+
+def _follow(session: Session, record: RunRecord) -> RunRecord:
+    """Say each stage's progress here until the run has ended; what was done elsewhere is told in the end."""
+    from cli.narrate import STAGE_WORDS
+
+    told: set[tuple[str, str]] = set()
+    while True:
+        for stage in record.stages:
+            # What trained the model bears a job's name; the stages here have none.
+            if stage.job_name is None and (stage.stage, stage.status) not in told:
+                told.add((stage.stage, stage.status))
+                session.console.print(f"{STAGE_WORDS[stage.stage]}: {stage.status}")
+        if record.status in FINAL_STATUSES:
+            return record
+        time.sleep(POLL_SECONDS)
+        record = session.platform.runs_table.need(record.project, record.run_id)

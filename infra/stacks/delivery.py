@@ -1,4 +1,4 @@
-"""How GitHub Actions reaches this environment: three roles, each for what one kind of job does."""
+"""How GitHub Actions reaches this environment: a role for what each kind of job does."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from infra import permissions as may
 from infra.config import PlatformConfig
 from infra.config_parts import Delivery
 from infra.constructs.github_provider import GithubProvider
+from infra.constructs.state_machine import StateMachine
 from passerelle.contracts import naming
 
 #: What `cdk deploy` and `cdk publish` take on. Not the image role: images are built by CodeBuild, none is pushed.
@@ -37,6 +38,7 @@ class DeliveryStack(Stack):
         raw: aws_s3.IBucket,
         runs_table: aws_dynamodb.ITable,
         key: aws_kms.IKey,
+        import_model: StateMachine | None,
         **kwargs: Any,
     ) -> None:
         super().__init__(scope, id_, **kwargs)
@@ -47,6 +49,9 @@ class DeliveryStack(Stack):
         self._role("Diff", github.jobs_that_read(), "Compares templates, and reads nothing else", [self._templates()])
         smoke = [*self._look(runs_table, key), *(self._drop(raw, runs_table, key) if delivery.smoke == "drop" else [])]
         self._role("Smoke", in_environment, "Tries the platform after a deployment", smoke)
+        if import_model:
+            carry = self._carry(import_model, runs_table, key)
+            self._role("Carry", in_environment, "Has a model of another environment served here", carry)
 
     def _role(
         self, purpose: str, trusted: aws_iam.IPrincipal, description: str, statements: list[may.Statement]
@@ -106,4 +111,23 @@ class DeliveryStack(Stack):
             may.allow(["kms:GenerateDataKey"], key.key_arn),
             may.allow(["dynamodb:GetItem"], runs_table.table_arn),
             may.allow(["logs:FilterLogEvents"], *(f"{logs}/{group}:*" for group in JOB_LOGS)),
+        ]
+
+    def _carry(
+        self, import_model: StateMachine, runs_table: aws_dynamodb.ITable, key: aws_kms.IKey
+    ) -> list[may.Statement]:
+        """What `passerelle carry` asks: which model is taken over decide the machine's own functions."""
+        found = f"arn:{self.partition}:ssm:{self.region}:{self.account}:parameter"
+        names = ("runs-table", "import-model", "models-from")
+        return [
+            may.allow(
+                ["ssm:GetParameter"],
+                *(f"{found}{naming.resource_parameter(self._config.name, name)}" for name in names),
+            ),
+            may.allow(["dynamodb:GetItem"], runs_table.table_arn),
+            may.allow(["kms:Decrypt"], key.key_arn),
+            may.allow(["states:StartExecution"], import_model.machine.state_machine_arn),
+            may.allow(
+                ["states:DescribeExecution"], f"arn:{self.partition}:states:{self.region}:{self.account}:execution:*"
+            ),
         ]

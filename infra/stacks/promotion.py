@@ -71,6 +71,7 @@ class PromotionStack(Stack):
         self._config, self._zones, self._alerts = config, zones, alerts
         # By its ARN: grants then go into roles here, and none into the key's policy in the data stack.
         self._key = aws_kms.Key.from_key_arn(self, "Key", key.key_arn)
+        self.import_model: StateMachine | None = None
         for taker in peers.takers:
             self._lend(taker, runs_table_arn, takes=peers.source is not None)
         if peers.source is None:
@@ -79,7 +80,7 @@ class PromotionStack(Stack):
         table = may.table_access(runs_table_arn, "GetItem", "PutItem", "DeleteItem")
         archives = may.allow(["s3:GetObject"], f"{archive_bucket_arn}/*")
         imports = self._import_run(settings, [table, archives], layers)
-        machine = self._machine(imports, pipeline, deploy_model)
+        machine = self.import_model = self._machine(imports, pipeline, deploy_model)
         self._tell_of_failures(machine, pipeline, dead_letters)
         found = {"import-model": machine.machine.state_machine_arn, "models-from": peers.source.name}
         publish_resources(self, config.name, found)

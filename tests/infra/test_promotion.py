@@ -51,3 +51,12 @@ def test_carried_images_stay_as_long_as_a_model_may_be_served_by_them(resources:
     assert "LifecyclePolicy" not in carried
     assert carried["ImageTagMutability"] == "IMMUTABLE"
     assert carried["EncryptionConfiguration"]["EncryptionType"] == "KMS"
+
+
+def test_only_a_job_of_the_environment_that_takes_models_may_start_carrying_one(resources: Find) -> None:
+    role = _roles(resources, "prod")["passerelle-prod-github-carry"]
+    (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+    subject = trust["Condition"]["StringEquals"]["token.actions.githubusercontent.com:sub"]
+    assert subject == ["repo:example/passerelle:environment:prod"]
+    for environment in ("staging", "dev"):
+        assert f"passerelle-{environment}-github-carry" not in _roles(resources, environment)

@@ -112,6 +112,7 @@ def test_roles_are_named_as_the_stack_names_them() -> None:
     ]
     account = "arn:aws:iam::${{ steps.place.outputs.account }}:role/"
     assert [(id_.split(":")[0], arn) for id_, arn in taken] == [
+        ("carry.yml", account + github_role_name("${{ inputs.environment }}", "carry")),
         ("deploy-environment.yml", account + github_role_name("${{ inputs.environment }}", "deploy")),
         ("deploy-environment.yml", account + github_role_name("${{ inputs.environment }}", "smoke")),
         ("diff.yml", account + github_role_name("${{ inputs.environment }}", "diff")),
@@ -125,7 +126,7 @@ def test_the_commands_exist() -> None:
     assert targets == {"check", "install", "test"}
     assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
     named = set(re.findall(r"passerelle --env \S+ (?:--json )?([a-z]+)", text))
-    assert named == {"doctor", "drop", "predict", "status"}
+    assert named == {"carry", "doctor", "drop", "predict", "status"}
     assert named <= set(COMMANDS)
 
 

@@ -31,11 +31,12 @@ def delivery_needs(assembly: Assembly, program: Program) -> dict[str, list[Need]
     found: dict[str, list[Need]] = {}
     for arn, role in assembly.roles().items():
         match = re.fullmatch(
-            r"passerelle-([a-z0-9-]+)-github-(deploy|diff|smoke)", str(role.properties.get("RoleName"))
+            r"passerelle-([a-z0-9-]+)-github-(deploy|diff|smoke|carry)", str(role.properties.get("RoleName"))
         )
         if match:
             needs = {"deploy": _deploy, "diff": _diff}.get(match[2])
-            found[arn] = list(needs(assembly) if needs else _smoke(match[1], assembly, program))
+            asks = _smoke if match[2] == "smoke" else _carry
+            found[arn] = list(needs(assembly) if needs else asks(match[1], assembly, program))
     return found
 
 
@@ -62,11 +63,22 @@ def _diff(assembly: Assembly) -> Iterator[Need]:
 def _smoke(environment: str, assembly: Assembly, program: Program) -> list[Need]:
     """What the commands call with which a deployment is tried; `drop` only where the environment wants it."""
     delivery = yaml.safe_load((ROOT / "environments" / f"{environment}.yaml").read_text(encoding="utf-8"))["delivery"]
-    wanted = {name for name in _SMOKE.findall(commands()) if name != "drop" or delivery["smoke"] == "drop"}
+    dropped = {"drop"} if delivery["smoke"] == "drop" else set()
+    wanted = (set(_SMOKE.findall(commands())) - {"drop", "carry"}) | dropped
+    return _asked(wanted, environment, delivery["smoke_project"], assembly, program)
+
+
+def _carry(environment: str, assembly: Assembly, program: Program) -> list[Need]:
+    """What the command calls by which a model of another environment is served."""
+    wanted = {"carry"} & set(_SMOKE.findall(commands()))
+    return _asked(wanted, environment, "any", assembly, program)
+
+
+def _asked(wanted: set[str], environment: str, project: str, assembly: Assembly, program: Program) -> list[Need]:
     calls = [
         call
         for command in sorted(wanted)
-        for call in _command(command, environment, delivery["smoke_project"], parameters(assembly), program)
+        for call in _command(command, environment, project, parameters(assembly), program)
     ]
     return [need for call in calls for need in needs_of(call, assembly.account, bucket_hints(assembly))]
 
@@ -78,5 +90,6 @@ def _command(name: str, environment: str, project: str, parameters: Texts, progr
     (session,) = interpreter.global_name("cli.session", "Session")
     given = {"environment": abstract(environment), "as_json": abstract(True)}
     made = interpreter.call(session, (), given, all_known=True, place="cli.session:0")
-    arguments = {"session": made, "project": abstract(project), "files": UNKNOWN, "no_follow": abstract(False)}
+    arguments = {"session": made, "project": abstract(project), "no_follow": abstract(False)}
+    arguments |= dict.fromkeys(("files", "run", "source"), UNKNOWN)
     return frozenset(interpreter.follow(interpreter.global_name(f"cli.commands.{name}", name), arguments))
