@@ -17,6 +17,7 @@ Find = Callable[[str, str], dict[str, dict[str, Any]]]
 
 #: AWS offers no resource for these (service authorization reference).
 WITHOUT_RESOURCE = {
+    "cloudwatch:GetMetricData",
     "cloudwatch:PutMetricData",
     *(f"ec2:{action}NetworkInterface" for action in ("Create", "Delete")),
     *(f"ec2:{action}NetworkInterfacePermission" for action in ("Create", "Delete")),
