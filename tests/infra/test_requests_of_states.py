@@ -7,61 +7,29 @@ The definitions are walked through with the functions' real handlers and the set
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from moto import mock_aws
 
 from tests.infra.conftest import ENVIRONMENTS
-from tests.infra.requests.cloud import Cloud
-from tests.infra.requests.deployed import Deployed
 from tests.infra.requests.integrations import Integration
-from tests.infra.requests.machines import FILES, Rendered, task_states
-from tests.infra.requests.recorder import Recorder
+from tests.infra.requests.machines import FILES, task_states
 from tests.infra.requests.stories import (
     LONGEST_ENVIRONMENT,
     LONGEST_PROJECT,
     MOST_ATTEMPTS,
     MOST_REDRIVES,
     STORIES,
-    tell,
 )
+from tests.infra.requests.told import Told, told_stories
 
 pytestmark = pytest.mark.xdist_group("infra")
 
 
-@dataclass(frozen=True)
-class Told:
-    """What every story's states and functions asked of AWS."""
-
-    rendered: dict[str, list[Rendered]]
-    recorder: Recorder
-
-    def of(self, operation: str) -> list[tuple[str, dict[str, Any]]]:
-        """Return the requests of an operation, with their stories."""
-        return [
-            (story, dict(item.request))
-            for story, items in self.rendered.items()
-            for item in items
-            if item.integration.partition(":")[2].lower() == operation.lower()
-        ]
-
-
 @pytest.fixture(scope="module")
-def told(synthesised: Callable[[str], Path]) -> Iterator[Told]:
-    recorder = Recorder(lambda *_: None)
-    rendered: dict[str, list[Rendered]] = {}
-    with pytest.MonkeyPatch.context() as patched, mock_aws():
-        patched.setenv("AWS_ACCESS_KEY_ID", "test")
-        patched.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        for story in STORIES:
-            longest = LONGEST_ENVIRONMENT if story.longest else None
-            cloud = Cloud(Deployed(synthesised(story.environment)), recorder, environment=longest)
-            rendered[story.name] = tell(story, cloud)
-        yield Told(rendered, recorder)
+def told(synthesised: Callable[[str], Path]) -> Told:
+    return told_stories(synthesised)
 
 
 def test_every_request_of_every_state_is_one_that_aws_takes(told: Told) -> None:
@@ -92,14 +60,14 @@ def test_every_environment_has_told_a_story(told: Told) -> None:
 
 def test_the_names_were_as_long_as_names_may_be(told: Told) -> None:
     assert all(len(story.project_name) == LONGEST_PROJECT for story in STORIES)
-    endpoints = [request["EndpointName"] for _, request in told.of("createEndpoint")]
+    endpoints = [request["EndpointName"] for request in told.of("createEndpoint")]
     assert max(map(len, endpoints)) == len(f"passerelle-{LONGEST_ENVIRONMENT}-") + LONGEST_PROJECT
-    jobs = [request["ProcessingJobName"] for _, request in told.of("createProcessingJob")]
+    jobs = [request["ProcessingJobName"] for request in told.of("createProcessingJob")]
     assert any(f"-{MOST_ATTEMPTS}" in name and name.endswith(f"-{MOST_REDRIVES}") for name in jobs)
 
 
 def test_trainings_were_spot_and_on_demand_warm_on_a_gpu_and_tried_three_times(told: Told) -> None:
-    jobs = [request for _, request in told.of("createTrainingJob")]
+    jobs = told.of("createTrainingJob")
     assert {job["EnableManagedSpotTraining"] for job in jobs} == {True, False}
     assert {"ml.g4dn.xlarge", "ml.g5.xlarge", "ml.p3.2xlarge"} <= {
         job["ResourceConfig"]["InstanceType"] for job in jobs
@@ -110,10 +78,10 @@ def test_trainings_were_spot_and_on_demand_warm_on_a_gpu_and_tried_three_times(t
 
 
 def test_endpoints_were_of_both_profiles_with_and_without_capture_created_and_updated(told: Told) -> None:
-    configs = [request for _, request in told.of("createEndpointConfig")]
+    configs = told.of("createEndpointConfig")
     assert {"ServerlessConfig" in config["ProductionVariants"][0] for config in configs} == {True, False}
     assert {"DataCaptureConfig" in config for config in configs} == {True, False}
-    assert {"VpcConfig" in request for _, request in told.of("createModel")} == {True, False}
+    assert {"VpcConfig" in request for request in told.of("createModel")} == {True, False}
     assert told.of("createEndpoint")
     assert told.of("updateEndpoint")
 

@@ -18,6 +18,7 @@ import yaml
 from passerelle.aws import clients
 from passerelle.aws.experiment_log import Registered
 from passerelle.contracts import naming
+from passerelle.domain.project import Project, load_project
 from tests.infra.conftest import ROOT
 from tests.infra.iam.functions import assets_bucket
 from tests.infra.iam.states import definition
@@ -78,7 +79,7 @@ class Cloud:
             AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
         )
 
-    def deploy(self, project: str, **changes: Mapping[str, Any]) -> None:
+    def deploy(self, project: str, **changes: Mapping[str, Any]) -> Project:
         """Deploy flights under another name; `changes` replace fields of sections of its project.yaml."""
         document = yaml.safe_load((ROOT / "projects/flights/project.yaml").read_text(encoding="utf-8"))
         document["name"] = project
@@ -92,6 +93,7 @@ class Cloud:
         where = json.dumps({"uri": f"s3://{bucket}/{key}", "hash": "0" * 12})
         name = naming.project_parameter(self.environment, project)
         self.ssm.put_parameter(Name=name, Value=where, Type="String", Overwrite=True)
+        return load_project(yaml.safe_dump(document), source=f"{project}/project.yaml")
 
     # Functions
 

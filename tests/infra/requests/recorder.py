@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -111,8 +110,15 @@ def _finished(client: Any, operation: str, parameters: dict[str, Any]) -> dict[s
     """Return the parameters as boto3's own handlers leave them: S3's CopySource is a text by then, tokens are made."""
     model = client.meta.service_model.operation_model(operation)
     context = {"client_region": client.meta.region_name, "client_config": client.meta.config, "signing": {}}
-    found: dict[str, Any] = client._emit_api_params(copy.deepcopy(parameters), model, context)
+    found: dict[str, Any] = client._emit_api_params(_copied(parameters), model, context)
     return found
+
+
+def _copied(value: Any) -> Any:
+    """Return a copy in which handlers may change members; bodies are streams, and stay what they are."""
+    if isinstance(value, dict):
+        return {name: _copied(item) for name, item in value.items()}
+    return [_copied(item) for item in value] if isinstance(value, list) else value
 
 
 def our_places(frame: Any) -> tuple[Place, ...]:

@@ -13,6 +13,7 @@ _MOMENT: Final = datetime(2026, 11, 21, 5, tzinfo=UTC)
 _PLAIN: Final[dict[str, Any]] = {
     "integer": 1, "long": 1, "float": 1.0, "double": 1.0, "boolean": False, "timestamp": _MOMENT, "blob": b"",
 }  # fmt: skip
+_UUID: Final = "11111111-2222-3333-4444-555555555555"
 _DEEPEST: Final = 4
 
 
@@ -20,7 +21,7 @@ def sample_answer(service: str, operation: str) -> dict[str, Any]:
     """Return an answer with every member that is not too deep, lists of one item each, and no next page."""
     shape = operation_model(service, operation).output_shape
     found: dict[str, Any] = {} if shape is None else _sample(shape, 0)
-    return {name: value for name, value in found.items() if "token" not in name.lower() and name != "NextMarker"}
+    return {name: value for name, value in found.items() if not name.lower().endswith(("token", "marker"))}
 
 
 def _sample(shape: Shape, depth: int) -> Any:
@@ -34,5 +35,6 @@ def _sample(shape: Shape, depth: int) -> Any:
         return {}
     if shape.type_name == "string":
         enum = getattr(shape, "enum", ())
-        return enum[0] if enum else "x" * max(1, int(shape.metadata.get("min", 1)))
+        text = _UUID if "0-9a-fA-F]{12}" in shape.metadata.get("pattern", "") else "x"
+        return enum[0] if enum else text * max(1, int(shape.metadata.get("min", 1)))
     return _PLAIN[shape.type_name]

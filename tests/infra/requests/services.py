@@ -40,6 +40,7 @@ class Services:
     configs: dict[str, Request] = field(default_factory=dict)
     rolls_back: bool = False
     ends_in: str = ""
+    contract_hash: str = "c1"
     _jobs: dict[str, Request] = field(default_factory=dict)
 
     # Called by states
@@ -80,7 +81,8 @@ class Services:
     def _process(self, request: Request) -> dict[str, Any]:
         stage = request["AppSpecification"]["ContainerArguments"][0]
         uris = {item["OutputName"]: item["S3Output"]["S3Uri"] for item in request["ProcessingOutputConfig"]["Outputs"]}
-        result = results.prepared() if stage == "prepare" else results.evaluated()
+        prepared = results.prepared(contract_hash=self.contract_hash)
+        result = prepared if stage == "prepare" else results.evaluated()
         self.put(f"{uris['result']}/result.json", result.model_dump_json().encode())
         self.put(f"{uris['result']}/card.json", b"{}")
         return {**request, "ProcessingStartTime": 1_795_000_000_000, "ProcessingEndTime": 1_795_000_090_000}
@@ -95,7 +97,9 @@ class Services:
             }
             output = f"{request['OutputDataConfig']['S3OutputPath']}/{name}/output"
             self.put(f"{output}/output.tar.gz", results.archive(files))
-            self.put(f"{output}/model.tar.gz", results.archive({"input_example.json": json.dumps(EXAMPLE).encode()}))
+            bundle = {"input_example.json": EXAMPLE, "metadata.json": request["HyperParameters"]}
+            packed = {name: json.dumps(document).encode() for name, document in bundle.items()}
+            self.put(f"{output}/model.tar.gz", results.archive(packed))
         return {**request, "SecondaryStatusTransitions": [], "BillableTimeInSeconds": 60, **said}
 
     def put(self, uri: str, body: bytes) -> None:

@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import ast
-import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
 import botocore.session
-import click
 from botocore import xform_name
 
-from cli.main import COMMANDS, cli
-from tests.infra.iam.botocore_model import METHODS, TRANSFERS
+from tests.infra.iam.botocore_model import METHODS, SERVICES, TRANSFERS
 from tests.infra.iam.calls import ApiCall
-from tests.infra.iam.functions import calls_of_function, parameters
-from tests.infra.iam.interpreter import Interpreter, calls_of
+from tests.infra.iam.functions import calls_of_function
+from tests.infra.iam.interpreter import calls_of
 from tests.infra.iam.outside import NOT_AWS
 from tests.infra.iam.program import Program, SourceModule
 from tests.infra.iam.templates import Assembly
-from tests.infra.iam.values import UNKNOWN, abstract
-from tests.infra.requests.judge import service_model
+from tests.infra.requests.judge import operation_model, service_model
 
 #: The container's entries that have credentials; the others are isolated, which the IAM proof shows.
 _ENTRIES: Final = ("prepare",)
-#: They start the laptop's platform or the CDK, and are found by how they are written.
-_NOT_FOLLOWED: Final = ("demo", "deploy", "doctor", "down", "init", "interrupt", "up")
+#: Arguments of our own functions that take a service and a method (`Account._call`).
+_OF_WRAPPERS: Final = frozenset({"absent"})
 #: Methods that make a request only later.
 _MAKERS: Final = ("get_paginator", "get_waiter")
 
@@ -46,31 +42,13 @@ class Site:
 
 
 def followed_sites(assembly: Assembly, program: Program) -> set[Site]:
-    """Return the calls that functions, the container and the commands can reach."""
+    """Return the calls that functions and the container can reach, by following them."""
     calls: set[ApiCall] = set()
     for function in assembly.of_type("AWS::Lambda::Function"):
         calls |= calls_of_function(assembly, program, function)
     for entry in _ENTRIES:
         calls |= calls_of(program, f"training.{entry}.main", "main")
-    for name in sorted(set(COMMANDS) - set(_NOT_FOLLOWED)):
-        calls |= _command_calls(name, assembly, program)
     return {Site(call.file, call.line, call.method.rpartition(":")[2], call.service) for call in calls}
-
-
-def _command_calls(name: str, assembly: Assembly, program: Program) -> set[ApiCall]:
-    command = cli.get_command(click.Context(cli), name)
-    assert command is not None, name
-    found: set[ApiCall] = set()
-    for each in command.commands.values() if isinstance(command, click.Group) else (command,):
-        interpreter = Interpreter(program, parameters=dict(parameters(assembly)))
-        (session,) = interpreter.global_name("cli.session", "Session")
-        given = {"environment": abstract("prod"), "as_json": abstract(False)}
-        made = interpreter.call(session, (), given, all_known=True, place="cli.session:0")
-        unknown = {str(parameter.name): UNKNOWN for parameter in each.params}
-        assert each.callback is not None, name
-        function = interpreter.global_name(f"cli.commands.{name}", inspect.unwrap(each.callback).__name__)
-        found |= interpreter.follow(function, {**unknown, "session": made, "project": abstract("flights")})
-    return found
 
 
 def written_sites(program: Program, packages: tuple[str, ...]) -> set[Site]:
@@ -127,22 +105,52 @@ def methods(service: str) -> dict[str, str]:
     return {xform_name(name): name for name in service_model(service).operation_names}
 
 
-def keywords(program: Program, site: Site) -> tuple[set[str], bool]:
-    """Return the keyword arguments that a call writes, and whether `**` adds others."""
+def candidates(site: Site) -> list[str]:
+    """Return the services whose clients have a site's method: the one that is written, else all that may be meant."""
+    if site.service:
+        return [site.service]
+    return [service for service in SERVICES if site.method in methods(service)]
+
+
+def static_problems(program: Program, site: Site) -> list[str]:
+    """Return what is wrong with the names that a call writes: unknown ones, and required ones that are missing.
+
+    Transfers of S3 are boto3's own, with positional arguments: their requests are judged when they are made.
+    """
+    if site.method in TRANSFERS:
+        return []
+    given, whole = _keywords(program, site)
+    services = candidates(site)
+    if not services:
+        return [f"{site}: no service has this method"]
+    found = []
+    for service in services:
+        shape = operation_model(service, methods(service)[site.method]).input_shape
+        known = set(shape.members) if shape else set()
+        required = set(shape.required_members) if shape else set()
+        missing = required - given if whole else set()
+        found.append([f"{site}: {service} has no parameter {name}" for name in sorted(given - known)])
+        found[-1] += [f"{site}: {service} requires {name}" for name in sorted(missing)]
+    return min(found, key=len)
+
+
+def _keywords(program: Program, site: Site) -> tuple[set[str], bool]:
+    """Return the keyword arguments that a call writes, and whether those are all."""
     module = program.module(site.file.removesuffix(".py").replace("/", "."))
     assert module is not None, site
     names: set[str] = set()
-    more = False
+    whole = True
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Call) and node.lineno == site.line and _calls(node, site):
             names |= {item.arg for item in node.keywords if item.arg is not None}
-            more |= any(item.arg is None for item in node.keywords)
-    return names, more
+            whole &= all(item.arg is not None for item in node.keywords)
+    return names - _OF_WRAPPERS, whole
 
 
 def _calls(node: ast.Call, site: Site) -> bool:
     if not isinstance(node.func, ast.Attribute):
         return False
-    made = _maker(node.func.value)
-    named = _named_call(node)
-    return site.method in (node.func.attr, made and made[0], named and named[1]) and site.method not in TRANSFERS
+    made, named = _maker(node.func.value), _named_call(node)
+    if node.func.attr in ("paginate", "wait") and not made:
+        return site.service != "" or site.method in METHODS  # a paginator of a name: the call is on this line
+    return site.method in (node.func.attr, made and made[0], named and named[1])

@@ -137,8 +137,8 @@ STORIES: Final = (
 def tell(story: Story, cloud: Cloud) -> list[Rendered]:
     """Drop a file, let claim_drop start the pipeline, and walk through it; returns what its states would send."""
     project = story.project_name
-    cloud.deploy(project, **story.project)
-    services = Services(cloud.s3)
+    deployed = cloud.deploy(project, **story.project)
+    services = Services(cloud.s3, contract_hash=deployed.contract_hash())
     found: list[Rendered] = []
     for number in range(story.runs):
         story.happens(services)
