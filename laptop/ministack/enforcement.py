@@ -86,7 +86,7 @@ def _encrypt_deployed_buckets() -> None:
             rules = arguments[position].get("BucketEncryption", {}).get("ServerSideEncryptionConfiguration", ())
             given = [rule.get("ServerSideEncryptionByDefault", {}) for rule in rules]
             words = "".join(f"<{key}>{escape(str(value))}</{key}>" for rule in given for key, value in rule.items())
-            if words:
+            if "KMSMasterKeyID" in words:  # without it, it is AWS's own key, which MiniStack does not have
                 s3._put_bucket_encryption(name, _ENCRYPTION.format(words).encode())
             return name, attributes
 
