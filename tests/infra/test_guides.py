@@ -81,5 +81,5 @@ def test_the_delivery_page_names_the_workflows_and_roles_that_there_are() -> Non
     there = {path.name for path in (ROOT / ".github" / "workflows").glob("*.yml")}
     assert set(re.findall(r"[a-z-]+\.yml", DELIVERY)) == there
     assert set(re.findall(r"passerelle-ENV-github-[a-z]+", DELIVERY)) == {
-        github_role_name("ENV", purpose) for purpose in ("deploy", "diff", "smoke")
+        github_role_name("ENV", purpose) for purpose in ("carry", "deploy", "diff", "smoke")
     }
