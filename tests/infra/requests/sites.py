@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
@@ -48,7 +48,10 @@ def followed_sites(assembly: Assembly, program: Program) -> set[Site]:
         calls |= calls_of_function(assembly, program, function)
     for entry in _ENTRIES:
         calls |= calls_of(program, f"training.{entry}.main", "main")
-    return {Site(call.file, call.line, call.method.rpartition(":")[2], call.service) for call in calls}
+    # The service of a client of another account says so (`lent:s3`).
+    return {
+        Site(call.file, call.line, call.method.rpartition(":")[2], call.service.rpartition(":")[2]) for call in calls
+    }
 
 
 def written_sites(program: Program, packages: tuple[str, ...]) -> set[Site]:
@@ -154,3 +157,15 @@ def _calls(node: ast.Call, site: Site) -> bool:
     if node.func.attr in ("paginate", "wait") and not made:
         return site.service != "" or site.method in METHODS  # a paginator of a name: the call is on this line
     return site.method in (node.func.attr, made and made[0], named and named[1])
+
+
+def is_made(program: Program, site: Site, places: Collection[tuple[str, int]]) -> bool:
+    """Return whether a request came from a call: of one that is written over several lines, Python tells any."""
+    module = program.module(site.file.removesuffix(".py").replace("/", "."))
+    assert module is not None, site
+    ends = [
+        node.end_lineno or node.lineno
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Call) and node.lineno == site.line and _calls(node, site)
+    ]
+    return any((site.file, line) in places for line in range(site.line, max(ends, default=site.line) + 1))
