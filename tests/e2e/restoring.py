@@ -106,12 +106,21 @@ def look_at(platform: DeployedLaptop) -> Seen:
     return Seen(
         predictions=tuple(predict_rows(platform, number) for number in range(3)),
         runs=json.loads(platform.passerelle("--json", "runs").stdout),
-        versions=[*sorted(versions["model_versions"], key=lambda item: item["version"]), *aliases],
+        versions=_in_order([*versions["model_versions"], *aliases]),
         metrics={
             run["info"]["run_id"]: {item["key"]: item["value"] for item in run["data"].get("metrics", ())}
             for run in found
         },
     )
+
+
+def _in_order(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """MLflow gives versions, aliases and tags as they lie in its tables, in no order that it promises."""
+    sorted_tags = [
+        {**item, "tags": sorted(item["tags"], key=lambda tag: str(tag["key"]))} if "tags" in item else item
+        for item in found
+    ]
+    return sorted(sorted_tags, key=lambda item: (item["version"], item.get("alias", "")))
 
 
 def predict_rows(platform: DeployedLaptop, seed: int) -> bytes:
