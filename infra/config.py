@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from infra.config_names import ProcessingInstanceType, Region, TagValue
 from infra.config_parts import Delivery, Images, Network, Part, Promotion, Tracking
-from infra.config_slots import Data
+from infra.config_slots import AlertAddresses, Data, EnvironmentBudget
 from passerelle.errors import SettingsError
 
 FOLDER = Path(__file__).resolve().parent.parent / "environments"
@@ -23,8 +23,8 @@ class PlatformConfig(Part):
 
     `retain_data` keeps buckets, table and keys when their stack is deleted, and protects the stack. `tracking_uri` is
     where MLflow answers when the platform does not run one itself (`tracking`). `lambda_dependencies` says whether the
-    functions' packages come in a layer (AWS) or from the interpreter that runs them (laptop). `rollout_wait_seconds` caps
-    every wait of a change of an endpoint, the shadow's hours included: for environments to try things out in.
+    functions' packages come in a layer (AWS) or from the interpreter that runs them (laptop). `rollout_wait_seconds`
+    caps every wait of a change of an endpoint, the shadow's hours included: for environments to try things out in.
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9-]{1,15}$")
@@ -40,6 +40,8 @@ class PlatformConfig(Part):
     log_retention_days: Literal[7, 14, 30, 60, 90, 180, 365, 731]
     retain_data: bool
     data: Data
+    alerts: AlertAddresses
+    budget: EnvironmentBudget | None = None
     lambda_dependencies: Literal["layer", "host"]
     lambda_architecture: Literal["arm64", "x86_64"]
     prepare_instance_type: ProcessingInstanceType
@@ -97,6 +99,10 @@ class PlatformConfig(Part):
             raise ValueError("retain_data: a production environment must keep its data when a stack is deleted")
         if self.stage == "production" and self.tracking and not self.tracking.multi_az:
             raise ValueError("tracking.multi_az: a production database needs a standby in another zone")
+        if self.stage == "production" and not (self.alerts.page and self.budget):
+            raise ValueError(
+                "alerts.page, budget: somebody must be woken when production is down or its money runs out"
+            )
         return self
 
 

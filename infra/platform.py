@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from aws_cdk import Environment, Tags
+from aws_cdk import Environment, Stack, Tags
 from constructs import Construct
 
 from infra import permissions as may
@@ -14,16 +14,19 @@ from infra.constructs.function import Place
 from infra.projects import ProjectSource
 from infra.promotion import agreed_peers
 from infra.runtime import Runtime
+from infra.stacks.cost import CostStack
 from infra.stacks.data import DataStack
 from infra.stacks.delivery import DeliveryStack
 from infra.stacks.foundation import FoundationStack
 from infra.stacks.images import ImagesStack
+from infra.stacks.monitoring import MonitoringStack
 from infra.stacks.network import NetworkStack
 from infra.stacks.pipeline import PipelineStack
 from infra.stacks.projects import ProjectsStack
 from infra.stacks.promotion import PromotionStack
 from infra.stacks.serving import ServingStack
 from infra.stacks.tracking import TrackingStack
+from passerelle.contracts import tags
 from passerelle.contracts.container import IMAGE_REPOSITORY
 
 
@@ -71,6 +74,7 @@ class Platform(Construct):
         )
         self.promotion = self._promotion(config, shared, named)
         self._delivery(config, where, named)
+        self._monitoring(config, projects, where, named)
         self._tag(config)
 
     def _promotion(self, config: PlatformConfig, shared: dict[str, Any], named: str) -> PromotionStack | None:
@@ -86,6 +90,30 @@ class Platform(Construct):
             dead_letters=self.foundation.dead_letters,
             stack_name=f"{named}-promotion",
         )
+
+    def _monitoring(
+        self, config: PlatformConfig, projects: Sequence[ProjectSource], where: Environment, named: str
+    ) -> None:
+        """After every other stack: it gathers the alarms of those."""
+        shared: dict[str, Any] = {
+            "config": config,
+            "projects": projects,
+            "alerts": self.foundation.alerts,
+            "env": where,
+        }
+        others = [item for item in self.node.children if isinstance(item, Stack)]
+        monitoring = MonitoringStack(
+            self,
+            "Monitoring",
+            **shared,
+            pipeline=self.pipeline.pipeline,
+            deploy_model=self.serving.deploy_model,
+            stack_name=f"{named}-monitoring",
+        )
+        for stack in others:
+            monitoring.add_stack_dependency(stack)
+        if config.budget:
+            CostStack(self, "Cost", **shared, budget=config.budget, stack_name=f"{named}-cost")
 
     def _delivery(self, config: PlatformConfig, where: Environment, named: str) -> None:
         if config.delivery:
@@ -159,9 +187,9 @@ class Platform(Construct):
 
     def _tag(self, config: PlatformConfig) -> None:
         for key, value in {
-            "passerelle:environment": config.name,
-            "passerelle:stage": config.stage,
-            "passerelle:owner": config.owner,
-            "passerelle:cost-centre": config.cost_centre,
+            tags.ENVIRONMENT: config.name,
+            tags.STAGE: config.stage,
+            tags.OWNER: config.owner,
+            tags.COST_CENTRE: config.cost_centre,
         }.items():
             Tags.of(self).add(key, value)

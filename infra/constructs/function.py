@@ -18,14 +18,13 @@ from aws_cdk import (
     aws_kms,
     aws_lambda,
     aws_logs,
-    aws_sns,
     aws_sqs,
 )
 from constructs import Construct
 
 from infra import permissions as may
 from infra.config import PlatformConfig
-from infra.constructs.alarm import alarm
+from infra.constructs.alarm import AlertTopic, alarm
 from infra.source import ROOT
 from passerelle.errors import SettingsError
 from passerelle.settings import FunctionSettings
@@ -53,6 +52,13 @@ NETWORK_ACTIONS: Final = [
     "ec2:AssignPrivateIpAddresses",
     "ec2:UnassignPrivateIpAddresses",
 ]
+
+
+#: Alarm -> what it means, and what to do.
+_TO_DO: Final = {
+    "Errors": "the function raised. Read ERROR in its log group; `passerelle runs` says what failed.",
+    "Throttles": "the account's concurrency is used up. Raise the quota of Lambda, or find who uses it up.",
+}
 
 
 def retention(config: PlatformConfig) -> aws_logs.RetentionDays:
@@ -117,7 +123,7 @@ class Function(Construct):
         settings: FunctionSettings,
         statements: Sequence[aws_iam.PolicyStatement],
         key: aws_kms.IKey,
-        alerts: aws_sns.ITopic,
+        alerts: AlertTopic,
         layers: Sequence[aws_lambda.ILayerVersion],
         timeout_seconds: int,
         memory_mib: int,
@@ -172,5 +178,4 @@ class Function(Construct):
             "Errors": self.function.metric_errors(period=Duration.minutes(5)),
             "Throttles": self.function.metric_throttles(period=Duration.minutes(5)),
         }.items():
-            words = f"{self.node.path}: {what.lower()}. See its log group."
-            alarm(self, what, metric, alerts=alerts, description=words)
+            alarm(self, what, metric, alerts=alerts, description=f"{self.node.path}: {_TO_DO[what]}")

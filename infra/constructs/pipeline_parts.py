@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aws_cdk import Stack, aws_iam, aws_kms, aws_lambda, aws_s3, aws_sns, aws_sqs
+from aws_cdk import Stack, aws_iam, aws_kms, aws_lambda, aws_s3, aws_sqs
 
 from infra import permissions as may
 from infra.config import PlatformConfig
+from infra.constructs.alarm import AlertTopic
 from infra.constructs.function import Function, Place
 from infra.runtime import Runtime
 from passerelle.settings import FunctionSettings
@@ -26,7 +27,7 @@ class PipelineParts:
     runs_table_arn: str
     archive_bucket_arn: str
     key: aws_kms.IKey
-    alerts: aws_sns.ITopic
+    alerts: AlertTopic
     layers: Sequence[aws_lambda.ILayerVersion]
     runtime: Runtime
     dead_letters: aws_sqs.IQueue

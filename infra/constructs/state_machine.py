@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from aws_cdk import Duration, RemovalPolicy, aws_iam, aws_kms, aws_logs, aws_sns
+from aws_cdk import Duration, RemovalPolicy, aws_iam, aws_kms, aws_logs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra.config import PlatformConfig
-from infra.constructs.alarm import alarm
+from infra.constructs.alarm import AlertTopic, alarm
 from infra.constructs.function import Function, retention
 
 FOLDER: Final = Path(__file__).resolve().parent.parent / "state_machines"
@@ -32,7 +32,7 @@ class StateMachine(Construct):
         statements: Sequence[aws_iam.PolicyStatement],
         timeout: Duration,
         key: aws_kms.IKey,
-        alerts: aws_sns.ITopic,
+        alerts: AlertTopic,
     ) -> None:
         super().__init__(scope, id_)
         self.log_group = aws_logs.LogGroup(
@@ -67,5 +67,5 @@ class StateMachine(Construct):
             "Failed": self.machine.metric_failed(period=Duration.minutes(5)),
             "TimedOut": self.machine.metric_timed_out(period=Duration.minutes(5)),
         }.items():
-            words = f"{self.node.path}: an execution ended {what}. `passerelle runs` says which."
+            words = f"{self.node.path}: an execution ended {what}. See why in `passerelle runs`, then `runs retry`."
             alarm(self, what, metric, alerts=alerts, description=words)

@@ -13,14 +13,13 @@ from aws_cdk import (
     aws_kms,
     aws_rds,
     aws_secretsmanager,
-    aws_sns,
 )
 from constructs import Construct
 
 from infra import permissions as may
 from infra.config import PlatformConfig
 from infra.config_parts import Tracking
-from infra.constructs.alarm import alarm
+from infra.constructs.alarm import AlertTopic, Severity, alarm
 from infra.stacks.network import NetworkStack
 from passerelle.contracts import tracking as server
 
@@ -49,7 +48,7 @@ class TrackingDatabase(Construct):
         tracking: Tracking,
         network: NetworkStack,
         key: aws_kms.IKey,
-        alerts: aws_sns.ITopic,
+        alerts: AlertTopic,
     ) -> None:
         super().__init__(scope, id_)
         subnets = aws_rds.CfnDBSubnetGroup(
@@ -136,14 +135,15 @@ class TrackingDatabase(Construct):
         role.add_to_policy(may.allow(write, f"{group}:log-stream:*"))
         return {"monitoring_interval": 60, "monitoring_role_arn": role.role_arn}
 
-    def _alarms(self, alerts: aws_sns.ITopic) -> None:
+    def _alarms(self, alerts: AlertTopic) -> None:
         below = aws_cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD
         above = aws_cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD
-        for what, threshold, operator, words in (
-            ("FreeStorageSpace", FREE_STORAGE_BYTES, below, "less than 2 GiB are free: raise tracking.max_storage_gb"),
-            ("CPUUtilization", 90, above, "the CPU is busy for 15 minutes: statements over 1 s are in its log group"),
-            ("DatabaseConnections", MANY_CONNECTIONS, above, "connections run out: fewer tasks, or a larger instance"),
-        ):
+        rules: tuple[tuple[str, float, aws_cloudwatch.ComparisonOperator, Severity, str], ...] = (
+            ("FreeStorageSpace", FREE_STORAGE_BYTES, below, "page", "less than 2 GiB are free. Raise max_storage_gb"),
+            ("CPUUtilization", 90, above, "notify", "busy for 15 minutes. Read statements over 1 s in its log group"),
+            ("DatabaseConnections", MANY_CONNECTIONS, above, "notify", "connections run out. Fewer tasks, or larger"),
+        )
+        for what, threshold, operator, severity, words in rules:
             metric = aws_cloudwatch.Metric(
                 namespace="AWS/RDS",
                 metric_name=what,
@@ -160,4 +160,5 @@ class TrackingDatabase(Construct):
                 threshold=threshold,
                 periods=3,
                 operator=operator,
+                severity=severity,
             )

@@ -9,14 +9,13 @@ from aws_cdk import (
     aws_ec2,
     aws_ecs,
     aws_s3,
-    aws_sns,
 )
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from constructs import Construct
 
 from infra.config import PlatformConfig
 from infra.config_parts import Oidc, Tracking
-from infra.constructs.alarm import alarm
+from infra.constructs.alarm import AlertTopic, alarm
 from infra.stacks.network import NetworkStack
 from passerelle.contracts import tracking as server
 
@@ -37,7 +36,7 @@ class TrackingDoor(Construct):
         network: NetworkStack,
         service: aws_ecs.FargateService,
         access_logs: aws_s3.IBucket,
-        alerts: aws_sns.ITopic,
+        alerts: AlertTopic,
     ) -> None:
         super().__init__(scope, id_)
         assert tracking.certificate_arn
@@ -89,6 +88,7 @@ class TrackingDoor(Construct):
             alerts=alerts,
             description="MLflow: a task does not answer for 15 minutes. See its log group and its database.",
             periods=3,
+            severity="page",
         )
 
 

@@ -4,21 +4,44 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws_cdk import Duration, RemovalPolicy, Stack, aws_iam, aws_kms, aws_lambda, aws_sns, aws_sqs
+from aws_cdk import (
+    Duration,
+    RemovalPolicy,
+    Stack,
+    aws_iam,
+    aws_kms,
+    aws_lambda,
+    aws_sns,
+    aws_sns_subscriptions,
+    aws_sqs,
+)
 from constructs import Construct
 
 from infra.config import PlatformConfig
+from infra.constructs.alarm import AlertTopic
 from infra.constructs.function import RUNTIME, stage_dependencies
 from infra.constructs.queue_alarm import alarm_on_messages
+from infra.resource_parameters import publish_resources
 
 
 class FoundationStack(Stack):
-    """The alert topic, a queue for lost events, and on AWS the layer of the functions. Idle, it costs nothing."""
+    """The topics of alerts, a queue for lost events, and on AWS the layer of the functions. Idle, it costs nothing."""
 
     def __init__(self, scope: Construct, id_: str, *, config: PlatformConfig, key: aws_kms.IKey, **kwargs: Any) -> None:
         super().__init__(scope, id_, **kwargs)
-        self.alerts = aws_sns.Topic(self, "Alerts", master_key=key, enforce_ssl=True)
-        self._let_alarms_publish()
+        page = aws_sns.Topic(
+            self, "Page", master_key=key, enforce_ssl=True, display_name=f"Passerelle {config.name}: act now"
+        )
+        self.alerts = AlertTopic(self, "Alerts", key=key, display_name=f"Passerelle {config.name}", page=page)
+        for topic, addresses, senders in (
+            (page, config.alerts.page, ("cloudwatch",)),
+            (self.alerts, config.alerts.notify, ("cloudwatch", "budgets", "costalerts")),
+        ):
+            for service in senders:
+                self._let_publish(topic, service)
+            for address in addresses:
+                topic.add_subscription(aws_sns_subscriptions.EmailSubscription(address))
+        self._let_rules_publish()
         #: Where events of the platform itself end that nobody could be told of.
         self.dead_letters = aws_sqs.Queue(
             self,
@@ -54,19 +77,32 @@ class FoundationStack(Stack):
                 )
             )
 
-    def _let_alarms_publish(self) -> None:
+        publish_resources(self, config.name, {"alerts-page": page.topic_arn, "alerts-notify": self.alerts.topic_arn})
+
+    def _let_publish(self, topic: aws_sns.Topic, service: str) -> None:
         """A topic with a policy of its own loses the default one, by which this account's alarms could publish."""
-        alarms = f"arn:{self.partition}:cloudwatch:{self.region}:{self.account}:alarm:*"
-        self.alerts.add_to_resource_policy(
+        # Cost management user guide, "SNS topic for notifications": unusual costs are known by their account only.
+        sources = {
+            "cloudwatch": f"arn:{self.partition}:cloudwatch:{self.region}:{self.account}:alarm:*",
+            "budgets": f"arn:{self.partition}:budgets::{self.account}:*",
+        }
+        ours: dict[str, object] = {"StringEquals": {"aws:SourceAccount": self.account}}
+        if service in sources:
+            ours["ArnLike"] = {"aws:SourceArn": sources[service]}
+        topic.add_to_resource_policy(
             aws_iam.PolicyStatement(
-                principals=[aws_iam.ServicePrincipal("cloudwatch.amazonaws.com")],
+                principals=[aws_iam.ServicePrincipal(f"{service}.amazonaws.com")],
                 actions=["sns:Publish"],
-                resources=[self.alerts.topic_arn],
-                conditions={"StringEquals": {"aws:SourceAccount": self.account}, "ArnLike": {"aws:SourceArn": alarms}},
+                resources=[topic.topic_arn],
+                conditions=ours,
             )
         )
-        # No condition: EventBridge passes none to topics (user guide, "Using resource-based policies", Amazon SNS). Its
-        # messages are encrypted, and the key is lent to EventBridge for this account's topics only.
+
+    def _let_rules_publish(self) -> None:
+        """No condition: EventBridge passes none to topics (user guide, "Using resource-based policies", Amazon SNS).
+
+        Its messages are encrypted, and the key is lent to EventBridge for this account's topics only.
+        """
         self.alerts.add_to_resource_policy(
             aws_iam.PolicyStatement(
                 principals=[aws_iam.ServicePrincipal("events.amazonaws.com")],

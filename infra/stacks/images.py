@@ -9,6 +9,7 @@ from aws_cdk import Stack, aws_events, aws_events_targets, aws_kms, aws_lambda, 
 from constructs import Construct
 
 from infra.config import PlatformConfig
+from infra.constructs.alarm import AlertTopic
 from infra.constructs.built_image import TRACKING, TRAINING, BuiltImage, DockerImage
 from infra.constructs.function import Function
 from passerelle.settings import BuildImageSettings
@@ -24,7 +25,7 @@ class ImagesStack(Stack):
         *,
         config: PlatformConfig,
         key: aws_kms.IKey,
-        alerts: aws_sns.ITopic,
+        alerts: AlertTopic,
         layers: Sequence[aws_lambda.ILayerVersion],
         dead_letters: aws_sqs.IQueue,
         **kwargs: Any,
@@ -44,7 +45,7 @@ class ImagesStack(Stack):
         self,
         config: PlatformConfig,
         key: aws_kms.IKey,
-        alerts: aws_sns.ITopic,
+        alerts: AlertTopic,
         layers: Sequence[aws_lambda.ILayerVersion],
     ) -> None:
         # By its ARN: grants then go into roles here, and none into the key's policy in the data stack.
@@ -67,7 +68,7 @@ class ImagesStack(Stack):
         self.training = BuiltImage(self, "Training", source=TRAINING, **shared)
         self.tracking = BuiltImage(self, "Tracking", source=TRACKING, **shared) if config.tracking else None
 
-    def _tell_of_findings(self, alerts: aws_sns.ITopic, dead_letters: aws_sqs.IQueue) -> None:
+    def _tell_of_findings(self, alerts: AlertTopic, dead_letters: aws_sqs.IQueue) -> None:
         """Tell people of critical findings in an image that was pushed."""
         repositories = [image.repository.repository_name for image in (self.training, self.tracking) if image]
         pattern = aws_events.EventPattern(

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aws_cdk import Duration, RemovalPolicy, Stack, aws_iam, aws_kms, aws_lambda, aws_s3, aws_sns, aws_sqs
+from aws_cdk import Duration, RemovalPolicy, Stack, aws_iam, aws_kms, aws_lambda, aws_s3, aws_sqs
 from constructs import Construct
 
 from infra import permissions as may
 from infra.config import PlatformConfig
+from infra.constructs.alarm import AlertTopic
 from infra.constructs.function import Function
 from infra.constructs.pipeline_functions import pipeline_functions
 from infra.constructs.pipeline_parts import PipelineParts
@@ -37,7 +38,7 @@ class PipelineStack(Stack):
         runs_table_arn: str,
         archive_bucket_arn: str,
         key: aws_kms.IKey,
-        alerts: aws_sns.ITopic,
+        alerts: AlertTopic,
         layers: Sequence[aws_lambda.ILayerVersion],
         runtime: Runtime,
         deploy_model: StateMachine,
@@ -62,7 +63,7 @@ class PipelineStack(Stack):
         add_triggers(self._parts, self.pipeline, deploy_model)
         self._publish(deploy_model)
 
-    def _dead_letters(self, key: aws_kms.IKey, alerts: aws_sns.ITopic) -> aws_sqs.Queue:
+    def _dead_letters(self, key: aws_kms.IKey, alerts: AlertTopic) -> aws_sqs.Queue:
         queue = aws_sqs.Queue(
             self,
             "DeadLetters",

@@ -6,14 +6,14 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from aws_cdk import Stack, aws_s3, aws_s3_assets, aws_ssm
+from aws_cdk import Stack, Tags, aws_s3, aws_s3_assets, aws_ssm
 from constructs import Construct
 
 from infra import table_columns
 from infra.config import PlatformConfig
 from infra.constructs.project_tables import ProjectTables, add_table
 from infra.projects import ProjectSource
-from passerelle.contracts import naming, zones
+from passerelle.contracts import naming, tags, zones
 
 #: No endpoint of the platform is older: hours before it are not looked for.
 _FIRST_HOUR: Final = "2026/01/01/00"
@@ -37,6 +37,9 @@ class ProjectsStack(Stack):
         self.archives: list[aws_s3_assets.Asset] = []
         for source in projects:
             place = Construct(self, source.project.name)
+            Tags.of(place).add(tags.PROJECT, source.project.name)
+            # Nearer than the environment's own cost centre, and so in its stead.
+            Tags.of(place).add(tags.COST_CENTRE, source.project.budget.cost_centre)
             archive = aws_s3_assets.Asset(
                 place, "Archive", path=str(source.folder), exclude=["__pycache__", "data", ".*"]
             )

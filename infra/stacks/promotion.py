@@ -16,13 +16,13 @@ from aws_cdk import (
     aws_kms,
     aws_lambda,
     aws_s3,
-    aws_sns,
     aws_sqs,
 )
 from constructs import Construct
 
 from infra import permissions as may
 from infra.config import PlatformConfig
+from infra.constructs.alarm import AlertTopic
 from infra.constructs.function import Function
 from infra.constructs.state_machine import StateMachine
 from infra.promotion import (
@@ -59,7 +59,7 @@ class PromotionStack(Stack):
         runs_table_arn: str,
         archive_bucket_arn: str,
         key: aws_kms.IKey,
-        alerts: aws_sns.ITopic,
+        alerts: AlertTopic,
         layers: Sequence[aws_lambda.ILayerVersion],
         runtime: Runtime,
         pipeline: PipelineStack,

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aws_cdk import Duration, Stack, aws_iam, aws_kms, aws_lambda, aws_s3, aws_sns
+from aws_cdk import Duration, Stack, aws_iam, aws_kms, aws_lambda, aws_s3
 from constructs import Construct
 
 from infra import permissions as may
 from infra.config import PlatformConfig
+from infra.constructs.alarm import AlertTopic
 from infra.constructs.function import Function, Place
 from infra.constructs.state_machine import StateMachine
 from infra.runtime import Runtime
@@ -37,7 +38,7 @@ class ServingStack(Stack):
         runs_table_arn: str,
         archive_bucket_arn: str,
         key: aws_kms.IKey,
-        alerts: aws_sns.ITopic,
+        alerts: AlertTopic,
         layers: Sequence[aws_lambda.ILayerVersion],
         runtime: Runtime,
         **kwargs: Any,

@@ -20,7 +20,6 @@ from aws_cdk import (
     aws_s3,
     aws_secretsmanager,
     aws_servicediscovery,
-    aws_sns,
     aws_sqs,
 )
 from constructs import Construct
@@ -28,6 +27,7 @@ from constructs import Construct
 from infra import permissions as may
 from infra.config import PlatformConfig
 from infra.config_parts import Tracking
+from infra.constructs.alarm import AlertTopic
 from infra.constructs.built_image import BuiltImage, DockerImage
 from infra.constructs.function import Function, retention
 from infra.constructs.tracking_database import TrackingDatabase
@@ -61,7 +61,7 @@ class TrackingStack(Stack):
         artifacts: aws_s3.IBucket,
         access_logs: aws_s3.IBucket,
         key: aws_kms.IKey,
-        alerts: aws_sns.ITopic,
+        alerts: AlertTopic,
         layers: Sequence[aws_lambda.ILayerVersion],
         dead_letters: aws_sqs.IQueue,
         **kwargs: Any,
@@ -200,7 +200,7 @@ class TrackingStack(Stack):
             **options,
         )
 
-    def _upgrade_schema(self, alerts: aws_sns.ITopic, layers: Sequence[aws_lambda.ILayerVersion]) -> CustomResource:
+    def _upgrade_schema(self, alerts: AlertTopic, layers: Sequence[aws_lambda.ILayerVersion]) -> CustomResource:
         definition = self._definition("Schema", cpu=256, memory_mib=1_024)
         users = [("MLFLOW_AUTH_ADMIN_PASSWORD", "AdminPassword"), ("PASSERELLE_PIPELINE_PASSWORD", "PipelinePassword")]
         command = ["python", "/app/prepare_store.py", *server.schema_command()]

@@ -41,7 +41,7 @@ def quarantine_prefix(project: str, run_id: str, attempt: int) -> str:
 
 
 def quarantine_rows_prefix(project: str, run_id: str, attempt: int | str) -> str:
-    """Quarantine zone: rejected rows, one Parquet file per dropped file; nothing else lies there, as Athena needs it."""
+    """Quarantine zone: rejected rows, one Parquet file per dropped file and, for Athena, nothing else."""
     return f"{run_prefix(project, run_id, attempt)}/{QUARANTINED_ROWS}"
 
 

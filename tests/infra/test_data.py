@@ -25,7 +25,7 @@ LOGS = "AccessLogs8B620ECA"
 RESULTS = "QueriesResultsBucketB2C5D90C"
 
 
-@pytest.fixture(params=ENVIRONMENTS)
+@pytest.fixture(scope="module", params=ENVIRONMENTS)
 def environment(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -38,7 +38,7 @@ def _buckets(assembly: Assembly) -> dict[str, Resource]:
     return {bucket.logical_id: bucket for bucket in assembly.of_type("AWS::S3::Bucket")}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def assembly(synthesised: Synthesised, environment: str) -> Assembly:
     return Assembly(synthesised(environment))
 

@@ -52,16 +52,6 @@ def test_only_actions_that_know_no_resource_are_allowed_on_everything(resources:
                 assert set(_list(statement["Action"])) <= WITHOUT_RESOURCE, name
 
 
-def test_alarms_may_publish_to_the_encrypted_topic(resources: Find) -> None:
-    # A topic policy replaces the default one, by which alarms of the account could publish.
-    (policy,) = resources("prod", "AWS::SNS::TopicPolicy").values()
-    allowed = [item for item in policy["Properties"]["PolicyDocument"]["Statement"] if item["Effect"] == "Allow"]
-    assert [(item["Principal"], item["Action"]) for item in allowed] == [
-        ({"Service": f"{service}.amazonaws.com"}, "sns:Publish") for service in ("cloudwatch", "events")
-    ]
-    assert allowed[0]["Condition"]["StringEquals"]["aws:SourceAccount"] == ACCOUNT
-
-
 def test_who_sends_to_encrypted_topics_and_queues_may_use_the_key_for_this_account_only(resources: Find) -> None:
     # From EventBridge to a topic AWS passes no source, so the topic itself is what is named (SNS developer guide).
     (key,) = resources("prod", "AWS::KMS::Key").values()

@@ -1,0 +1,72 @@
+"""One page per project: its endpoint, its training, its money."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aws_cdk import aws_cloudwatch
+from constructs import Construct
+
+from infra.config import PlatformConfig
+from infra.constructs import widgets
+from infra.constructs.widgets import graph, search
+from passerelle.contracts import naming
+from passerelle.domain.project import Project
+
+#: What a request waits for: the model, and SageMaker itself; in microseconds.
+_LATENCIES: Final = ("ModelLatency", "OverheadLatency")
+
+
+class ProjectDashboard(Construct):
+    """`passerelle-<environment>-<project>`. It costs 3 USD a month beyond the account's three free ones."""
+
+    def __init__(self, scope: Construct, id_: str, *, config: PlatformConfig, project: Project) -> None:
+        super().__init__(scope, id_)
+        self._endpoint = naming.endpoint_name(config.name, project.name)
+        self._terms = project.name.replace("-", " ")
+        words = f"# {project.name}, {config.name}\n{project.why.objective} Asked by {project.why.owner}."
+        aws_cloudwatch.Dashboard(
+            self,
+            "Dashboard",
+            dashboard_name=self._endpoint,
+            widgets=[
+                [widgets.heading(words)],
+                self._requests(),
+                self._machines(),
+                [
+                    *self._training(),
+                    widgets.costs("Costs of the month", config.name, project.budget.monthly_usd, project=project.name),
+                ],
+            ],
+        )
+
+    def _of_variants(self, metric: str, statistic: str) -> aws_cloudwatch.MathExpression:
+        """Every variant of the endpoint: the champion, and a challenger that is tried in its shadow."""
+        schema = "AWS/SageMaker,EndpointName,VariantName"
+        return search(schema, metric, f'EndpointName="{self._endpoint}"', statistic)
+
+    def _requests(self) -> list[aws_cloudwatch.IWidget]:
+        latencies = [self._of_variants(name, statistic) for name in _LATENCIES for statistic in ("p50", "p99")]
+        return [
+            graph("Requests", self._of_variants("Invocations", "Sum")),
+            graph("Latency of model and SageMaker, p50 and p99", *latencies),
+            graph(
+                "Errors of the model, of the caller",
+                self._of_variants("Invocation5XXErrors", "Sum"),
+                right=[self._of_variants("Invocation4XXErrors", "Sum")],
+            ),
+        ]
+
+    def _machines(self) -> list[aws_cloudwatch.IWidget]:
+        schema, own = '"/aws/sagemaker/Endpoints",EndpointName,VariantName', f'EndpointName="{self._endpoint}"'
+        used = [search(schema, name, own, "Average") for name in ("CPUUtilization", "MemoryUtilization")]
+        return [
+            graph("Instances: CPU, memory", *used, width=widgets.HALF),
+            graph("Requests an instance", self._of_variants("InvocationsPerInstance", "Sum"), width=widgets.HALF),
+        ]
+
+    def _training(self) -> list[aws_cloudwatch.IWidget]:
+        """Hosts of jobs are named after project, run and stage."""
+        schema = '"/aws/sagemaker/TrainingJobs",Host'
+        used = [search(schema, name, self._terms, "Average") for name in ("CPUUtilization", "MemoryUtilization")]
+        return [graph("Training: CPU, memory", *used, width=widgets.HALF)]

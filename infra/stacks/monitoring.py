@@ -1,0 +1,73 @@
+"""What is seen of an environment: one state of health, one dashboard, and one per project."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from aws_cdk import Stack, Tags, aws_cloudwatch, aws_cloudwatch_actions
+from constructs import Construct
+
+from infra.config import PlatformConfig
+from infra.constructs.alarm import AlertTopic, alarm_name
+from infra.constructs.platform_dashboard import PlatformDashboard
+from infra.constructs.project_dashboard import ProjectDashboard
+from infra.constructs.state_machine import StateMachine
+from infra.projects import ProjectSource
+from passerelle.contracts import tags
+
+
+class MonitoringStack(Stack):
+    """Alarms are made beside what they watch; here they come together, by their names.
+
+    Made after all other stacks: `alerts` knows the alarms of those. Idle, it costs 0.50 USD a month for the composite
+    alarm, and 3 USD for each dashboard beyond the account's three free ones.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        config: PlatformConfig,
+        alerts: AlertTopic,
+        projects: Sequence[ProjectSource],
+        pipeline: StateMachine,
+        deploy_model: StateMachine,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(scope, id_, **kwargs)
+        paged = [item.name for item in alerts.raised if item.severity == "page"]
+        self._unhealthy(alerts, paged)
+        PlatformDashboard(
+            self,
+            "Platform",
+            config=config,
+            pipeline=pipeline.machine,
+            deploy_model=deploy_model.machine,
+            watched=[alarm_name(self, "Unhealthy"), *paged],
+        )
+        for source in projects:
+            page = ProjectDashboard(self, f"Project-{source.project.name}", config=config, project=source.project)
+            Tags.of(page).add(tags.PROJECT, source.project.name)
+            Tags.of(page).add(tags.COST_CENTRE, source.project.budget.cost_centre)
+
+    def _unhealthy(self, alerts: AlertTopic, paged: Sequence[str]) -> None:
+        """One state for the whole environment. It does not page: each alarm that it gathers has paged already."""
+        gathered = [
+            aws_cloudwatch.AlarmRule.from_alarm(
+                aws_cloudwatch.Alarm.from_alarm_name(self, f"Gathered-{name}", name), aws_cloudwatch.AlarmState.ALARM
+            )
+            for name in paged
+        ]
+        made = aws_cloudwatch.CompositeAlarm(
+            self,
+            "Unhealthy",
+            composite_alarm_name=alarm_name(self, "Unhealthy"),
+            alarm_rule=aws_cloudwatch.AlarmRule.any_of(*gathered),
+            alarm_description=(
+                "Something of the platform is down or lost. Look which alarm of this one rings, and follow its line. "
+                "Runbook: docs/operations.md, Alarms."
+            ),
+        )
+        made.add_alarm_action(aws_cloudwatch_actions.SnsAction(alerts))
