@@ -17,12 +17,14 @@ from passerelle.contracts.runs import RunRecord, StageRecord
 from passerelle.domain.project import load_project
 from passerelle.settings import ImportRunSettings
 from passerelle.steps.artefacts import seal_results, seal_training
+from passerelle.steps.import_run import import_run
 
 from . import results
 from .world import IMAGE, MOMENT, ROOT, Aws
 
 STAGING, PROD = "222222222222", "333333333333"
 ROLE: Final = f"arn:aws:iam::{STAGING}:role/passerelle-staging-models-for-prod"
+REQUEST: Final[dict[str, Any]] = {"project": "flights", "run_id": "r1", "attempt": 1}
 JOB: Final = naming.job_name("flights", "r1", "train", 2)
 CARRIED: Final = f"{PROD}.dkr.ecr.us-east-1.amazonaws.com/passerelle-prod-carried"
 _NAMES: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
@@ -118,3 +120,7 @@ def settings_of(prod: Aws, **changes: Any) -> ImportRunSettings:
 def sha256_of(aws: Aws, zone: str, key: str) -> str:
     body = aws.s3.get_object(Bucket=aws.buckets[zone], Key=key)["Body"].read()
     return hashlib.sha256(body).hexdigest()
+
+
+def carry_run(prod: Aws, attempt: int = 1, **settings: Any) -> dict[str, Any]:
+    return import_run(REQUEST | {"attempt": attempt}, settings_of(prod, **settings), execution_arn="arn:e")
