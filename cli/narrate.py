@@ -88,6 +88,8 @@ def describe_event(event: dict[str, Any]) -> str | None:
             f"{escape(str(event['candidate']))}: {event.get('metric', 'score')} {event.get('score', float('nan')):.4f} "
             f"[dim]({event.get('seconds', 0):.1f} s)[/]"
         )
+    if kind == "features_tried":
+        return f"[dim]{escape(str(event['candidate']))} with {event['features']} features: {event['score']:.4f}[/]"
     if kind == "model_chosen":
         return f"[bold]chosen: {escape(str(event.get('candidate', event.get('chosen'))))}[/]"
     if kind == "gate_checked":

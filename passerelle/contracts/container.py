@@ -134,7 +134,10 @@ class PrepareResult(Contract):
 
 
 class CandidateResult(Contract):
-    """One candidate: what it was, how it did on train and validation, and why it failed when it did."""
+    """One candidate: what it was, how it did on train and validation, and why it failed when it did.
+
+    `resamples` is the project's metric on resamples of the validation rows, the same rows for every candidate.
+    """
 
     name: str
     status: Literal["trained", "failed"]
@@ -144,8 +147,21 @@ class CandidateResult(Contract):
     train_metrics: dict[str, float] = {}
     validation_metrics: dict[str, float] = {}
     primary_standard_error: float | None = None
+    features: tuple[str, ...] = ()
+    resamples: tuple[float | None, ...] = ()
     directory: str = ""
     error: str | None = None
+
+
+class CurvePoint(Contract):
+    """A candidate fitted on part of the rows with some of its features: one point of score v. number of features."""
+
+    candidate: str
+    features: tuple[str, ...]
+    score: float
+    standard_error: float
+    behind_best: float
+    as_good: bool
 
 
 class TrainResult(Contract):
@@ -166,6 +182,7 @@ class TrainResult(Contract):
     why: str
     seconds: float
     resumed: tuple[str, ...] = ()
+    curve: tuple[CurvePoint, ...] = ()
 
 
 class GateCheck(Contract):

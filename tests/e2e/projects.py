@@ -83,7 +83,7 @@ def project_document(name: str, task: str, **changes: Any) -> dict[str, Any]:
         },
         "task": {"type": task, "metric": metric, "segments": ["plan"], "min_segment_rows": 20},
         "training": {"candidates": ["baseline", {"regression": "linear"}.get(task, "logistic")], "seed": 7,
-                     "time_features": ["weekday"], "max_wait_minutes": 120},
+                     "time_features": ["weekday"], "max_wait_minutes": 120, "reduce_features": False},
         "serving": {"profile": "real-time", "capture_percent": 100},
         "budget": {"monthly_usd": 10, "cost_centre": "TEST"},
     }  # fmt: skip

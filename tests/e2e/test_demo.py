@@ -103,7 +103,7 @@ def test_after_interruptions_the_demo_serves_real_predictions(machine: DeployedL
     runs = json.loads(machine.passerelle("--json", "runs", "--project", "flights").stdout)
     assert runs[0]["status"] == "succeeded", runs[0]["error"]
     scores = {candidate["name"]: candidate["score"] for candidate in runs[0]["candidates"]}
-    assert scores.keys() == {"baseline", "logistic", "random_forest", "hist_gradient_boosting", "xgboost"}
+    assert scores.keys() >= {"baseline", "logistic", "random_forest", "hist_gradient_boosting", "xgboost"}
     assert max(scores, key=lambda name: scores[name]) != "baseline"
     files = [file["key"] for run in runs for file in run["files"] if run["status"] == "succeeded"]
     assert len(files) == len(set(files)) == 6, files

@@ -25,7 +25,7 @@ from training.figures.draw import draw_all
 from training.paths import base_dir, processing
 from training.progress import tell
 from training.project_archive import read_project
-from training.train.data import Rows, read_rows
+from training.train.data import Rows, inputs_of, read_columns, read_rows
 from training.train.predict import Predicted, predict
 
 
@@ -71,7 +71,9 @@ def read_inputs(work: Path) -> Inputs:
     challenger = load_bundle(unpack(_only(processing(EVALUATE_INPUTS["model"])), work / "model"))
     training = unpack(_only(processing(EVALUATE_INPUTS["training"])), work / "training")
     result = TrainResult.model_validate_json((training / RESULT_FILE).read_text(encoding="utf-8"))
-    test = read_rows(processing(EVALUATE_INPUTS["test"]), challenger.signature.inputs, project.task.type)
+    folder = processing(EVALUATE_INPUTS["test"])
+    # All features, not the challenger's only: champion and segments may need others.
+    test = read_rows(folder, inputs_of(project, read_columns(folder)), project.task.type)
     champion = _champion(processing(EVALUATE_INPUTS["champion"]), work / "champion")
     return Inputs(project=project, challenger=challenger, champion=champion, training=result, test=test)
 
@@ -97,7 +99,8 @@ def _champion(folder: Path, work: Path) -> Bundle | None:
 def evaluate(inputs: Inputs) -> tuple[EvaluateResult, Predicted]:
     """Return the verdict and the challenger's predictions on the test rows."""
     task, labels = inputs.project.task, inputs.test.labels
-    predicted = predict(inputs.challenger.pipeline, inputs.test.frame, task.type)
+    seen = [column.name for column in inputs.challenger.signature.inputs]
+    predicted = predict(inputs.challenger.pipeline, inputs.test.frame[seen], task.type)
     scores = _score_all(task.type, labels, predicted)
     baseline = _baseline(inputs, predicted)
     segments = tuple(_segments(inputs, predicted, baseline))

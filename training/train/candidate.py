@@ -7,52 +7,34 @@ import os
 import platform
 import shutil
 import time
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.pipeline import Pipeline
 
 from passerelle.aws.mlflow_models import save_model
-from passerelle.contracts.bundle import BundleMetadata, BundleSignature
+from passerelle.contracts.bundle import BundleMetadata
 from passerelle.contracts.container import CandidateResult
 from passerelle.domain.candidates.pipelines import make_candidate
 from passerelle.domain.decision import best_threshold
 from passerelle.domain.metrics import bootstrap_scores, score_all
 from passerelle.domain.profile import profile_frame, profile_labels
-from passerelle.domain.project import Project
 from training.bundle import Bundle, write_bundle
 from training.bundle.trusted import TRUSTED_TYPES
 from training.figures.draw import draw_all
-from training.train.data import Rows
+from training.train.context import Context
 from training.train.predict import Predicted, predict
 
 EXAMPLE_ROWS: Final = 5
 
 
-@dataclass(frozen=True, kw_only=True)
-class Context:
-    """What every candidate of a job shares."""
-
-    project: Project
-    signature: BundleSignature
-    train: Rows
-    validation: Rows
-    run_id: str
-    dataset_id: str
-    contract_hash: str
-    git_sha: str
-    lock_hash: str
-    created_at: str
-    seed: int
-    threads: int
-    device: str
-
-
-def train_candidate(name: str, complexity: int, context: Context, folder: Path) -> tuple[Bundle, CandidateResult]:
-    """Fit one candidate and write its bundle to `folder`."""
+def train_candidate(
+    name: str, complexity: int, context: Context, folder: Path, *, label: str | None = None
+) -> tuple[Bundle, CandidateResult]:
+    """Fit one candidate and write its bundle to `folder`; `label` names one of which there are several."""
     started = time.monotonic()
     project, task = context.project, context.project.task.type
     pipeline = make_candidate(
@@ -68,7 +50,8 @@ def train_candidate(name: str, complexity: int, context: Context, folder: Path) 
     _stop_using_threads(pipeline)
     validation = predict(pipeline, context.validation.frame, task)
     scores = _scores(task, context.validation.labels, validation)
-    metadata = _metadata(name, context, pipeline, validation, scores)
+    label = label or name
+    metadata = _metadata(label, context, pipeline, validation, scores)
     bundle = write_bundle(
         folder,
         pipeline=pipeline,
@@ -78,16 +61,19 @@ def train_candidate(name: str, complexity: int, context: Context, folder: Path) 
         | {"label": profile_labels(context.train.labels, task)},
         metadata=metadata,
     )
+    resamples = _resamples(task, project.task.metric, context, validation)
     result = CandidateResult(
-        name=name,
+        name=label,
         status="trained",
         complexity=complexity,
         seconds=time.monotonic() - started,
         params=metadata.params,
         train_metrics=_train_scores(pipeline, context),
         validation_metrics=scores,
-        primary_standard_error=_standard_error(task, project.task.metric, context, validation),
-        directory=f"candidates/{name}",
+        primary_standard_error=_standard_error(resamples),
+        features=tuple(column.name for column in context.signature.inputs),
+        resamples=tuple(None if value != value else float(value) for value in resamples),
+        directory=f"candidates/{label}",
     )
     return bundle, result
 
@@ -111,8 +97,8 @@ def _train_scores(pipeline: Pipeline, context: Context) -> dict[str, float]:
     return _scores(context.project.task.type, context.train.labels[rows], predicted)
 
 
-def _standard_error(task: str, metric: str, context: Context, predicted: Predicted) -> float | None:
-    scores = bootstrap_scores(
+def _resamples(task: str, metric: str, context: Context, predicted: Predicted) -> npt.NDArray[Any]:
+    return bootstrap_scores(
         metric,
         task,
         context.validation.labels,
@@ -121,7 +107,10 @@ def _standard_error(task: str, metric: str, context: Context, predicted: Predict
         predicted.classes,
         seed=context.seed,
     )
-    known = scores[np.isfinite(scores)]
+
+
+def _standard_error(resamples: npt.NDArray[Any]) -> float | None:
+    known = resamples[np.isfinite(resamples)]
     return float(np.std(known, ddof=1)) if len(known) > 1 else None
 
 

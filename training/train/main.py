@@ -6,22 +6,29 @@ import json
 import shutil
 import time
 import traceback
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from passerelle.contracts.container import RESULT_FILE, CandidateResult, TrainResult
+import numpy as np
+
+from passerelle.contracts.container import RESULT_FILE, CandidateResult, CurvePoint, TrainResult
 from passerelle.domain.project import Project
 from passerelle.domain.project.metric_names import CANDIDATES
-from passerelle.domain.selection import Scored, choose
+from passerelle.domain.selection import Choice, Option, choose
 from passerelle.errors import PasserelleError
 from training.bundle import Bundle
 from training.paths import base_dir, channel, hyperparameters
 from training.progress import metric, tell
 from training.project_archive import read_project
-from training.train.candidate import Context, cores, train_candidate, write_artifacts
+from training.train.candidate import cores, train_candidate, write_artifacts
 from training.train.checkpoint import Checkpoints, checkpoint_key
+from training.train.context import Context
 from training.train.data import inputs_of, make_signature, read_columns, read_rows
+from training.train.reduce import reduce_features, with_features
+
+BASELINE: Final = "baseline"
 
 
 class NoCandidateError(PasserelleError):
@@ -45,7 +52,9 @@ def main() -> int:
     output = base_dir() / "output" / "data"
     output.mkdir(parents=True, exist_ok=True)
     results, resumed = _train_all(context, checkpoints, output)
-    result = _choose(context, results, resumed, time.monotonic() - started)
+    curve = _reduce(context, checkpoints, output, results, resumed)
+    choice = choose_candidate(context, results)
+    result = _result(context, results, choice, curve, resumed, time.monotonic() - started)
     model = base_dir() / "model"
     shutil.copytree(checkpoints.bundle_folder(result.chosen), model, dirs_exist_ok=True)
     (output / RESULT_FILE).write_text(result.model_dump_json(indent=2), encoding="utf-8")
@@ -85,61 +94,108 @@ def _train_all(context: Context, checkpoints: Checkpoints, output: Path) -> tupl
     results: list[CandidateResult] = []
     resumed: list[str] = []
     order = CANDIDATES[context.project.task.type]
-    primary = context.project.task.metric
     for name in sorted(context.project.candidates, key=order.index):
-        earlier = checkpoints.load(name)
-        if earlier:
-            resumed.append(name)
-            print(f"{name}: finished before the interruption, taken from its checkpoint", flush=True)
-        finished = earlier or _train_one(name, order.index(name), context, checkpoints)
-        if isinstance(finished, CandidateResult):
-            results.append(finished)
-            continue
-        bundle, result = finished
-        write_artifacts(bundle, result, context, output)
-        results.append(result)
-        score = result.validation_metrics.get(primary)
-        tell("candidate_finished", candidate=name, metric=primary, score=score, seconds=round(result.seconds, 2))
-        if score is not None:
-            metric(f"validation:{primary}", score)
+        results.append(_candidate(Plan(name, name, order.index(name), context), checkpoints, output, resumed))
     return results, resumed
 
 
-def _train_one(
-    name: str, complexity: int, context: Context, checkpoints: Checkpoints
-) -> tuple[Bundle, CandidateResult] | CandidateResult:
+def _reduce(
+    context: Context, checkpoints: Checkpoints, output: Path, results: list[CandidateResult], resumed: list[str]
+) -> tuple[CurvePoint, ...]:
+    """Train the best candidate once more with fewer inputs, where fewer are as good; returns the curve."""
+    first = choose_candidate(context, results).option
+    if not context.project.training.reduce_features or first.name == BASELINE or first.features < 2:
+        return ()
+    tell("features_reduced", candidate=first.name, features=first.features)
+    reduction = reduce_features(first.name, context)
+    if len(reduction.features) < first.features:
+        label = f"{first.name}-{len(reduction.features)}-features"
+        plan = Plan(first.name, label, first.complexity, with_features(context, reduction.features))
+        results.append(_candidate(plan, checkpoints, output, resumed))
+    return reduction.curve
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One candidate to train: what it is, what it is called, its rank of complexity, and what it sees."""
+
+    name: str
+    label: str
+    complexity: int
+    context: Context
+
+
+def _candidate(plan: Plan, checkpoints: Checkpoints, output: Path, resumed: list[str]) -> CandidateResult:
+    """Train one candidate, or take it from its checkpoint, and write what MLflow is to show of it."""
+    earlier = checkpoints.load(plan.label)
+    if earlier:
+        resumed.append(plan.label)
+        print(f"{plan.label}: finished before the interruption, taken from its checkpoint", flush=True)
+    finished = earlier or _train_one(plan, checkpoints)
+    if isinstance(finished, CandidateResult):
+        return finished
+    bundle, result = finished
+    write_artifacts(bundle, result, plan.context, output)
+    primary = plan.context.project.task.metric
+    score = result.validation_metrics.get(primary)
+    tell("candidate_finished", candidate=plan.label, metric=primary, score=score, seconds=round(result.seconds, 2))
+    if score is not None:
+        metric(f"validation:{primary}", score)
+    return result
+
+
+def _train_one(plan: Plan, checkpoints: Checkpoints) -> tuple[Bundle, CandidateResult] | CandidateResult:
     """Train and checkpoint one candidate; one that fails does not take the others with it."""
-    tell("candidate_started", candidate=name)
+    tell("candidate_started", candidate=plan.label)
     started = time.monotonic()
-    work = base_dir() / "work" / name
+    work = base_dir() / "work" / plan.label
     shutil.rmtree(work, ignore_errors=True)
     try:
-        bundle, result = train_candidate(name, complexity, context, work)
+        bundle, result = train_candidate(plan.name, plan.complexity, plan.context, work, label=plan.label)
     except Exception as error:  # whatever a library raises; being stopped is no Exception
         traceback.print_exc()
-        tell("candidate_failed", candidate=name, error=str(error))
+        tell("candidate_failed", candidate=plan.label, error=str(error))
         seconds, words = time.monotonic() - started, f"{type(error).__name__}: {error}"
-        return CandidateResult(name=name, status="failed", complexity=complexity, seconds=seconds, error=words)
+        return CandidateResult(
+            name=plan.label, status="failed", complexity=plan.complexity, seconds=seconds, error=words
+        )
     checkpoints.save(work, result)
     return bundle, result
 
 
-def _choose(context: Context, results: list[CandidateResult], resumed: list[str], seconds: float) -> TrainResult:
+def choose_candidate(context: Context, results: list[CandidateResult]) -> Choice:
+    """Return the simplest candidate that is as good as the best.
+
+    Raises NoCandidateError when none could be trained and scored.
+    """
     task = context.project.task
-    scored = [
-        Scored(
-            result.name,
-            result.validation_metrics[task.metric],
-            result.primary_standard_error or 0.0,
-            result.complexity,
+    options = [
+        Option(
+            name=result.name,
+            features=len(result.features),
+            score=result.validation_metrics[task.metric],
+            resamples=np.asarray(result.resamples, dtype=np.float64),
+            complexity=result.complexity,
+            seconds=result.seconds,
         )
         for result in results
         if task.metric in result.validation_metrics
     ]
-    if not scored:
+    if not options:
         reasons: Any = {result.name: result.error or f"{task.metric} is undefined on validation" for result in results}
         raise NoCandidateError(f"No candidate could be trained and scored: {json.dumps(reasons)}")
-    choice = choose(scored, metric=task.metric, greater_is_better=context.project.greater_is_better)
+    return choose(options, metric=task.metric, greater_is_better=context.project.greater_is_better)
+
+
+def _result(
+    context: Context,
+    results: list[CandidateResult],
+    choice: Choice,
+    curve: tuple[CurvePoint, ...],
+    resumed: list[str],
+    seconds: float,
+) -> TrainResult:
+    task = context.project.task
     return TrainResult(
         project=context.project.name,
         run_id=context.run_id,
@@ -148,8 +204,16 @@ def _choose(context: Context, results: list[CandidateResult], resumed: list[str]
         metric=task.metric,
         greater_is_better=context.project.greater_is_better,
         candidates=tuple(results),
-        chosen=choice.name,
-        why=choice.why,
+        chosen=choice.option.name,
+        why=_why(context, choice),
         seconds=seconds,
         resumed=tuple(resumed),
+        curve=curve,
     )
+
+
+def _why(context: Context, choice: Choice) -> str:
+    every = len(context.signature.inputs)
+    if choice.option.features == every:
+        return choice.why
+    return f"{choice.why} It sees {choice.option.features} of {every} features: more of them gain nothing that shows."

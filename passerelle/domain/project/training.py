@@ -29,10 +29,12 @@ class Training(Part):
 
     When AWS has no `instance_type`, the next of `fallback_instance_types` is tried; a spot job that lost its instance
     `on_demand_after_interruptions` times goes on without spot. `keep_alive_minutes` keeps the instance for the next
-    job (a warm pool, billed); SageMaker has none for spot.
+    job (a warm pool, billed); SageMaker has none for spot. `reduce_features` looks for a model with fewer inputs that
+    is as good.
     """
 
     candidates: tuple[str, ...] = ()
+    reduce_features: bool = True
     time_features: tuple[Literal["weekday", "hour", "month", "day_of_year"], ...] = ()
     split: Split = Split()
     seed: int = Field(default=0, ge=0, le=2**31 - 1)

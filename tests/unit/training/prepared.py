@@ -74,7 +74,9 @@ def run_project(
 
 def quarantined(folders: Folders) -> list[dict[str, Any]]:
     """Return the rows in quarantine."""
-    return [row for path in sorted(folders.quarantine.glob("rows/*.parquet")) for row in pq.read_table(path).to_pylist()]
+    return [
+        row for path in sorted(folders.quarantine.glob("rows/*.parquet")) for row in pq.read_table(path).to_pylist()
+    ]
 
 
 def accepted(folders: Folders) -> list[dict[str, Any]]:

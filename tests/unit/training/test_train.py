@@ -17,7 +17,6 @@ import pytest
 import yaml
 
 from passerelle.contracts.container import TrainResult
-from passerelle.domain.selection import Scored, choose
 from tests.e2e.projects import as_csv, make_rows, project_document
 from tests.unit.training.test_prepare import run
 from training.bundle import load_bundle
@@ -27,7 +26,7 @@ ALL = {"binary": ["baseline", "logistic", "random_forest", "hist_gradient_boosti
        "regression": ["baseline", "linear", "random_forest", "hist_gradient_boosting", "xgboost"]}  # fmt: skip
 
 
-def job(tmp_path: Path, task: str, candidates: list[str] | None = None) -> Path:
+def job(tmp_path: Path, task: str, candidates: list[str] | None = None, *, reduce: bool = False) -> Path:
     """Lay out a training job's /opt/ml."""
     result, folders = run(tmp_path / "prepare", {"p-x/a.csv": as_csv(make_rows(500))}, task)
     base = tmp_path / "ml"
@@ -36,7 +35,7 @@ def job(tmp_path: Path, task: str, candidates: list[str] | None = None) -> Path:
     for part in ("train", "validation", "test"):
         (folders.curated / "datasets" / str(result.dataset_id) / part).rename(data / part)
     document = project_document("p-x", task)
-    document["training"]["candidates"] = candidates or ALL.get(task, ALL["binary"])
+    document["training"] |= {"candidates": candidates or ALL.get(task, ALL["binary"]), "reduce_features": reduce}
     (data / "project").mkdir()
     with zipfile.ZipFile(data / "project" / "p.zip", "w") as archive:
         archive.writestr("project.yaml", yaml.safe_dump(document))
@@ -69,12 +68,17 @@ def forecasts(base: Path) -> Any:
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 def test_every_candidate_is_trained_and_the_chosen_bundle_answers_its_example(tmp_path: Path, task: str) -> None:
-    base = job(tmp_path, task)
+    base = job(tmp_path, task, reduce=True)
     result, output = train(base)
-    assert [item.status for item in result.candidates] == ["trained"] * 5, output
+    assert {item.status for item in result.candidates} == {"trained"}, output
+    assert [item.name for item in result.candidates][:5] == ALL.get(task, ALL["binary"])
+    assert [len(point.features) for point in result.curve][:1] == [len(result.candidates[0].features)]
+    assert any(point.as_good for point in result.curve)
     assert result.chosen != "baseline"
     bundle = load_bundle(base / "model")
     assert bundle.metadata.candidate == result.chosen
+    chosen = next(item for item in result.candidates if item.name == result.chosen)
+    assert tuple(column.name for column in bundle.signature.inputs) == chosen.features
     for item in result.candidates:
         folder = base / "output" / "data" / item.directory
         assert (folder / "model" / "MLmodel").is_file()
@@ -108,12 +112,3 @@ def test_a_corrupt_checkpoint_is_passed_over_with_a_warning(tmp_path: Path) -> N
     result, output = train(base)
     assert result.resumed == ("baseline",)
     assert "Checkpoint of logistic is not used" in output
-
-
-def test_the_simplest_candidate_within_one_standard_error_wins() -> None:
-    found = [Scored("simple", 0.80, 0.02, 1), Scored("best", 0.81, 0.02, 4), Scored("bad", 0.60, 0.02, 0)]
-    choice = choose(found, metric="roc_auc", greater_is_better=True)
-    assert choice.name == "simple"
-    assert "simpler than best" in choice.why
-    errors = [Scored("simple", 5.0, 0.1, 1), Scored("best", 4.0, 0.1, 4)]
-    assert choose(errors, metric="rmse", greater_is_better=False).name == "best"

@@ -1,0 +1,28 @@
+"""What every candidate of a training job shares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from passerelle.contracts.bundle import BundleSignature
+from passerelle.domain.project import Project
+from training.train.data import Rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """The project, the data, and where they come from."""
+
+    project: Project
+    signature: BundleSignature
+    train: Rows
+    validation: Rows
+    run_id: str
+    dataset_id: str
+    contract_hash: str
+    git_sha: str
+    lock_hash: str
+    created_at: str
+    seed: int
+    threads: int
+    device: str

@@ -1,0 +1,162 @@
+"""Fewer inputs: recursive feature elimination by permutation importance, on part of the rows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+
+from passerelle.contracts.container import CurvePoint
+from passerelle.domain.candidates.pipelines import make_candidate
+from passerelle.domain.metrics import bootstrap_scores, score
+from passerelle.domain.selection import Option, choose, reduction_sizes
+from training.progress import tell
+from training.train.context import Context
+from training.train.data import Rows
+from training.train.predict import Predicted, predict
+
+FIT_ROWS: Final = 15_000
+RANK_ROWS: Final = 4_000
+SCORE_ROWS: Final = 20_000
+#: The reduction may take this share of the job's time limit.
+TIME_SHARE: Final = 0.15
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """The curve of score v. number of features, and the fewest that are as good as the best of them."""
+
+    curve: tuple[CurvePoint, ...]
+    features: tuple[str, ...]
+
+
+def with_features(context: Context, features: Sequence[str]) -> Context:
+    """Return the context of a candidate that sees these inputs only."""
+    names = set(features)
+    inputs = tuple(column for column in context.signature.inputs if column.name in names)
+    columns = [column.name for column in inputs]
+    return replace(
+        context,
+        signature=context.signature.model_copy(update={"inputs": inputs}),
+        train=replace(context.train, frame=context.train.frame[columns]),
+        validation=replace(context.validation, frame=context.validation.frame[columns]),
+    )
+
+
+def reduce_features(name: str, context: Context) -> Reduction:
+    """Fit a candidate with fewer and fewer inputs, leaving out those whose permutation costs least.
+
+    Recursive feature elimination (Guyon, Weston, Barnhill, Vapnik 2002, Machine Learning 46) with permutation
+    importance (Breiman 2001, Machine Learning 45). Importance is measured on train rows that the fit has not seen, so
+    that validation judges only the result.
+    """
+    small, ranking = _sample(context)
+    deadline = time.monotonic() + TIME_SHARE * 60 * context.project.training.max_runtime_minutes
+    every = tuple(column.name for column in context.signature.inputs)
+    features, sizes = every, reduction_sizes(len(every))
+    fits: list[tuple[tuple[str, ...], Option]] = []
+    for smaller in (*sizes, 0):
+        part = with_features(small, features)
+        fitted, option = _fit(name, part)
+        if option is None:
+            break
+        fits.append((features, option))
+        tell("features_tried", candidate=name, features=len(features), score=round(option.score, 5))
+        if not smaller or time.monotonic() > deadline:
+            break
+        kept = _ranked(fitted, part, ranking, features)[:smaller]
+        features = tuple(features[place] for place in sorted(kept))
+    return _choose(context, fits, every)
+
+
+def _sample(context: Context) -> tuple[Context, Rows]:
+    """Return a context with part of the rows, and other train rows to rank the features on."""
+    generator = np.random.default_rng(context.seed)
+    order = generator.permutation(len(context.train.labels))
+    ranked = min(RANK_ROWS, len(order) // 4)
+    fit = np.sort(order[ranked : ranked + FIT_ROWS])
+    scored = np.sort(generator.permutation(len(context.validation.labels))[:SCORE_ROWS])
+    small = replace(context, train=_rows(context.train, fit), validation=_rows(context.validation, scored))
+    return small, _rows(context.train, np.sort(order[:ranked]))
+
+
+def _rows(rows: Rows, chosen: Any) -> Rows:
+    return Rows(rows.frame.iloc[chosen].reset_index(drop=True), rows.labels[chosen], rows.times[chosen])
+
+
+def _fit(name: str, context: Context) -> tuple[Any, Option | None]:
+    started = time.monotonic()
+    project, task = context.project, context.project.task
+    pipeline = make_candidate(
+        name,
+        task=task.type,
+        inputs=context.signature.inputs,
+        time_parts=project.training.time_features,
+        seed=context.seed,
+        threads=context.threads,
+        device=context.device,
+    )
+    pipeline.fit(context.train.frame, context.train.labels)
+    predicted = predict(pipeline, context.validation.frame, task.type)
+    value = _score(context, predicted, context.validation.labels)
+    if value is None:
+        return pipeline, None
+    resamples = bootstrap_scores(
+        task.metric,
+        task.type,
+        context.validation.labels,
+        predicted.predictions,
+        predicted.probabilities,
+        predicted.classes,
+        seed=context.seed,
+    )
+    seconds = time.monotonic() - started
+    features = len(context.signature.inputs)
+    return pipeline, Option(
+        name=name, features=features, score=value, resamples=resamples, complexity=0, seconds=seconds
+    )
+
+
+def _score(context: Context, predicted: Predicted, labels: Any) -> float | None:
+    task = context.project.task
+    return score(task.metric, task.type, labels, predicted.predictions, predicted.probabilities, predicted.classes)
+
+
+def _ranked(pipeline: Any, context: Context, ranking: Rows, features: Sequence[str]) -> list[int]:
+    """Return the features' places, the most important first: by how much worse the metric is with one shuffled."""
+    sign = 1.0 if context.project.greater_is_better else -1.0
+    return [place for _, place in sorted(_costs(pipeline, context, ranking, features, sign), reverse=True)]
+
+
+def _costs(
+    pipeline: Any, context: Context, ranking: Rows, features: Sequence[str], sign: float
+) -> Iterator[tuple[float, int]]:
+    frame, task = ranking.frame[list(features)], context.project.task.type
+    whole = _score(context, predict(pipeline, frame, task), ranking.labels) or 0.0
+    order = np.random.default_rng(context.seed).permutation(len(frame))
+    for place, name in enumerate(features):
+        shuffled = frame.assign(**{name: frame[name].to_numpy()[order]})
+        value = _score(context, predict(pipeline, shuffled, task), ranking.labels)
+        yield sign * (whole - (value if value is not None else whole)), place
+
+
+def _choose(context: Context, fits: Sequence[tuple[tuple[str, ...], Option]], every: tuple[str, ...]) -> Reduction:
+    if not fits:
+        return Reduction((), every)
+    options = [option for _, option in fits]
+    choice = choose(options, metric=context.project.task.metric, greater_is_better=context.project.greater_is_better)
+    curve = tuple(
+        CurvePoint(
+            candidate=option.name,
+            features=features,
+            score=option.score,
+            standard_error=error,
+            behind_best=loss,
+            as_good=as_good,
+        )
+        for (features, option), (loss, error, as_good) in zip(fits, choice.behind, strict=True)
+    )
+    return Reduction(curve, next(features for features, option in fits if option is choice.option))
