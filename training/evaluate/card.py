@@ -41,6 +41,7 @@ def model_card(project: Project, bundle: Bundle, training: TrainResult, result: 
         others = (result.baseline_metrics.get(name), result.champion_metrics.get(name))
         shown = " | ".join("" if other is None else f"{other:.4f}" for other in others)
         lines.append(f"| {name} | {value:.4f} | {shown} |")
+    lines += _curve(training)
     lines += ["", "## Segments", "| segment | rows | score | better than baseline by |", "|---|---|---|---|"]
     for segment in result.segments:
         score, better = segment.get("score"), segment.get("better_than_baseline")
@@ -49,3 +50,16 @@ def model_card(project: Project, bundle: Bundle, training: TrainResult, result: 
     lines += ["", "## Gate"]
     lines += [f"- [{'x' if check.passed else ' '}] {check.message}" for check in result.checks]
     return "\n".join(lines) + "\n"
+
+
+def _curve(training: TrainResult) -> list[str]:
+    """Return the table of score v. number of features, nothing where none was drawn."""
+    if not training.curve:
+        return []
+    head = ["", "## Features", f"| features | {training.metric}, part of the rows | behind the best | as good |"]
+    rows = [
+        f"| {len(point.features)}: {', '.join(point.features)} | {point.score:.4f} "
+        f"| {point.behind_best:.4f} ± {point.standard_error:.4f} | {'yes' if point.as_good else 'no'} |"
+        for point in training.curve
+    ]
+    return [*head, "|---|---|---|---|", *rows]

@@ -21,7 +21,7 @@ from passerelle.domain.project import Project
 from passerelle.errors import BundleError, InputError
 from training.bundle import Bundle, load_bundle
 from training.evaluate.card import model_card
-from training.figures.draw import draw_all
+from training.figures.draw import draw_all, draw_curve
 from training.paths import base_dir, processing
 from training.progress import tell
 from training.project_archive import read_project
@@ -57,6 +57,8 @@ def main() -> int:
         classes=predicted.classes,
         title=f"{result.candidate}, test period",
     )
+    if inputs.training.curve:
+        figures.append(draw_curve(output / "figures", inputs.training.curve, inputs.training.metric))
     result = result.model_copy(update={"figures": tuple(figures), "seconds": time.monotonic() - started})
     (output / RESULT_FILE).write_text(result.model_dump_json(indent=2), encoding="utf-8")
     card = model_card(inputs.project, inputs.challenger, inputs.training, result)

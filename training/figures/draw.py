@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 from sklearn import metrics as sk
+
+from passerelle.contracts.container import CurvePoint
 
 Array = npt.NDArray[Any]
 INK: Final = "#1f4e79"
@@ -115,3 +117,33 @@ def _residuals(axes: Any, labels: Array, predictions: Array) -> None:
     axes.hist(labels - predictions, bins=50, color=INK)
     axes.axvline(0, color=ACCENT)
     axes.set(xlabel="Actual minus predicted", ylabel="Rows")
+
+
+def draw_curve(folder: Path, curve: Sequence[CurvePoint], metric: str) -> str:
+    """Write the figure of score v. number of features; returns its file name."""
+    figure = Figure(figsize=(5, 4), layout="constrained")
+    axes = figure.subplots()
+    counts = [len(point.features) for point in curve]
+    axes.errorbar(
+        counts,
+        [point.score for point in curve],
+        yerr=[point.standard_error for point in curve],
+        color=INK,
+        marker="o",
+        capsize=3,
+    )
+    good = [point for point in curve if point.as_good]
+    axes.scatter(
+        [len(point.features) for point in good],
+        [point.score for point in good],
+        color=ACCENT,
+        zorder=3,
+        label="as good as the best",
+    )
+    axes.set(xlabel="Features", ylabel=f"{metric}, ± standard error of the difference to the best", xscale="log")
+    axes.set_xticks(counts, [str(count) for count in counts])
+    axes.set_xticks([], minor=True)
+    axes.set_title(f"{curve[0].candidate}, part of the rows", fontsize=10)
+    axes.legend(loc="lower right")
+    figure.savefig(folder / "features.png", dpi=90)
+    return "features.png"

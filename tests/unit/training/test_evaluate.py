@@ -179,3 +179,15 @@ def test_an_archive_damaged_anywhere_is_refused_or_unpacked_but_never_another_er
         except BundleError:
             refused += 1
     assert refused > 0
+
+
+def test_a_model_of_fewer_features_is_judged_on_all_segments_and_against_a_champion_of_all(tmp_path: Path) -> None:
+    base = job(tmp_path / "job", "binary", ["baseline", "logistic"], reduce=True)
+    training, _ = train(base)
+    assert training.chosen.endswith("-features"), training.why
+    folder = evaluation(base, tmp_path / "evaluation", champion=base / "checkpoints" / "logistic" / "bundle")
+    result, _ = evaluate(folder)
+    assert result.champion_metrics
+    assert {segment["column"] for segment in result.segments} == {"plan"}
+    assert "features.png" in result.figures
+    assert "## Features" in (folder / "processing" / "output" / "result" / "model_card.md").read_text()
