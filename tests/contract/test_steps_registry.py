@@ -64,6 +64,7 @@ def _promotion(version: str, run_id: str = "r1") -> dict[str, Any]:
     return {
         "project": "flights", "run_id": run_id, "attempt": 1, "model_version": version,
         "model_data_url": f"s3://models/{run_id}.tar.gz", "endpoint_name": "e",
+        "endpoint": {"EndpointName": "e", "EndpointConfigName": f"e-{run_id}"},
     }  # fmt: skip
 
 
