@@ -58,8 +58,11 @@ def test_a_later_drop_trains_on_everything_and_is_compared_with_the_champion(lap
     assert second["dataset_id"] != first["dataset_id"]
     assert "not_worse_than_champion" in {check["name"] for check in second["gate"]["checks"]}
     assert int(second["model_version"]) == int(first["model_version"]) + 1
-    described = laptop.client("sagemaker").describe_endpoint(EndpointName="passerelle-laptop-champion")
-    assert second["run_id"] in described["EndpointConfigName"]
+    sagemaker = laptop.client("sagemaker")
+    config = sagemaker.describe_endpoint(EndpointName="passerelle-laptop-champion")["EndpointConfigName"]
+    (variant,) = sagemaker.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"]
+    model = sagemaker.describe_model(ModelName=variant["ModelName"])
+    assert second["run_id"] in model["PrimaryContainer"]["ModelDataUrl"]
 
 
 def test_a_file_outside_every_project_is_reported_and_left_alone(laptop: DeployedLaptop) -> None:
