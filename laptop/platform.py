@@ -20,7 +20,7 @@ from typing import Any, Final
 from laptop import mlflow_server, postgres
 from laptop.access import ensure_administrator, open_url
 from laptop.certificates import ensure_certificate
-from laptop.processes import Processes, uninterrupted
+from laptop.processes import SYSTEM_ENVIRONMENT, Processes, uninterrupted
 from laptop.settings import REPOSITORY, LaptopSettings
 from passerelle.contracts import tracking
 from passerelle.errors import SettingsError, TransientError
@@ -226,8 +226,7 @@ def _start_postgres(settings: LaptopSettings, processes: Processes) -> None:
     postgres.initialise(settings)
     port = _free_port()
     command = postgres.server_command(settings, port)
-    environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "TZ": "UTC"}
-    processes.start(DATABASE, command, environment=environment, port=port, **postgres.identity())
+    processes.start(DATABASE, command, environment=SYSTEM_ENVIRONMENT, port=port, **postgres.identity())
     _await(lambda: postgres.is_ready(port), processes, DATABASE)
     postgres.ensure_database(port, tracking.DATABASE)
 

@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 from typing import Any, Final
 
+from laptop.processes import run_to_end
 from laptop.settings import LaptopSettings
 from passerelle.errors import SettingsError
 
@@ -74,17 +75,8 @@ def _world_readable(folder: Path) -> bool:
 
 
 def identity() -> dict[str, Any]:
-    """Return the Popen arguments under which PostgreSQL may run."""
-    return {"user": _user(), "group": _user(), "extra_groups": _groups()} if is_root() else {}
-
-
-def _user() -> int | None:
-    return NOBODY if is_root() else None
-
-
-def _groups() -> list[int] | None:
-    """As `nobody` it must not keep root's groups."""
-    return [] if is_root() else None
+    """Return the Popen arguments under which PostgreSQL may run: as `nobody` it must not keep root's groups."""
+    return {"user": NOBODY, "group": NOBODY, "extra_groups": []} if is_root() else {}
 
 
 def initialise(settings: LaptopSettings) -> None:
@@ -107,9 +99,7 @@ def initialise(settings: LaptopSettings) -> None:
         str(binary_folder(settings) / "initdb"), "-D", str(partial), "-U", USER, "--encoding=UTF8",
         "--locale=C", "--auth=trust", "--no-sync",
     ]  # fmt: skip
-    done = subprocess.run(
-        command, capture_output=True, text=True, cwd="/", user=_user(), group=_user(), extra_groups=_groups()
-    )
+    done = run_to_end(settings, command, **identity())
     if done.returncode:
         raise SettingsError(f"PostgreSQL could not create its data folder {data}: {done.stderr.strip()[-500:]}")
     partial.rename(data)

@@ -21,6 +21,8 @@ STOP_SECONDS: Final = 15.0
 #: In the environment of every process that the platform starts, and of what those start: Lambda workers inherit it.
 MARKER: Final = "PASSERELLE_PLATFORM"
 HOME: Final = "PASSERELLE_HOME"
+#: All that a program of another supplier, such as PostgreSQL, sees of this process's environment.
+SYSTEM_ENVIRONMENT: Final = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "TZ": "UTC"}
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Processes:
         with log.open("ab") as output:
             process = subprocess.Popen(
                 list(command),
-                env={**environment, HOME: str(self._settings.home), MARKER: str(self._settings.home)},
+                env={**environment, **_marks(self._settings)},
                 cwd=REPOSITORY if not identity else "/",
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -131,6 +133,28 @@ class Processes:
         return len(orphans)
 
 
+def run_to_end(settings: LaptopSettings, command: Sequence[str], **identity: Any) -> subprocess.CompletedProcess[str]:
+    """Run a command and wait; when this process is interrupted, what the command started goes with it."""
+    process = subprocess.Popen(
+        list(command),
+        env={**SYSTEM_ENVIRONMENT, **_marks(settings)},
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        **identity,
+    )
+    try:
+        output, errors = process.communicate()
+    except BaseException:
+        _signal_group(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
+    return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+
+
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
     """Clean up to the end: an impatient second Ctrl-C must not leave half of it running."""
@@ -144,6 +168,10 @@ def uninterrupted() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _marks(settings: LaptopSettings) -> dict[str, str]:
+    return {HOME: str(settings.home), MARKER: str(settings.home)}
 
 
 def _alive(recorded: Recorded) -> bool:
