@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import inspect
 import re
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Final
 
 import click
 
+from checks.assemblies import assembly
+from checks.outcome import ROOT
 from cli.main import COMMANDS, cli
 from tests.infra.iam.compare import with_keys
 from tests.infra.iam.functions import bucket_hints, parameters
@@ -20,7 +20,6 @@ from tests.infra.iam.needs import Need, needs_of
 from tests.infra.iam.program import Program
 from tests.infra.iam.templates import Assembly, Resource
 from tests.infra.iam.values import ANY, UNKNOWN, abstract
-from tests.infra.released_stateful import ROOT, synthesise
 
 PAGE: Final = ROOT / "docs" / "roles.md"
 _HEAD: Final = """# Who may do what
@@ -29,12 +28,14 @@ Every role of `prod`, made from its templates by `python -m tests.infra.roles_pa
 """
 
 
-#: They work on the laptop only, with the deployer's rights, or are described elsewhere (operations.md, "doctor").
-_NOT_HERE: Final = ("demo", "deploy", "doctor", "down", "init", "interrupt", "up")
+#: They work on the laptop only, with an administrator's rights, or the page says it in words.
+_NOT_HERE: Final = (
+    "backup", "carry", "demo", "deploy", "doctor", "down", "init", "interrupt", "redeploy", "restore", "up",
+)  # fmt: skip
 _COMMANDS: Final = """
 # What the commands need
 
-Of the person who calls them, for the project `flights` in `prod`; found by following the commands' code, as for functions. `passerelle tracking` also starts a session: `ssm:StartSession` on the task and the document `AWS-StartPortForwardingSession`. What `doctor` needs stands in [operations.md](operations.md).
+Of the person who calls them, for the project `flights` in `prod`; found by following the commands' code, as for functions. `passerelle tracking` also starts a session: `ssm:StartSession` on the task and the document `AWS-StartPortForwardingSession`. What `doctor` needs stands in [operations.md](operations.md); `carry` needs what the role in [delivery.md](delivery.md) has, `redeploy` what `runs retry` needs and `states:StartExecution` on `DeployModelMachine`; `deploy`, `backup` and `restore` are an administrator's.
 
 | command | needs |
 |---|---|
@@ -120,9 +121,7 @@ def _place(arn: str) -> str:
 
 def main() -> None:
     """Write the page."""
-    with tempfile.TemporaryDirectory() as output:
-        synthesise("prod", Path(output))
-        PAGE.write_text(page(Assembly(Path(output)), Program(ROOT)), encoding="utf-8")
+    PAGE.write_text(page(Assembly(assembly("prod")), Program(ROOT)), encoding="utf-8")
 
 
 if __name__ == "__main__":
