@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from passerelle.domain.project import Project
-from passerelle.domain.requests.components import ServedComponent, component_update, copies_target, wake
+from passerelle.domain.requests.components import VARIANT, ServedComponent, component_update, copies_target, wake
 from passerelle.domain.requests.endpoint_alarms import EndpointAlarms, alarm_names, endpoint_alarms
 from passerelle.domain.requests.guardrails import deployment_config, keep_capacity
-from passerelle.domain.requests.hosting import VARIANT, Deployment
+from passerelle.domain.requests.hosting import Deployment
 from passerelle.domain.requests.scaling import pause_scaling, scaling
 from passerelle.domain.requests.shadow import shadow_config
 from passerelle.errors import InputError
