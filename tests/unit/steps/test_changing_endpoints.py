@@ -23,7 +23,6 @@ REAL = {"profile": "real-time", "instance_count": 2, "capture_percent": None}
 SCALED = {"autoscaling": {"min": 2, "max": 6, "invocations_per_minute": 600}}
 #: moto knows no such dimension.
 COPIES = "sagemaker:inference-component:DesiredCopyCount"
-ASLEEP = {"instance_count": 1, "autoscaling": {"min": 0, "max": 4, "invocations_per_minute": 600}}
 SHADOW = {"shadow": {"percent": 50, "hours": 24}}
 
 
@@ -34,9 +33,7 @@ class Deployments:
         self.aws, self.configs, self.serves, self.rolls_back = aws, dict[str, Any](), "", set[int]()
         self.updates: list[dict[str, Any]] = []
         self.refused = ""
-        self.copies: dict[str, Any] = {}
-        self.component: dict[str, Any] = {}
-        self.components: list[dict[str, Any]] = []
+        self.copies, self.component, self.components = dict[str, Any](), dict[str, Any](), list[dict[str, Any]]()
         self.alarms, self.targets = boto3.client("cloudwatch"), boto3.client("application-autoscaling")
         self.loads = {
             "challenger": Load(requests=90, errors=0, p99_ms=3),
@@ -87,10 +84,7 @@ class Deployments:
             "DescribeEndpoint": lambda request: {"EndpointStatus": "InService", "EndpointConfigName": self.serves},
             "CreateInferenceComponent": self._create_component,
             "UpdateInferenceComponent": self._update_component,
-            "DescribeInferenceComponent": lambda request: {
-                "InferenceComponentStatus": "InService",
-                "Specification": self.component["Specification"],
-            },
+            "DescribeInferenceComponent": lambda request: self.component | {"InferenceComponentStatus": "InService"},
             "PutWakePolicy": self._put_policy,
             "PutWakeAlarm": lambda request: dict(self.alarms.put_metric_alarm(**request)),
             "FindTrippedAlarms": self._describe_alarms,
@@ -118,16 +112,13 @@ class Deployments:
         self.updates.append(request)
         if len(self.updates) not in self.rolls_back:
             return self._create(request)
-        (tripped, *_) = request["DeploymentConfig"]["AutoRollbackConfiguration"]["Alarms"]
-        self.alarms.set_alarm_state(AlarmName=tripped["AlarmName"], StateValue="ALARM", StateReason="5xx")
-        return {}
+        return self._trip(request)
 
-    def _served_component(self, name: str, wanted: str) -> ServedComponent | None:
+    def _served_component(self, *_: str) -> ServedComponent | None:
         if not self.component:
             return None
-        return ServedComponent(
-            model_name=self.component["Specification"]["ModelName"], copies=self.component["RuntimeConfig"]["CopyCount"]
-        )
+        model, copies = self.component["Specification"]["ModelName"], self.component["RuntimeConfig"]["CopyCount"]
+        return ServedComponent(model_name=model, copies=copies)
 
     def _create_component(self, request: dict[str, Any]) -> dict[str, Any]:
         if self.component:
@@ -139,9 +130,12 @@ class Deployments:
         if self.refused:
             raise TaskError("SageMaker.SageMakerException", self.refused)
         self.components.append(request)
-        if len(self.components) not in self.rolls_back:
-            self.component = request
-            return {}
+        if len(self.components) in self.rolls_back:
+            return self._trip(request)
+        self.component = request
+        return {}
+
+    def _trip(self, request: dict[str, Any]) -> dict[str, Any]:
         (tripped, *_) = request["DeploymentConfig"]["AutoRollbackConfiguration"]["Alarms"]
         self.alarms.set_alarm_state(AlarmName=tripped["AlarmName"], StateValue="ALARM", StateReason="5xx")
         return {}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from .test_changing_endpoints import ASLEEP, ENDPOINT, REAL, SCALED, Deployments, deployments
+from .test_changing_endpoints import ENDPOINT, REAL, SCALED, Deployments, deployments
 
 __all__ = ["deployments"]
 
+ASLEEP = {"instance_count": 1, "autoscaling": {"min": 0, "max": 4, "invocations_per_minute": 600}}
 SLEEPING = REAL | ASLEEP
 
 
