@@ -15,8 +15,10 @@ from typing import Any, Final
 
 LOG: Final = logging.getLogger(__name__)
 EVERY_SECONDS: Final = 1.5
-#: A service whose state takes long to write is written less often, so that none costs more than this share of a core.
+#: A service whose state takes long to write is written less often, so that none costs more than this share of a core;
+#: but no less often than this, whatever it costs.
 SHARE: Final = 0.03
+LONGEST_PAUSE_SECONDS: Final = 10.0
 #: What changes with neither a request nor a running execution (a message buried by a retry) is saved by then.
 AT_LEAST_EVERY_SECONDS: Final = 30.0
 ATTEMPTS: Final = 5
@@ -31,7 +33,7 @@ class _Saved:
     digest: str = ""
 
     def due(self, now: float) -> bool:
-        return now - self.moment >= self.cost / SHARE
+        return now - self.moment >= min(self.cost / SHARE, LONGEST_PAUSE_SECONDS)
 
 
 class Snapshots:
@@ -66,15 +68,16 @@ class Snapshots:
         complete = True
         for service, get_state in app._build_persistence_save_dict().items():
             saved = self._saved.setdefault(service, _Saved())
-            started = time.monotonic()
-            if not saved.due(started):
+            # Its own work is what a snapshot costs: on a busy machine it only waits.
+            started = time.thread_time()
+            if not saved.due(time.monotonic()):
                 complete = False
                 continue
             text = _encoded(service, get_state, persistence)
             if text is not None:
                 self._write(service, text, saved)
             saved.moment = time.monotonic()
-            saved.cost = saved.moment - started
+            saved.cost = time.thread_time() - started
         return complete
 
     def _write(self, service: str, text: str, saved: _Saved) -> None:

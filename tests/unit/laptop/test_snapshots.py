@@ -84,8 +84,11 @@ def test_an_unchanged_state_is_not_written_again(tmp_path: Path, monkeypatch: py
     assert (tmp_path / "ssm.json").exists()
 
 
-def test_a_service_whose_state_took_a_second_is_left_alone_for_half_a_minute() -> None:
-    saved = _Saved(moment=100.0, cost=1.0)
-    assert not saved.due(130.0)
-    assert saved.due(134.0)
+def test_a_service_whose_state_costs_much_is_left_alone_for_a_while_but_never_for_long() -> None:
+    saved = _Saved(moment=100.0, cost=0.12)
+    assert not saved.due(103.9)
+    assert saved.due(104.1)
+    slow = _Saved(moment=100.0, cost=20.0)
+    assert not slow.due(109.0)
+    assert slow.due(110.0)
     assert _Saved().due(0.0)
