@@ -39,6 +39,7 @@ WILDCARDS: Final = (
         (
             "Resource::arn:aws:sagemaker:{region}:{account}:endpoint-config/passerelle-{name}-*",
             "Resource::arn:aws:sagemaker:{region}:{account}:endpoint/passerelle-{name}-*",
+            "Resource::arn:aws:sagemaker:{region}:{account}:inference-component/passerelle-{name}-*",
             "Resource::arn:aws:sagemaker:{region}:{account}:model/passerelle-{name}-*",
             "Resource::arn:aws:sagemaker:{region}:{account}:processing-job/*",
             "Resource::arn:aws:sagemaker:{region}:{account}:training-job/*",
@@ -53,6 +54,7 @@ WILDCARDS: Final = (
         (
             "Resource::arn:aws:application-autoscaling:{region}:{account}:scalable-target/*",
             "Resource::arn:aws:cloudwatch:{region}:{account}:alarm:TargetTracking-endpoint/passerelle-{name}-*",
+            "Resource::arn:aws:cloudwatch:{region}:{account}:alarm:TargetTracking-inference-component/passerelle-{name}-*",
             "Resource::arn:aws:cloudwatch:{region}:{account}:alarm:passerelle-{name}-*.*.*",
         ),
     ),

@@ -10,7 +10,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from infra.config_names import ProcessingInstanceType, Region, TagValue
-from infra.config_parts import Delivery, Images, Network, Part, Promotion, Tracking
+from infra.config_parts import Delivery, EndpointRules, Images, Network, Part, Promotion, Tracking
 from infra.config_slots import AlertAddresses, Data, EnvironmentBudget
 from passerelle.errors import SettingsError
 
@@ -48,6 +48,7 @@ class PlatformConfig(Part):
     images: Images
     network: Network | None = None
     tracking: Tracking | None = None
+    serving: EndpointRules = EndpointRules()
     tracking_uri: str | None = Field(default=None, pattern=r"^https?://")
     projects: tuple[str, ...]
     delivery: Delivery | None = None

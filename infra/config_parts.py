@@ -214,6 +214,12 @@ class Delivery(Part):
         return value
 
 
+class EndpointRules(Part):
+    """What projects may ask of endpoints here. An endpoint that scales to zero fails its first callers for minutes."""
+
+    scale_to_zero: bool = False
+
+
 class Promotion(Part):
     """Between which environments trained models are carried: both name each other, and each has its own account.
 

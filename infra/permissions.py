@@ -136,9 +136,13 @@ def scale_endpoints(stack: Stack, names: str) -> list[Statement]:
         ),
         sagemaker(stack, ["UpdateEndpointWeightsAndCapacities"], "endpoint", names=names),
         sagemaker(stack, ["DescribeEndpointConfig"], "endpoint-config", names=names),
+        sagemaker(stack, ["UpdateInferenceComponentRuntimeConfig"], "inference-component", names=names),
         allow(
             [f"cloudwatch:{action}" for action in ("PutMetricAlarm", "DescribeAlarms", "DeleteAlarms")],
-            f"arn:{stack.partition}:cloudwatch:{here}:alarm:TargetTracking-endpoint/{names}",
+            *(
+                f"arn:{stack.partition}:cloudwatch:{here}:alarm:TargetTracking-{kind}/{names}"
+                for kind in ("endpoint", "inference-component")
+            ),
         ),
         Statement(
             actions=["iam:CreateServiceLinkedRole"],

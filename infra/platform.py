@@ -11,7 +11,7 @@ from constructs import Construct
 from infra import permissions as may
 from infra.config import PlatformConfig
 from infra.constructs.function import Place
-from infra.projects import ProjectSource
+from infra.projects import ProjectSource, need_allowed
 from infra.promotion import agreed_peers
 from infra.runtime import Runtime
 from infra.stacks.cost import CostStack
@@ -37,6 +37,7 @@ class Platform(Construct):
     """
 
     def __init__(self, scope: Construct, *, config: PlatformConfig, projects: Sequence[ProjectSource]) -> None:
+        need_allowed(config, projects)
         where = Environment(account=config.account, region=config.region)
         named = f"passerelle-{config.name}"
         super().__init__(scope, named)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from infra.config import PlatformConfig
 from passerelle.domain.project import Project, load_project
 from passerelle.errors import SettingsError
 
@@ -40,3 +42,14 @@ def _load(folder: Path) -> ProjectSource:
     if project.name != folder.name:
         raise SettingsError(f"{path}: the project is named {project.name!r}; its folder must be named so too.")
     return ProjectSource(project, folder)
+
+
+def need_allowed(config: PlatformConfig, projects: Sequence[ProjectSource]) -> None:
+    """Raise SettingsError, naming both files, for a project that asks for what its environment does not allow."""
+    for source in projects:
+        if source.project.serving.scales_to_zero and not config.serving.scale_to_zero:
+            raise SettingsError(
+                f"{source.folder / 'project.yaml'}: serving.autoscaling.min: 0 lets the endpoint sleep, and "
+                f"environments/{config.name}.yaml does not allow that. Write min: 1, or profile: serverless; or, where "
+                "callers may fail for minutes, `serving: {scale_to_zero: true}` into that environment's file."
+            )

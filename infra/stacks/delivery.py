@@ -83,7 +83,8 @@ class DeliveryStack(Stack):
         """What `passerelle status` and `passerelle predict` ask."""
         name = self._config.name
         found = f"arn:{self.partition}:ssm:{self.region}:{self.account}:parameter"
-        endpoints = f"arn:{self.partition}:sagemaker:{self.region}:{self.account}:endpoint"
+        sagemaker = f"arn:{self.partition}:sagemaker:{self.region}:{self.account}"
+        endpoints, components = f"{sagemaker}:endpoint", f"{sagemaker}:inference-component"
         return [
             may.allow(["ssm:GetParametersByPath"], f"{found}/passerelle/{name}/projects"),
             may.allow(["ssm:GetParameter"], f"{found}{naming.resource_parameter(name, 'runs-table')}"),
@@ -96,6 +97,8 @@ class DeliveryStack(Stack):
             may.allow(
                 ["sagemaker:InvokeEndpoint"],
                 f"{endpoints}/{naming.endpoint_name(name, self._delivery.smoke_project)}",
+                # Where it scales to zero.
+                f"{components}/{naming.component_name(name, self._delivery.smoke_project)}",
             ),
         ]
 

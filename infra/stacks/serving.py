@@ -71,13 +71,22 @@ class ServingStack(Stack):
                 may.table_access(runs_table_arn, "GetItem"),
                 may.sagemaker(self, ["DescribeEndpoint", "DeleteEndpoint"], "endpoint", names=self._names),
                 may.sagemaker(self, ["DescribeEndpointConfig"], "endpoint-config", names=self._names),
+                may.sagemaker(
+                    self,
+                    ["DescribeInferenceComponent", "DeleteInferenceComponent"],
+                    "inference-component",
+                    names=self._names,
+                ),
             ],
         )
         smoke = self._function(
             "SmokeTest",
             "smoke_test",
             SmokeTestSettings(**shared, zones=buckets),
-            [may.read_objects(zones["models"]), may.sagemaker(self, ["InvokeEndpoint"], "endpoint", names=self._names)],
+            [
+                may.read_objects(zones["models"]),
+                may.sagemaker(self, ["InvokeEndpoint"], "endpoint", "inference-component", names=self._names),
+            ],
         )
         judge = self._function(
             "JudgeShadow",
@@ -117,6 +126,14 @@ class ServingStack(Stack):
             # An endpoint is changed together with its configuration (service authorization reference).
             may.sagemaker(self, endpoints, "endpoint", "endpoint-config", names=self._names),
             may.sagemaker(self, ["DescribeEndpoint", "AddTags"], "endpoint", names=self._names),
+            # A component is created at its endpoint.
+            may.sagemaker(self, ["CreateInferenceComponent"], "inference-component", "endpoint", names=self._names),
+            may.sagemaker(
+                self,
+                ["UpdateInferenceComponent", "DescribeInferenceComponent", "AddTags"],
+                "inference-component",
+                names=self._names,
+            ),
             may.pass_to_sagemaker(self.model_role),
             # The caller grants the endpoint its key (SageMaker API permissions reference, CreateEndpoint).
             may.allow(["kms:CreateGrant"], key.key_arn),

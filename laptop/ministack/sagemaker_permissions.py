@@ -17,6 +17,8 @@ _KINDS: Final = {
     "ProcessingJob": ("ProcessingJobName", "processing-job"),
     "TransformJob": ("TransformJobName", "transform-job"),
     "EndpointConfig": ("EndpointConfigName", "endpoint-config"),
+    "InferenceComponent": ("InferenceComponentName", "inference-component"),
+    "InferenceComponentRuntimeConfig": ("InferenceComponentName", "inference-component"),
     "Endpoint": ("EndpointName", "endpoint"),
     "Model": ("ModelName", "model"),
 }
@@ -38,6 +40,8 @@ def permissions(settings: LaptopSettings, operation: str, request: Mapping[str, 
     """Yield what an operation of SageMaker's control plane needs; its own action first."""
     resource = _resource(settings, operation, request)
     yield Permission(f"sagemaker:{operation}", resource)
+    if operation == "CreateInferenceComponent":
+        yield Permission(f"sagemaker:{operation}", arn(settings, "endpoint", str(request.get("EndpointName"))))
     if operation in _WITH_CONFIG:
         config = arn(settings, "endpoint-config", str(request.get("EndpointConfigName")))
         yield Permission(f"sagemaker:{operation}", config)

@@ -20,6 +20,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from passerelle.aws.clients import is_transient
+from passerelle.aws.predictions import predict
 from passerelle.aws.runs_table import RunsTable
 from passerelle.contracts import naming
 from passerelle.contracts.runs import FINAL_STATUSES, RunRecord
@@ -241,16 +242,17 @@ class DeployedPlatform:
     def predict(self, project: str, body: bytes, *, content_type: str, accept: str = "application/json") -> bytes:
         """Ask the project's endpoint; returns the container's answer.
 
-        Raises InputError with the container's own message for a bad row.
+        Raises InputError with the container's own message for a bad row, TransientError while the endpoint sleeps.
         """
-        name = naming.endpoint_name(self.environment, project)
         try:
-            answer = self.client("sagemaker-runtime").invoke_endpoint(
-                EndpointName=name, Body=body, ContentType=content_type, Accept=accept
+            return predict(
+                self.client("sagemaker-runtime"),
+                body,
+                endpoint=naming.endpoint_name(self.environment, project),
+                component=naming.component_name(self.environment, project),
+                content_type=content_type,
+                accept=accept,
             )
-            return bytes(answer["Body"].read())
-        except ClientError as error:
-            raise _prediction_error(error, name) from error
         except BotoCoreError as error:
             raise _unreachable(self.environment, error) from error
 
@@ -265,27 +267,6 @@ class DeployedPlatform:
             raise
         except BotoCoreError as error:
             raise _unreachable(self.environment, error) from error
-
-
-def _prediction_error(error: ClientError, endpoint: str) -> Exception:
-    code, response = error.response["Error"]["Code"], error.response
-    if code == "ModelError" and 400 <= int(str(response.get("OriginalStatusCode", 500))) < 500:
-        return InputError(f"The model refused the request: {_refusal(response.get('OriginalMessage'), error)}")
-    if "Could not find" in str(error) or "not found" in str(error):
-        return NotFoundError(f"No endpoint {endpoint}: no model is served yet. Drop data first: `passerelle drop`.")
-    if code in ("ServiceUnavailable", "ModelError", "ModelNotReadyException", "ThrottlingException"):
-        return TransientError(f"Endpoint {endpoint} could not answer: {error}. Try again; `passerelle logs` shows why.")
-    return InputError(f"Endpoint {endpoint} refused the request: {error}")
-
-
-def _refusal(original: object, error: ClientError) -> str:
-    """Return what the server says for people: its message, where it concerns, and the remedy."""
-    try:
-        told = json.loads(str(original))["error"]
-        place = "".join(f", {name} {told[name]}" for name in ("row", "field") if name in told)
-        return f"{told['message']}{place}. {told['remedy']}"
-    except (ValueError, KeyError, TypeError):
-        return str(original or error)
 
 
 def _unreachable(environment: str, error: Exception) -> TransientError:

@@ -7,6 +7,8 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from passerelle.aws.clients import client, translated
+from passerelle.aws.predictions import NO_CAPACITY
+from passerelle.domain.requests.components import ServedComponent
 from passerelle.errors import JobFailedError, TransientError
 
 #: Statuses in which UpdateEndpoint is refused (API reference, DescribeEndpoint).
@@ -46,16 +48,42 @@ def describe_config(name: str) -> dict[str, Any]:
         return found
 
 
-def ask(endpoint: str, body: bytes) -> Any:
+def current_component(name: str, wanted: str) -> ServedComponent | None:
+    """Return what an inference component serves or is being given, None when there is none.
+
+    A Failed one answers nobody, so it is deleted.
+
+    Raises TransientError while it is deleted, or changes to another model than the wanted one.
+    """
+    with translated(f"inference component {name}"):
+        try:
+            found = client("sagemaker").describe_inference_component(InferenceComponentName=name)
+        except ClientError as error:
+            if "Could not find" in str(error):
+                return None
+            raise
+        status, model = found["InferenceComponentStatus"], str(found["Specification"].get("ModelName", ""))
+        if status == "Failed":
+            client("sagemaker").delete_inference_component(InferenceComponentName=name)
+            raise TransientError(f"Component {name} had failed ({found.get('FailureReason')}); it is being deleted.")
+    if status == "Deleting" or (status != "InService" and model != wanted):
+        raise TransientError(f"Component {name} is {status} ({model}) and cannot be changed until that is over.")
+    return ServedComponent(model_name=model, copies=int(found["RuntimeConfig"].get("DesiredCopyCount", 0)))
+
+
+def ask(endpoint: str, body: bytes, *, component: str | None = None) -> Any:
     """Return an endpoint's answer to a JSON body, as bytes.
 
     Raises JobFailedError when its container refuses or fails, TransientError when it is not ready yet.
     """
+    named = {"InferenceComponentName": component} if component else {}
     try:
         with translated(f"endpoint {endpoint}"):
             answer = client("sagemaker-runtime").invoke_endpoint(
-                EndpointName=endpoint, Body=body, ContentType="application/json", Accept="application/json"
+                EndpointName=endpoint, Body=body, ContentType="application/json", Accept="application/json", **named
             )
             return answer["Body"].read()
     except ClientError as error:
+        if NO_CAPACITY in str(error):
+            raise TransientError(f"Endpoint {endpoint} sleeps, and wakes now: {error}") from error
         raise JobFailedError(f"Endpoint {endpoint} does not answer the model's own example: {error}") from error

@@ -34,6 +34,11 @@ def endpoint_name(environment: str, project: str) -> str:
     return f"passerelle-{environment}-{project}"
 
 
+def component_name(environment: str, project: str) -> str:
+    """The inference component of an endpoint that scales to zero: called as its endpoint, and kept over updates."""
+    return endpoint_name(environment, project)
+
+
 def hosted_name(endpoint: str, digest: str) -> str:
     """Name of a model or configuration of an endpoint, by its content: at most 57 of SageMaker's 63 characters."""
     return f"{endpoint}-{digest}"

@@ -6,7 +6,7 @@ from typing import Any
 
 from passerelle.aws.endpoint_metrics import load_of
 from passerelle.domain.project.serving import RolloutAlarms
-from passerelle.domain.requests.hosting import VARIANT
+from passerelle.domain.requests.components import VARIANT
 from passerelle.domain.requests.shadow import SHADOW_VARIANT
 from passerelle.domain.shadow_verdict import shadow_faults
 from passerelle.settings import JudgeShadowSettings

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from passerelle.aws.clients import client, translated
-from passerelle.aws.endpoints import current_config, describe_config
+from passerelle.aws.endpoints import current_component, current_config, describe_config
 from passerelle.aws.runs_table import RunsTable
-from passerelle.domain.requests.hosting import HostingPlace, deployment
+from passerelle.contracts import naming
+from passerelle.domain.requests.hosting import Deployment, HostingPlace, deployment
 from passerelle.domain.requests.rollout import RolloutPlace, Served, rollout
 from passerelle.settings import PlanDeploymentSettings
 from passerelle.steps.project_source import read_project
@@ -49,15 +50,23 @@ def plan_deployment(request: dict[str, Any], settings: PlanDeploymentSettings) -
         "model": planned.model,
         "endpoint_config": planned.endpoint_config,
         "endpoint": planned.endpoint if current else planned.endpoint | {"Tags": planned.model["Tags"]},
-        **rollout(place, deployed.project, planned, _served(table, project, current) if current else None),
+        **rollout(
+            place,
+            deployed.project,
+            planned,
+            _served(table, settings.environment, planned, project, current) if current else None,
+        ),
     }
 
 
-def _served(table: RunsTable, project: str, config_name: str) -> Served:
+def _served(table: RunsTable, environment: str, planned: Deployment, project: str, config_name: str) -> Served:
     """Return what an endpoint serves. A shadow that an earlier attempt left is no part of it."""
     config = describe_config(config_name)
     alone: str | None = config_name
     if config.get("ShadowProductionVariants"):
         with translated(f"champion of {project}"):
             alone = (table.item(project, "CHAMPION") or {}).get("endpoint_config")
-    return Served(config_name=config_name, variant=config["ProductionVariants"][0], alone=alone)
+    variant, component = config["ProductionVariants"][0], None
+    if "ModelName" not in variant and planned.component:
+        component = current_component(naming.component_name(environment, project), planned.model["ModelName"])
+    return Served(config_name=config_name, variant=variant, alone=alone, component=component)

@@ -27,7 +27,7 @@ def smoke_test(request: dict[str, Any], settings: SmokeTestSettings) -> dict[str
     example = _read_example(request["model_data_url"])
     body = json.dumps({"dataframe_split": example["dataframe_split"]}).encode()
     name = naming.endpoint_name(settings.environment, request["project"])
-    given = _parse(name, ask(name, body))
+    given = _parse(name, ask(name, body, component=request.get("component", {}).get("name")))
     for key in _COMPARED:
         if key in example and not _close(given.get(key), example[key]):
             raise JobFailedError(

@@ -12,9 +12,10 @@ from botocore.validate import ParamValidator
 from laptop.sagemaker.validation import validate
 from passerelle.contracts.naming import endpoint_name
 from passerelle.domain.project import Project
+from passerelle.domain.requests.components import VARIANT
 from passerelle.domain.requests.endpoint_alarms import alarm_names, endpoint_alarms
 from passerelle.domain.requests.guardrails import deployment_config, keep_capacity
-from passerelle.domain.requests.hosting import VARIANT, HostingPlace, deployment
+from passerelle.domain.requests.hosting import HostingPlace, deployment
 from passerelle.domain.requests.scaling import pause_scaling, scaling
 from passerelle.domain.requests.shadow import shadow_config
 from tests.contract.test_requests_sagemaker import IMAGE, KEY, ROLE, RUN, ZONES, _project

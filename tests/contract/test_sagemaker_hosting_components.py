@@ -142,6 +142,7 @@ def test_a_new_specification_takes_over_and_one_that_fails_leaves_the_former(ser
         found = ready(served)
         assert call(served) == answers
         assert (reason or "") in found.get("FailureReason", "")
+        assert found["Specification"]["ModelName"] == answers
     assert found["InferenceComponentStatus"] == "InService"
 
 

@@ -123,7 +123,7 @@ def whole(platform: LaptopPlatform, monkeypatch: pytest.MonkeyPatch) -> Iterator
         world = Whole(platform)
         for name, value in world.environment_of_functions().items():
             monkeypatch.setenv(name, value)
-        monkeypatch.setattr("passerelle.steps.smoke_test.ask", lambda *_: b'{"predictions": [1]}')
+        monkeypatch.setattr("passerelle.steps.smoke_test.ask", lambda *_, **__: b'{"predictions": [1]}')
         yield world
 
 
@@ -204,7 +204,7 @@ def test_no_model_is_promoted_before_its_endpoint_serves_it(
     deploy = whole.deployment
     monkeypatch.setattr(whole, "deployment", lambda value: deploy(value, statuses, config))
     if statuses == ("InService", "InService"):
-        monkeypatch.setattr("passerelle.steps.smoke_test.ask", lambda *_: b'{"predictions": [0]}')
+        monkeypatch.setattr("passerelle.steps.smoke_test.ask", lambda *_, **__: b'{"predictions": [0]}')
     with pytest.raises((AssertionError, JobFailedError), match=r"DeploymentFailed|gives predictions \[0\]"):
         whole.pipeline_of(run_id)
     assert "PromoteModel" not in whole.deploy.visited

@@ -110,7 +110,7 @@ class Components:
         if "Specification" in request:
             before = self._need(request[_NAME])["Specification"]
             wanted = before | request["Specification"]
-            changes |= {"Specification": wanted, "_model": self._model(wanted)}
+            changes |= {"Specification": wanted, "_model": self._model(wanted), "_former": before}
         if "DeploymentConfig" in request:
             changes["LastDeploymentConfig"] = request["DeploymentConfig"]
         copies = request["RuntimeConfig"]["CopyCount"] if "RuntimeConfig" in request else None
@@ -226,6 +226,7 @@ class Components:
                 wanted = 0
             if component is not None and failed:
                 found["_model"] = component.model
+                found["Specification"] = found.get("_former", found["Specification"])
             found["RuntimeConfig"] = {"DesiredCopyCount": wanted, "CurrentCopyCount": wanted}
 
         self._change(name, mutate)

@@ -26,7 +26,8 @@ class Autoscaling(Part):
     """Between which bounds load moves the number of instances, or of warm environments of a serverless endpoint.
 
     `invocations_per_minute` is the load of one instance that is aimed at: what one instance was measured to stand,
-    times 60, times 0.5 (developer guide, "Load testing your auto scaling configuration").
+    times 60, times 0.5 (developer guide, "Load testing your auto scaling configuration"). With `min: 0` it is that of
+    one copy of the model, and an idle endpoint has neither copies nor instances.
     """
 
     min: int = Field(default=1, ge=0, le=200)
@@ -104,6 +105,11 @@ class Serving(Part):
     capture_percent: int | None = Field(default=None, ge=0, le=100)
 
     @property
+    def scales_to_zero(self) -> bool:
+        """Whether the model is hosted as an inference component: nothing else scales to no instance at all."""
+        return self.profile == "real-time" and self.autoscaling is not None and self.autoscaling.min == 0
+
+    @property
     def instances(self) -> int:
         """Instances that a deployment begins with: `instance_count`, within the bounds of the autoscaling."""
         if self.autoscaling is None:
@@ -156,7 +162,9 @@ class Serving(Part):
     def _real_time_misfits(self) -> Iterator[str]:
         if self.provisioned_concurrency:
             yield "provisioned_concurrency is for serverless; instances are always warm"
-        if self.rollout.type in ("canary", "linear") and self.instances < LEAST_FLEET:
+        if self.scales_to_zero:
+            yield from self._zero_misfits()
+        elif self.rollout.type in ("canary", "linear") and self.instances < LEAST_FLEET:
             yield (
                 f"rollout.type {self.rollout.type} shifts at most half of the instances at a time, and there is one; "
                 "set instance_count to 2, or rollout.type to all-at-once, which alarms roll back too"
@@ -164,14 +172,18 @@ class Serving(Part):
         scaling = self.autoscaling
         if scaling is None:
             return
-        if scaling.min == 0:
-            yield (
-                "autoscaling.min: a real-time endpoint keeps an instance; with profile serverless an idle endpoint "
-                "costs nothing and its first request waits seconds"
-            )
         if scaling.max > 100:
             yield f"autoscaling.max {scaling.max}: at most 100 instances"
         if scaling.invocations_per_minute is None:
             yield "autoscaling.invocations_per_minute is missing: the load of one instance to aim at"
         if scaling.utilization_percent:
             yield "autoscaling.utilization_percent is for serverless; instances have invocations_per_minute"
+
+    def _zero_misfits(self) -> Iterator[str]:
+        keep = "; set autoscaling.min to 1, or leave it out"
+        if self.capture_percent:
+            yield f"capture_percent: SageMaker captures no data of an endpoint that scales to zero{keep}"
+        if self.shadow:
+            yield f"shadow: an endpoint that scales to zero has no shadow variant{keep}"
+        if self.rollout.type:
+            yield f"rollout.type: the copies of an endpoint that scales to zero are replaced half by half{keep}"

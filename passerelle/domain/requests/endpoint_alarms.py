@@ -33,12 +33,25 @@ class EndpointAlarms:
 
 
 def endpoint_alarms(
-    project: Project, *, endpoint: str, config_name: str, variant: str, topic_arn: str, tags: list[dict[str, str]]
+    project: Project,
+    *,
+    endpoint: str,
+    config_name: str,
+    variant: str,
+    topic_arn: str,
+    tags: list[dict[str, str]],
+    component: str | None = None,
 ) -> EndpointAlarms:
-    """Return the alarms on what serves an endpoint by one configuration."""
+    """Return the alarms on what serves an endpoint by one configuration.
+
+    An inference component is watched under its own name, by alarms of each model (`config_name`): its configuration
+    stays, and an alarm that the champion has tripped would roll its successor back.
+    """
     limits = project.serving.rollout.alarms
     dimensions = {"EndpointName": endpoint, "VariantName": variant}
-    if project.serving.profile == "real-time":
+    if component:
+        dimensions = {"InferenceComponentName": component}
+    elif project.serving.profile == "real-time":
         dimensions["EndpointConfigName"] = config_name
     shared: Request = {
         "AlarmActions": [topic_arn],

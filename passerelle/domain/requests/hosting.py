@@ -6,13 +6,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from passerelle.contracts import naming, zones
 from passerelle.domain.project import Project
+from passerelle.domain.requests.components import VARIANT, component, host_config
 from passerelle.domain.requests.jobs import tags
 
-VARIANT: Final = "champion"
 Request = dict[str, Any]
 
 
@@ -30,12 +30,16 @@ class HostingPlace:
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """The three requests of one deployment; `endpoint` fits CreateEndpoint, and UpdateEndpoint without its tags."""
+    """The requests of one deployment; `endpoint` fits CreateEndpoint, and UpdateEndpoint without its tags.
+
+    `component` is CreateInferenceComponent, for an endpoint that scales to zero.
+    """
 
     endpoint_name: str
     model: Request
     endpoint_config: Request
     endpoint: Request
+    component: Request | None = None
 
 
 def deployment(
@@ -60,6 +64,17 @@ def deployment(
         model=model | {"Tags": marks},
         endpoint_config=config | {"Tags": marks},
         endpoint={"EndpointName": endpoint, "EndpointConfigName": config["EndpointConfigName"]},
+        component=(
+            component(
+                naming.component_name(place.environment, project.name),
+                endpoint=endpoint,
+                model_name=model["ModelName"],
+                serving=project.serving,
+            )
+            | {"Tags": marks}
+            if project.serving.scales_to_zero
+            else None
+        ),
     )
 
 
@@ -82,6 +97,10 @@ def _network(place: HostingPlace, project: Project) -> Request:
 
 def _config(place: HostingPlace, project: Project, model_name: str) -> Request:
     serving = project.serving
+    if serving.scales_to_zero:
+        return host_config(
+            serving, role_arn=place.role_arn, kms_key_arn=place.kms_key_arn, network=_network(place, project)
+        )
     variant: Request = {"VariantName": VARIANT, "ModelName": model_name, "InitialVariantWeight": 1.0}
     if serving.profile == "serverless":
         warm = serving.provisioned_concurrency

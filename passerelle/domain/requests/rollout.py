@@ -1,7 +1,8 @@
 """How an endpoint comes to serve a planned deployment: what the state machine asks for, in which order.
 
 The machine makes one change at a time: `change` is the next UpdateEndpoint and what it is for (`phase`): `shadow` (the
-challenger beside the champion), `serve` (the challenger takes over), `withdraw` (the champion goes on alone).
+challenger beside the champion), `serve` (the challenger takes over), `withdraw` (the champion goes on alone). Where the
+endpoint scales to zero, `component` follows: what makes the inference component serve the model.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from passerelle.domain.project import Project
+from passerelle.domain.requests.components import VARIANT, ServedComponent, component_update, copies_target, wake
 from passerelle.domain.requests.endpoint_alarms import EndpointAlarms, alarm_names, endpoint_alarms
 from passerelle.domain.requests.guardrails import deployment_config, keep_capacity
-from passerelle.domain.requests.hosting import VARIANT, Deployment
+from passerelle.domain.requests.hosting import Deployment
 from passerelle.domain.requests.scaling import pause_scaling, scaling
 from passerelle.domain.requests.shadow import shadow_config
+from passerelle.errors import InputError
 
 Request = dict[str, Any]
 
@@ -25,16 +28,22 @@ class Served:
     """What an endpoint serves now.
 
     `config_name` is its configuration, `variant` the production variant there as SageMaker describes it, `alone` the
-    configuration in which that one serves without a shadow (None: not known).
+    configuration in which that one serves without a shadow (None: not known), `component` the inference component that
+    holds the model of an endpoint that scales to zero.
     """
 
     config_name: str
     variant: Mapping[str, Any]
     alone: str | None
+    component: ServedComponent | None = None
 
     @property
     def serverless(self) -> bool:
         return "ServerlessConfig" in self.variant
+
+    @property
+    def hosts_components(self) -> bool:
+        return "ModelName" not in self.variant
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +55,12 @@ class RolloutPlace:
 
 
 def rollout(place: RolloutPlace, project: Project, planned: Deployment, served: Served | None) -> Request:
-    """Return the rest of the state machine's input: `action`, `alarms`, `scaling`, and for an update its changes."""
+    """Return the rest of the state machine's input: `action`, `alarms`, `scaling`, and for an update its changes.
+
+    Raises InputError for what SageMaker can only do to a new endpoint.
+    """
+    if served and served.hosts_components != project.serving.scales_to_zero:
+        raise InputError(_needs_a_new_endpoint(planned.endpoint_name, served))
     wanted = planned.endpoint["EndpointConfigName"]
     alarms = _alarms(place, project, planned)
     found: Request = {
@@ -54,16 +68,49 @@ def rollout(place: RolloutPlace, project: Project, planned: Deployment, served: 
         "alarms": {"errors": alarms.errors, "latency": alarms.latency, "names": list(alarms.names)},
         "scaling": {},
     }
-    scaled = scaling(planned.endpoint_name, VARIANT, project.serving)
+    name = planned.component["InferenceComponentName"] if planned.component else None
+    scaled = scaling(planned.endpoint_name, VARIANT, project.serving, component=name)
     if scaled:
         found["scaling"] = {"target": scaled[0], "policy": scaled[1]}
+    if planned.component:
+        found["component"] = _component(place, project, planned.component, served, alarms)
+        found["scaling"]["wake"] = wake(str(name), planned.endpoint_name, planned.model["Tags"])
     if served is None:
         return found | {"change": {"phase": "serve", "endpoint": planned.endpoint}}
-    found["scaling"]["pause"] = pause_scaling(planned.endpoint_name, VARIANT, serverless=served.serverless)
-    if served.config_name != wanted:
+    paused = pause_scaling(planned.endpoint_name, VARIANT, serverless=served.serverless)
+    found["scaling"]["pause"] = copies_target(name) if name else paused
+    if planned.component:
+        if served.component and served.component.model_name != planned.model["ModelName"]:
+            found["alarms"]["retired"] = list(alarm_names(planned.endpoint_name, served.component.model_name))
+    elif served.config_name != wanted:
         retired = [name for config in _configs(served) for name in alarm_names(planned.endpoint_name, config)]
         found["alarms"]["retired"] = retired
     return found | _changes(place, project, planned, served, alarms)
+
+
+def _needs_a_new_endpoint(endpoint: str, served: Served) -> str:
+    """SageMaker: "An endpoint with inference components cannot be updated to one without, nor vice versa"."""
+    first = f"`aws sagemaker delete-inference-component --inference-component-name {endpoint}`, then "
+    scales, before = ("scales", first) if served.hosts_components else ("does not scale", "")
+    return (
+        f"serving.autoscaling.min: endpoint {endpoint} {scales} to zero, and SageMaker cannot change that. "
+        f"Set it back; or delete the endpoint ({before}`aws sagemaker delete-endpoint --endpoint-name {endpoint}`) "
+        "and retry the run: nothing answers until it is done."
+    )
+
+
+def _component(
+    place: RolloutPlace, project: Project, wanted: Request, served: Served | None, alarms: EndpointAlarms
+) -> Request:
+    """Return what the state machine is to do to the component: `action`, both requests, and the model to find after."""
+    model, now = wanted["Specification"]["ModelName"], served.component if served else None
+    found: Request = {"name": wanted["InferenceComponentName"], "model": model, "create": wanted, "action": "create"}
+    if now is None:
+        return found
+    update = component_update(
+        wanted, now, project.serving, alarms.names, longest_wait_seconds=place.longest_wait_seconds
+    )
+    return found | {"action": "none" if now.model_name == model else "update", "update": update}
 
 
 def _configs(served: Served) -> list[str]:
@@ -74,8 +121,9 @@ def _alarms(place: RolloutPlace, project: Project, planned: Deployment) -> Endpo
     return endpoint_alarms(
         project,
         endpoint=planned.endpoint_name,
-        config_name=planned.endpoint["EndpointConfigName"],
+        config_name=planned.model["ModelName"] if planned.component else planned.endpoint["EndpointConfigName"],
         variant=VARIANT,
+        component=planned.component["InferenceComponentName"] if planned.component else None,
         topic_arn=place.topic_arn,
         tags=planned.model["Tags"],
     )
@@ -87,6 +135,9 @@ def _changes(
     """Return `action`, the first `change`, and what may follow it."""
     serving, wait = project.serving, place.longest_wait_seconds
     instances = serving.profile == "real-time" and not served.serverless
+    if planned.component:  # guardrails are for variants that have a model
+        same = served.config_name == planned.endpoint["EndpointConfigName"]
+        return {"action": "none" if same else "update", "change": {"phase": "serve", "endpoint": planned.endpoint}}
     kept = keep_capacity(serving) if instances else {}
     guarded = {"DeploymentConfig": deployment_config(serving, alarms.names, longest_wait_seconds=wait)}
     serve = {"phase": "serve", "endpoint": planned.endpoint | kept | (guarded if instances else {})}

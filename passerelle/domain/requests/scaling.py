@@ -10,10 +10,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 from passerelle.domain.project.serving import Serving
+from passerelle.domain.requests.components import copies_target
 
 Request = dict[str, Any]
 _INSTANCES: Final = ("sagemaker:variant:DesiredInstanceCount", "SageMakerVariantInvocationsPerInstance")
 _WARM: Final = ("sagemaker:variant:DesiredProvisionedConcurrency", "SageMakerVariantProvisionedConcurrencyUtilization")
+_PER_COPY: Final = "SageMakerInferenceComponentInvocationsPerCopy"
 _UTILIZATION_PERCENT: Final = 70
 
 
@@ -22,7 +24,9 @@ def pause_scaling(endpoint: str, variant: str, *, serverless: bool) -> Request:
     return _target(endpoint, variant, _WARM[0] if serverless else _INSTANCES[0])
 
 
-def scaling(endpoint: str, variant: str, serving: Serving) -> tuple[Request, Request] | None:
+def scaling(
+    endpoint: str, variant: str, serving: Serving, *, component: str | None = None
+) -> tuple[Request, Request] | None:
     """Return RegisterScalableTarget and PutScalingPolicy, None for a fixed size."""
     bounds = serving.autoscaling
     if bounds is None:
@@ -30,6 +34,8 @@ def scaling(endpoint: str, variant: str, serving: Serving) -> tuple[Request, Req
     serverless = serving.profile == "serverless"
     dimension, metric = _WARM if serverless else _INSTANCES
     target = _target(endpoint, variant, dimension)
+    if component:
+        target, metric = copies_target(component), _PER_COPY
     aim = (bounds.utilization_percent or _UTILIZATION_PERCENT) / 100 if serverless else bounds.invocations_per_minute
     policy = target | {
         "PolicyName": f"{endpoint}-{variant}",

@@ -65,6 +65,8 @@ _RESOURCES: Final[dict[str, str]] = {
     "secretsmanager": "|{SecretId}",
     "sts:AssumeRole": "|{RoleArn}",
     "sagemaker:InvokeEndpoint": "sagemaker|endpoint/{EndpointName}",
+    "sagemaker:DescribeInferenceComponent": "sagemaker|inference-component/{InferenceComponentName}",
+    "sagemaker:DeleteInferenceComponent": "sagemaker|inference-component/{InferenceComponentName}",
     "sagemaker:DescribeEndpoint": "sagemaker|endpoint/{EndpointName}",
     "sagemaker:DeleteEndpoint": "sagemaker|endpoint/{EndpointName}",
     "sagemaker:DescribeEndpointConfig": "sagemaker|endpoint-config/{EndpointConfigName}",
@@ -80,6 +82,8 @@ _RESOURCES: Final[dict[str, str]] = {
     "lambda": "|{FunctionName}",
     "cloudwatch": "*",
 }
+#: The model of an endpoint that scales to zero is a component of its endpoint's name (`naming.component_name`).
+_ALSO: Final = {"sagemaker:InvokeEndpoint": "sagemaker|inference-component/{EndpointName}"}
 #: Only the running code learns which one it is (the definition of an execution names its functions, an endpoint its
 #: configuration): any that is granted will do.
 _BY_OVERLAP: Final = ("lambda:GetFunctionConfiguration", "sagemaker:DescribeEndpointConfig")
@@ -115,9 +119,15 @@ def _need(action: str, resource: str, call: ApiCall, known: bool = True) -> Need
 def _arns(name: str, call: ApiCall, account: Account) -> list[str]:
     prefix = name.partition(":")[0]
     form = _RESOURCES.get(name, _RESOURCES.get(prefix))
+    if name in _ALSO:
+        return [*_filled(_RESOURCES[name], name, call, account), *_filled(_ALSO[name], name, call, account)]
     if form is None:
         raise UnsaidError(f"{call.where} calls {name}: tests/infra/iam/needs.py does not know the form of its resource")
-    found = [""]
+    return _filled(form, name, call, account)
+
+
+def _filled(form: str, name: str, call: ApiCall, account: Account) -> list[str]:
+    prefix, found = name.partition(":")[0], [""]
     for part in _pieces(form):
         options = _options(call, part[1:-1]) if part.startswith("{") else [part]
         found = [before + option for before in found for option in options]

@@ -9,6 +9,7 @@ from typing import Any, Final
 from passerelle.contracts import zones
 from passerelle.contracts.container import PrepareResult, SplitPart
 from passerelle.domain.project import Project, load_project
+from passerelle.domain.requests.components import ServedComponent
 from passerelle.domain.requests.hosting import HostingPlace, deployment
 from passerelle.domain.requests.jobs import RunRef, evaluate_job, prepare_job, training_job
 from passerelle.domain.requests.rollout import RolloutPlace, Served, rollout
@@ -27,6 +28,11 @@ _PROFILES: Final = {
         "instance_type": "ml.m5.large",
         "shadow": {"percent": 50, "hours": 24},
         "autoscaling": {"min": 2, "max": 6, "invocations_per_minute": 600},
+    },
+    "sleeping": {
+        "profile": "real-time",
+        "instance_type": "ml.m5.large",
+        "autoscaling": {"min": 0, "max": 6, "invocations_per_minute": 600},
     },
 }
 
@@ -102,11 +108,12 @@ def _hosted(assembly: Assembly, project: Project, model_data_url: str) -> list[d
         )
         (variant,) = planned.endpoint_config["ProductionVariants"]
         older = f"{planned.endpoint_name}-older"
+        served = ServedComponent(model_name=older, copies=0) if planned.component else None
         rest = rollout(
             RolloutPlace(topic_arn=settings.alerts_topic_arn, longest_wait_seconds=settings.rollout_wait_seconds),
             Project.model_validate(document),
             planned,
-            Served(config_name=older, variant=variant, alone=older),
+            Served(config_name=older, variant=variant, alone=older, component=served),
         )
         found.append(
             {
@@ -119,6 +126,14 @@ def _hosted(assembly: Assembly, project: Project, model_data_url: str) -> list[d
                 "DeleteAlarms": {"AlarmNames": rest["alarms"]["retired"]},
                 "DescribeAlarms": {"AlarmNames": rest["alarms"]["names"]},
                 "DeregisterScalableTarget": rest["scaling"]["pause"],
+                **(
+                    {
+                        "CreateInferenceComponent": rest["component"]["create"],
+                        "UpdateInferenceComponent": rest["component"]["update"],
+                    }
+                    if "component" in rest
+                    else {}
+                ),
                 **({"RegisterScalableTarget": rest["scaling"]["target"]} if "target" in rest["scaling"] else {}),
                 **({"PutScalingPolicy": rest["scaling"]["policy"]} if "policy" in rest["scaling"] else {}),
             }

@@ -43,12 +43,15 @@ _SAGEMAKER: Final = {
     "CreateEndpointConfig": (("endpoint-config", "EndpointConfigName"),),
     "CreateEndpoint": (("endpoint", "EndpointName"), ("endpoint-config", "EndpointConfigName")),
     "UpdateEndpoint": (("endpoint", "EndpointName"), ("endpoint-config", "EndpointConfigName")),
+    "CreateInferenceComponent": (("inference-component", "InferenceComponentName"), ("endpoint", "EndpointName")),
+    "UpdateInferenceComponent": (("inference-component", "InferenceComponentName"),),
 }
 #: Operation that only looks -> the one whose resource it looks at.
 _LOOKS: Final = {
     "DescribeTrainingJob": "CreateTrainingJob",
     "DescribeProcessingJob": "CreateProcessingJob",
     "DescribeEndpoint": "CreateEndpoint",
+    "DescribeInferenceComponent": "CreateInferenceComponent",
     "StopTrainingJob": "CreateTrainingJob",
     "StopProcessingJob": "CreateProcessingJob",
 }
@@ -176,7 +179,8 @@ def _alarms(where: str, operation: str, assembly: Assembly, requests: Requests) 
 
 #: Who registers a target: Application Auto Scaling acts in the name of its caller, and makes its service-linked role
 #: (SageMaker developer guide, "Auto scaling prerequisites").
-_SCALED_ENDPOINT: Final = (("DescribeEndpoint", "endpoint"), ("UpdateEndpointWeightsAndCapacities", "endpoint"))
+_SCALED_ENDPOINT: Final = ("DescribeEndpoint", "UpdateEndpointWeightsAndCapacities")
+_SCALED_COMPONENT: Final = ("DescribeInferenceComponent", "UpdateInferenceComponentRuntimeConfig")
 _LINKED_ROLE: Final = (
     "role/aws-service-role/sagemaker.application-autoscaling.amazonaws.com/"
     "AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
@@ -195,11 +199,12 @@ def _scaling(where: str, operation: str, assembly: Assembly, requests: Requests)
         )
         if operation == "DeregisterScalableTarget":
             continue
-        endpoint = request["ResourceId"].split("/")[1]
+        kind, name = request["ResourceId"].split("/")[:2]
         why = f"{where}: Application Auto Scaling, for its caller"
-        for action, kind in _SCALED_ENDPOINT:
-            yield Need(f"sagemaker:{action}", account.arn("sagemaker", f"{kind}/{endpoint}"), why)
-        yield Need("sagemaker:DescribeEndpointConfig", account.arn("sagemaker", f"endpoint-config/{endpoint}-any"), why)
+        for action in _SCALED_ENDPOINT if kind == "endpoint" else _SCALED_COMPONENT:
+            yield Need(f"sagemaker:{action}", account.arn("sagemaker", f"{kind}/{name}"), why)
+        if kind == "endpoint":
+            yield Need("sagemaker:DescribeEndpointConfig", account.arn("sagemaker", f"endpoint-config/{name}-any"), why)
         tracking = account.arn("cloudwatch", f"alarm:TargetTracking-{request['ResourceId']}-AlarmHigh-any")
         yield from (
             Need(f"cloudwatch:{action}", tracking, why)

@@ -89,7 +89,10 @@ class Place:
     def _s3_getobject(self, request: Mapping[str, Any]) -> Any:
         return {"Body": StreamingBody(io.BytesIO(b"x"), 1)}
 
-    _sagemaker_runtime_invokeendpoint = _s3_getobject
+    def _sagemaker_runtime_invokeendpoint(self, request: Mapping[str, Any]) -> Any:
+        if "InferenceComponentName" not in request:
+            raise client_error("InvokeEndpoint", "ValidationError", "Inference Component Name header is required")
+        return self._s3_getobject(request)
 
     def _dynamodb_getitem(self, request: Mapping[str, Any]) -> Any:
         if request["Key"]["pk"]["S"] != "PROJECT#flights":
@@ -144,6 +147,9 @@ class Place:
     def _sagemaker_describeendpoint(self, request: Mapping[str, Any]) -> Any:
         return {"EndpointStatus": "Failed", "EndpointConfigName": "c"}
 
+    def _sagemaker_describeinferencecomponent(self, request: Mapping[str, Any]) -> Any:
+        return {"InferenceComponentStatus": "Failed", "Specification": {"ModelName": "m"}}
+
     def _iam_getrole(self, request: Mapping[str, Any]) -> Any:
         return {"Role": {}}
 
@@ -169,9 +175,11 @@ def reconciler(place: Place) -> None:
 
 
 def failures(place: Place) -> None:
-    """An endpoint that failed is deleted; the log of what failed is looked for."""
+    """An endpoint and a component that failed are deleted; the log of what failed is looked for."""
     with suppress(PasserelleError):
         endpoints.current_config("passerelle-prod-flights", "c")
+    with suppress(PasserelleError):
+        endpoints.current_component("passerelle-prod-flights", "m")
     executions.describe("arn:aws:states:us-east-1:123456789012:execution:m:e")
     log_streams.newest_stream("/aws/sagemaker/TrainingJobs", "flights-r1-train-1")
     log_streams.newest_stream("/aws/sagemaker/Endpoints/passerelle-prod-flights")

@@ -13,6 +13,7 @@ from botocore.model import OperationModel, ServiceModel
 from botocore.validate import ParamValidator
 
 from laptop.sagemaker.errors import SageMakerError
+from laptop.sagemaker.hosting import component_rules as components
 from laptop.sagemaker.hosting import rules as hosting
 from laptop.sagemaker.jobs import rules as jobs
 from laptop.sagemaker.validation import shape_errors
@@ -89,6 +90,9 @@ def _sagemaker(operation: str, request: Request, models: Mapping[str, Request]) 
             jobs.check_processing(request)
         elif operation == "CreateModel":
             hosting.check_model(request)
+        elif operation in ("CreateInferenceComponent", "UpdateInferenceComponent"):
+            components.check_specification(request["Specification"])
+            components.check_copies(request["RuntimeConfig"]["CopyCount"])
         elif operation == "CreateEndpointConfig":
             hosting.check_endpoint_config(request, models)
     except SageMakerError as error:

@@ -38,6 +38,7 @@ class Services:
     endpoints: dict[str, str] = field(default_factory=dict)
     models: dict[str, Request] = field(default_factory=dict)
     configs: dict[str, Request] = field(default_factory=dict)
+    components: dict[str, Request] = field(default_factory=dict)
     rolls_back: bool = False
     ends_in: str = ""
     contract_hash: str = "c1"
@@ -63,6 +64,8 @@ class Services:
                 self.endpoints[request["EndpointName"]] = request["EndpointConfigName"]
             case "DescribeAlarms":
                 return {"MetricAlarms": [{"AlarmName": name, "StateValue": "ALARM"} for name in request["AlarmNames"]]}
+            case "DescribeInferenceComponent":
+                return self._component(request["InferenceComponentName"])
             case "DescribeEndpoint":
                 return self._endpoint(request["EndpointName"])
         return sample_answer(service, operation)
@@ -73,6 +76,8 @@ class Services:
             "CreateTrainingJob": (self._jobs, "TrainingJobName"),
             "CreateModel": (self.models, "ModelName"),
             "CreateEndpointConfig": (self.configs, "EndpointConfigName"),
+            "CreateInferenceComponent": (self.components, "InferenceComponentName"),
+            "UpdateInferenceComponent": (self.components, "InferenceComponentName"),
         }
         if operation in kept:
             place, name = kept[operation]
@@ -112,6 +117,18 @@ class Services:
         found = {"EndpointName": name, "EndpointConfigName": self.endpoints[name], "EndpointStatus": "InService"}
         return {key: value for key, value in sample.items() if key != "FailureReason"} | found
 
+    def _component(self, name: str) -> dict[str, Any]:
+        kept = self.components[name]
+        copies = kept["RuntimeConfig"]["CopyCount"]
+        sample = sample_answer("sagemaker", "DescribeInferenceComponent")
+        found = {
+            "InferenceComponentName": name,
+            "Specification": kept["Specification"],
+            "InferenceComponentStatus": "InService",
+            "RuntimeConfig": {"DesiredCopyCount": copies, "CurrentCopyCount": copies},
+        }
+        return {key: value for key, value in sample.items() if key != "FailureReason"} | found
+
     # Called by our code
 
     def answer_code(self, service: str, operation: str, request: Request) -> Any:
@@ -129,6 +146,8 @@ class Services:
             raise client_error(
                 operation, "ValidationException", f'Could not find endpoint "{request["EndpointName"]}".'
             )
+        if operation == "DescribeInferenceComponent":
+            return self._component(request["InferenceComponentName"])
         if operation == "GetMetricData":
             return {"MetricDataResults": []}
         if operation == "DescribeEndpointConfig":

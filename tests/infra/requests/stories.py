@@ -78,6 +78,12 @@ def _everything_exists(services: Services) -> None:
     }
 
 
+def _component_exists(services: Services) -> None:
+    exists = RefusalError("SageMaker.SageMakerException", "Cannot create already existing inference component.")
+    if not services.endpoints:
+        services.refusals = {"CreateInferenceComponent": [exists]}
+
+
 def _rolled_back(services: Services) -> None:
     services.rolls_back, services.ends_in = bool(services.endpoints), "RolledBack"
 
@@ -119,6 +125,18 @@ STORIES: Final = (
             autoscaling={"min": 2, "max": 100, "invocations_per_minute": 600},
             rollout={"type": "linear", "percent": 10},
         ),
+        runs=2,
+    ),
+    Story(
+        "scaled to zero",
+        "dev",
+        _real_time(
+            instance_count=1,
+            capture_percent=0,
+            autoscaling={"min": 0, "max": 100, "invocations_per_minute": 600},
+            rollout={"wait_minutes": 60},
+        ),
+        _component_exists,
         runs=2,
     ),
     Story("rolled back", project=_real_time(capture_percent=0), happens=_rolled_back, runs=2),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
+from botocore.response import StreamingBody
 from botocore.stub import Stubber
 from moto import mock_aws
 
@@ -18,6 +20,9 @@ from passerelle.contracts import naming
 from passerelle.contracts.runs import RunRecord
 from passerelle.errors import InputError, NotFoundError, SettingsError, TransientError
 from tests.unit.steps.world import MOMENT, ROLE, Aws
+
+NAME = "passerelle-laptop-flights"
+ASLEEP = "Inference Component has no capacity to process this request. ApplicationAutoScaling may be in-progress"
 
 
 class Deployed:
@@ -174,6 +179,7 @@ def test_an_error_of_aws_says_whether_to_try_again(
         ("ServiceUnavailable", {}, TransientError, "Try again"),
         ("ValidationError", {"message": "Endpoint x of account 1 not found."}, NotFoundError, "Drop data first"),
         ("ValidationError", {"message": "body too long"}, InputError, "refused the request"),
+        ("ValidationError", {"message": ASLEEP}, TransientError, "is asleep: .* This request wakes it; ask again"),
     ],
 )
 def test_a_prediction_that_fails_says_whose_fault_it_is(
@@ -185,6 +191,17 @@ def test_a_prediction_that_fails_says_whose_fault_it_is(
         stubber.add_client_error("invoke_endpoint", code, message, 424, modeled_fields=fields, response_meta=None)
         with pytest.raises(error, match=says):
             deployed.platform.predict("flights", b"{}", content_type="application/json")
+
+
+def test_an_endpoint_that_scales_to_zero_is_asked_again_by_the_name_of_its_component(deployed: Deployed) -> None:
+    asked = {"EndpointName": NAME, "Body": b"{}", "ContentType": "application/json", "Accept": "application/json"}
+    required = "Inference Component Name header is required for endpoints to which you plan to deploy components."
+    answer = {"Body": StreamingBody(io.BytesIO(b"1"), 1)}
+    with Stubber(deployed.platform.client("sagemaker-runtime")) as stubber:
+        stubber.add_client_error("invoke_endpoint", "ValidationError", required, 400, expected_params=asked)
+        stubber.add_response("invoke_endpoint", answer, {**asked, "InferenceComponentName": NAME})
+        assert deployed.platform.predict("flights", b"{}", content_type="application/json") == b"1"
+        stubber.assert_no_pending_responses()
 
 
 def test_an_endpoint_that_does_not_exist_has_no_status(deployed: Deployed) -> None:

@@ -12,6 +12,7 @@ from passerelle.domain.project.serving import LONGEST_UPDATE_SECONDS, START_SECO
 REAL: dict[str, Any] = {"profile": "real-time"}
 SERVERLESS: dict[str, Any] = {"profile": "serverless", "max_concurrency": 10}
 SCALED = {"min": 2, "max": 6, "invocations_per_minute": 600}
+ASLEEP = REAL | {"autoscaling": {**SCALED, "min": 0}}
 
 
 def _serving(*parts: dict[str, Any]) -> Serving:
@@ -33,7 +34,14 @@ def _serving(*parts: dict[str, Any]) -> Serving:
         (REAL | {"rollout": {"wait_minutes": 61}}, "less than or equal to 60"),
         (REAL | {"rollout": {"wait_minutes": 2}}, "greater than or equal to 3"),
         (REAL | {"rollout": {"alarms": {"error_percent": 0}}}, "greater than 0"),
-        (REAL | {"autoscaling": {**SCALED, "min": 0}}, "with profile serverless an idle endpoint costs nothing"),
+        (
+            ASLEEP | {"capture_percent": 1},
+            "captures no data of an endpoint that scales to zero; set autoscaling.min to 1",
+        ),
+        (ASLEEP | {"shadow": {"hours": 1}}, "has no shadow variant; set autoscaling.min to 1"),
+        (ASLEEP | {"rollout": {"type": "canary"}}, "are replaced half by half; set autoscaling.min to 1"),
+        (ASLEEP | {"rollout": {"type": "all-at-once"}}, "are replaced half by half; set autoscaling.min to 1"),
+        (REAL | {"autoscaling": {"min": 0, "max": 6}}, "invocations_per_minute is missing"),
         (REAL | {"autoscaling": {**SCALED, "min": 7}}, "min 7 is greater than max 6"),
         (REAL | {"autoscaling": {**SCALED, "max": 101}}, "at most 100 instances"),
         (REAL | {"autoscaling": {"max": 4}}, "invocations_per_minute is missing"),
@@ -86,3 +94,18 @@ def test_an_update_waits_once_for_every_shift_of_traffic_and_fits_into_sagemaker
 def test_warm_environments_may_be_scaled_within_the_greatest_concurrency() -> None:
     given = SERVERLESS | {"provisioned_concurrency": 2, "autoscaling": {"max": 10, "utilization_percent": 70}}
     assert _serving(given).provisioned_concurrency == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "sleeps"),
+    [
+        (ASLEEP, True),
+        (REAL | {"autoscaling": SCALED}, False),
+        (REAL, False),
+        (SERVERLESS, False),
+    ],
+)
+def test_only_a_real_time_endpoint_whose_minimum_is_none_scales_to_zero(given: dict[str, Any], sleeps: bool) -> None:
+    serving = _serving(given)
+    assert serving.scales_to_zero is sleeps
+    assert not sleeps or (serving.least_instances, serving.instances) == (0, 1)

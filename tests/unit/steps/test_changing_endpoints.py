@@ -9,6 +9,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from passerelle.domain.requests.components import ServedComponent
 from passerelle.domain.shadow_verdict import Load
 from passerelle.settings import JudgeShadowSettings, PlanDeploymentSettings
 
@@ -20,6 +21,8 @@ ENDPOINT = "passerelle-laptop-flights"
 TOPIC = "arn:aws:sns:us-east-1:123456789012:alerts"
 REAL = {"profile": "real-time", "instance_count": 2, "capture_percent": None}
 SCALED = {"autoscaling": {"min": 2, "max": 6, "invocations_per_minute": 600}}
+#: moto knows no such dimension.
+COPIES = "sagemaker:inference-component:DesiredCopyCount"
 SHADOW = {"shadow": {"percent": 50, "hours": 24}}
 
 
@@ -30,6 +33,7 @@ class Deployments:
         self.aws, self.configs, self.serves, self.rolls_back = aws, dict[str, Any](), "", set[int]()
         self.updates: list[dict[str, Any]] = []
         self.refused = ""
+        self.copies, self.component, self.components = dict[str, Any](), dict[str, Any](), list[dict[str, Any]]()
         self.alarms, self.targets = boto3.client("cloudwatch"), boto3.client("application-autoscaling")
         self.loads = {
             "challenger": Load(requests=90, errors=0, p99_ms=3),
@@ -37,6 +41,7 @@ class Deployments:
         }
         monkeypatch.setattr("passerelle.steps.plan_deployment.current_config", lambda *_: self.serves or None)
         monkeypatch.setattr("passerelle.steps.plan_deployment.describe_config", lambda name: self.configs[name])
+        monkeypatch.setattr("passerelle.steps.plan_deployment.current_component", self._served_component)
         monkeypatch.setattr(
             "passerelle.steps.judge_shadow.load_of", lambda endpoint, variant, config, seconds: self.loads[variant]
         )
@@ -72,11 +77,16 @@ class Deployments:
             "PutErrorAlarm": lambda request: dict(self.alarms.put_metric_alarm(**request)),
             "PutLatencyAlarm": lambda request: dict(self.alarms.put_metric_alarm(**request)),
             "PauseScaling": self._pause,
-            "ResumeScaling": lambda request: dict(self.targets.register_scalable_target(**request)),
-            "PutScalingPolicy": lambda request: {"PolicyARN": self.targets.put_scaling_policy(**request)["PolicyARN"]},
+            "ResumeScaling": self._register,
+            "PutScalingPolicy": self._put_policy,
             "CreateEndpoint": self._create,
             "UpdateEndpoint": self._update,
             "DescribeEndpoint": lambda request: {"EndpointStatus": "InService", "EndpointConfigName": self.serves},
+            "CreateInferenceComponent": self._create_component,
+            "UpdateInferenceComponent": self._update_component,
+            "DescribeInferenceComponent": lambda request: self.component | {"InferenceComponentStatus": "InService"},
+            "PutWakePolicy": self._put_policy,
+            "PutWakeAlarm": lambda request: dict(self.alarms.put_metric_alarm(**request)),
             "FindTrippedAlarms": self._describe_alarms,
             "DropUnusedAlarms": lambda request: dict(drop(**request)),
             "DropRetiredAlarms": lambda request: dict(drop(**request)),
@@ -102,11 +112,50 @@ class Deployments:
         self.updates.append(request)
         if len(self.updates) not in self.rolls_back:
             return self._create(request)
+        return self._trip(request)
+
+    def _served_component(self, *_: str) -> ServedComponent | None:
+        if not self.component:
+            return None
+        model, copies = self.component["Specification"]["ModelName"], self.component["RuntimeConfig"]["CopyCount"]
+        return ServedComponent(model_name=model, copies=copies)
+
+    def _create_component(self, request: dict[str, Any]) -> dict[str, Any]:
+        if self.component:
+            raise TaskError("SageMaker.SageMakerException", "Cannot create already existing inference component")
+        self.component = request
+        return {}
+
+    def _update_component(self, request: dict[str, Any]) -> dict[str, Any]:
+        if self.refused:
+            raise TaskError("SageMaker.SageMakerException", self.refused)
+        self.components.append(request)
+        if len(self.components) in self.rolls_back:
+            return self._trip(request)
+        self.component = request
+        return {}
+
+    def _trip(self, request: dict[str, Any]) -> dict[str, Any]:
         (tripped, *_) = request["DeploymentConfig"]["AutoRollbackConfiguration"]["Alarms"]
         self.alarms.set_alarm_state(AlarmName=tripped["AlarmName"], StateValue="ALARM", StateReason="5xx")
         return {}
 
+    def _register(self, request: dict[str, Any]) -> dict[str, Any]:
+        if request["ScalableDimension"] != COPIES:
+            return dict(self.targets.register_scalable_target(**request))
+        self.copies[request["ResourceId"]] = request
+        return {}
+
+    def _put_policy(self, request: dict[str, Any]) -> dict[str, Any]:
+        if request["ScalableDimension"] != COPIES:
+            return {"PolicyARN": self.targets.put_scaling_policy(**request)["PolicyARN"]}
+        assert request["ResourceId"] in self.copies, "no such target"
+        return {"PolicyARN": f"arn:aws:autoscaling:us-east-1:123456789012:scalingPolicy:1:{request['PolicyName']}"}
+
     def _pause(self, request: dict[str, Any]) -> dict[str, Any]:
+        if request["ScalableDimension"] == COPIES:
+            self.copies.pop(request["ResourceId"])
+            return {}
         try:
             return dict(self.targets.deregister_scalable_target(**request))
         except ClientError as error:  # moto's is another one than AWS documents
@@ -121,7 +170,8 @@ class Deployments:
 
     def scales(self) -> list[tuple[str, int, int]]:
         found = self.targets.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
-        return [(item["ResourceId"], item["MinCapacity"], item["MaxCapacity"]) for item in found]
+        every = [*found, *self.copies.values()]
+        return [(item["ResourceId"], item["MinCapacity"], item["MaxCapacity"]) for item in every]
 
 
 @pytest.fixture
