@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import time
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
@@ -18,37 +19,34 @@ from sklearn.pipeline import Pipeline
 from passerelle.aws.mlflow_models import save_model
 from passerelle.contracts.bundle import BundleMetadata
 from passerelle.contracts.container import CandidateResult
-from passerelle.domain.candidates.pipelines import make_candidate
 from passerelle.domain.decision import best_threshold
-from passerelle.domain.metrics import bootstrap_scores, score_all
+from passerelle.domain.metrics import score_all
 from passerelle.domain.profile import profile_frame, profile_labels
 from training.bundle import Bundle, write_bundle
 from training.bundle.trusted import TRUSTED_TYPES
 from training.figures.draw import draw_all
 from training.train.context import Context
+from training.train.fit import DEFAULTS, fit_candidate, primary_resamples
 from training.train.predict import Predicted, predict
 
 EXAMPLE_ROWS: Final = 5
 
 
 def train_candidate(
-    name: str, complexity: int, context: Context, folder: Path, *, label: str | None = None
+    name: str,
+    complexity: int,
+    context: Context,
+    folder: Path,
+    *,
+    label: str | None = None,
+    params: Mapping[str, Any] = DEFAULTS,
 ) -> tuple[Bundle, CandidateResult]:
     """Fit one candidate and write its bundle to `folder`; `label` names one of which there are several."""
     started = time.monotonic()
-    project, task = context.project, context.project.task.type
-    pipeline = make_candidate(
-        name,
-        task=task,
-        inputs=context.signature.inputs,
-        time_parts=project.training.time_features,
-        seed=context.seed,
-        threads=context.threads,
-        device=context.device,
-    )
-    pipeline.fit(context.train.frame, context.train.labels)
+    task = context.project.task.type
+    fitted = fit_candidate(name, context, params)
+    pipeline, validation = fitted.pipeline, fitted.validation
     _stop_using_threads(pipeline)
-    validation = predict(pipeline, context.validation.frame, task)
     scores = _scores(task, context.validation.labels, validation)
     label = label or name
     metadata = _metadata(label, context, pipeline, validation, scores)
@@ -61,7 +59,7 @@ def train_candidate(
         | {"label": profile_labels(context.train.labels, task)},
         metadata=metadata,
     )
-    resamples = _resamples(task, project.task.metric, context, validation)
+    resamples = primary_resamples(context, validation)
     result = CandidateResult(
         name=label,
         status="trained",
@@ -95,18 +93,6 @@ def _train_scores(pipeline: Pipeline, context: Context) -> dict[str, float]:
     rows = slice(None, None, max(1, len(context.train.labels) // 20_000))
     predicted = predict(pipeline, context.train.frame.iloc[rows], context.project.task.type)
     return _scores(context.project.task.type, context.train.labels[rows], predicted)
-
-
-def _resamples(task: str, metric: str, context: Context, predicted: Predicted) -> npt.NDArray[Any]:
-    return bootstrap_scores(
-        metric,
-        task,
-        context.validation.labels,
-        predicted.predictions,
-        predicted.probabilities,
-        predicted.classes,
-        seed=context.seed,
-    )
 
 
 def _standard_error(resamples: npt.NDArray[Any]) -> float | None:

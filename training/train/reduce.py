@@ -10,13 +10,12 @@ from typing import Any, Final
 import numpy as np
 
 from passerelle.contracts.container import CurvePoint
-from passerelle.domain.candidates.pipelines import make_candidate
-from passerelle.domain.metrics import bootstrap_scores, score
 from passerelle.domain.selection import Option, choose, reduction_sizes
 from training.progress import tell
 from training.train.context import Context
 from training.train.data import Rows
-from training.train.predict import Predicted, predict
+from training.train.fit import fit_candidate, primary_resamples, primary_score
+from training.train.predict import predict
 
 FIT_ROWS: Final = 15_000
 RANK_ROWS: Final = 4_000
@@ -88,41 +87,18 @@ def _rows(rows: Rows, chosen: Any) -> Rows:
 
 
 def _fit(name: str, context: Context) -> tuple[Any, Option | None]:
-    started = time.monotonic()
-    project, task = context.project, context.project.task
-    pipeline = make_candidate(
-        name,
-        task=task.type,
-        inputs=context.signature.inputs,
-        time_parts=project.training.time_features,
-        seed=context.seed,
-        threads=context.threads,
-        device=context.device,
-    )
-    pipeline.fit(context.train.frame, context.train.labels)
-    predicted = predict(pipeline, context.validation.frame, task.type)
-    value = _score(context, predicted, context.validation.labels)
+    fitted = fit_candidate(name, context)
+    value = primary_score(context, context.validation, fitted.validation)
     if value is None:
-        return pipeline, None
-    resamples = bootstrap_scores(
-        task.metric,
-        task.type,
-        context.validation.labels,
-        predicted.predictions,
-        predicted.probabilities,
-        predicted.classes,
-        seed=context.seed,
+        return fitted.pipeline, None
+    return fitted.pipeline, Option(
+        name=name,
+        features=len(context.signature.inputs),
+        score=value,
+        resamples=primary_resamples(context, fitted.validation),
+        complexity=0,
+        seconds=fitted.seconds,
     )
-    seconds = time.monotonic() - started
-    features = len(context.signature.inputs)
-    return pipeline, Option(
-        name=name, features=features, score=value, resamples=resamples, complexity=0, seconds=seconds
-    )
-
-
-def _score(context: Context, predicted: Predicted, labels: Any) -> float | None:
-    task = context.project.task
-    return score(task.metric, task.type, labels, predicted.predictions, predicted.probabilities, predicted.classes)
 
 
 def _ranked(pipeline: Any, context: Context, ranking: Rows, features: Sequence[str]) -> list[int]:
@@ -135,11 +111,11 @@ def _costs(
     pipeline: Any, context: Context, ranking: Rows, features: Sequence[str], sign: float
 ) -> Iterator[tuple[float, int]]:
     frame, task = ranking.frame[list(features)], context.project.task.type
-    whole = _score(context, predict(pipeline, frame, task), ranking.labels) or 0.0
+    whole = primary_score(context, ranking, predict(pipeline, frame, task)) or 0.0
     order = np.random.default_rng(context.seed).permutation(len(frame))
     for place, name in enumerate(features):
         shuffled = frame.assign(**{name: frame[name].to_numpy()[order]})
-        value = _score(context, predict(pipeline, shuffled, task), ranking.labels)
+        value = primary_score(context, ranking, predict(pipeline, shuffled, task))
         yield sign * (whole - (value if value is not None else whole)), place
 
 

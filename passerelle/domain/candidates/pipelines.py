@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 from sklearn.compose import ColumnTransformer
@@ -36,6 +37,7 @@ def make_candidate(
     seed: int,
     threads: int,
     device: str = "cpu",
+    params: Mapping[str, Any] = MappingProxyType({}),
 ) -> Pipeline:
     """Return an unfitted pipeline.
 
@@ -45,7 +47,24 @@ def make_candidate(
     inputs : the signature's columns; datetimes are used only through `time_parts`.
     threads : cores that the fit may use.
     device : "cpu" or "cuda", for XGBoost.
+    params : what tuning found, by the model's own names; the rest keeps this module's values.
     """
+    pipeline = _candidate(name, task, inputs, time_parts, seed=seed, threads=threads, device=device)
+    model = pipeline.named_steps["model"]
+    (model.estimator if isinstance(model, LabelledClassifier) else model).set_params(**params)
+    return pipeline
+
+
+def _candidate(
+    name: str,
+    task: str,
+    inputs: Sequence[SignatureColumn],
+    time_parts: Sequence[str],
+    *,
+    seed: int,
+    threads: int,
+    device: str,
+) -> Pipeline:
     classify = task != "regression"
     if name == "baseline":
         model = DummyClassifier(strategy="prior") if classify else DummyRegressor(strategy="median")

@@ -1,0 +1,67 @@
+"""Fit one candidate and judge it on validation: what training, feature reduction and tuning share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy.typing as npt
+from sklearn.pipeline import Pipeline
+
+from passerelle.domain.candidates.pipelines import make_candidate
+from passerelle.domain.metrics import bootstrap_scores, score
+from training.train.context import Context
+from training.train.data import Rows
+from training.train.predict import Predicted, predict
+
+DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted pipeline, what it says of the validation rows, and how long the fit took."""
+
+    pipeline: Pipeline
+    validation: Predicted
+    seconds: float
+
+
+def fit_candidate(name: str, context: Context, params: Mapping[str, Any] = DEFAULTS) -> Fitted:
+    """Fit a candidate on the train rows; `params` replace its model's own."""
+    started = time.monotonic()
+    pipeline = make_candidate(
+        name,
+        task=context.project.task.type,
+        inputs=context.signature.inputs,
+        time_parts=context.project.training.time_features,
+        seed=context.seed,
+        threads=context.threads,
+        device=context.device,
+        params=params,
+    )
+    pipeline.fit(context.train.frame, context.train.labels)
+    seconds = time.monotonic() - started
+    return Fitted(pipeline, predict(pipeline, context.validation.frame, context.project.task.type), seconds)
+
+
+def primary_score(context: Context, rows: Rows, predicted: Predicted) -> float | None:
+    """Return the project's metric on some rows, None where it is undefined."""
+    task = context.project.task
+    return score(task.metric, task.type, rows.labels, predicted.predictions, predicted.probabilities, predicted.classes)
+
+
+def primary_resamples(context: Context, predicted: Predicted) -> npt.NDArray[Any]:
+    """Return the project's metric on bootstrap resamples of the validation rows, the same ones for every candidate."""
+    task = context.project.task
+    return bootstrap_scores(
+        task.metric,
+        task.type,
+        context.validation.labels,
+        predicted.predictions,
+        predicted.probabilities,
+        predicted.classes,
+        seed=context.seed,
+    )
