@@ -14,6 +14,7 @@ from infra.constructs.function import Place
 from infra.projects import ProjectSource, need_allowed
 from infra.promotion import agreed_peers
 from infra.runtime import Runtime
+from infra.shared import Shared
 from infra.stacks.cost import CostStack
 from infra.stacks.data import DataStack
 from infra.stacks.delivery import DeliveryStack
@@ -56,39 +57,43 @@ class Platform(Construct):
         self.foundation = FoundationStack(
             self, "Foundation", config=config, key=self.data.key, env=where, stack_name=f"{named}-foundation"
         )
-        runtime = self._runtime(config, where, named)
-        shared: dict[str, Any] = {
-            "runtime": runtime,
-            "config": config,
-            "env": where,
-            "zones": self.data.zones,
-            "runs_table": self.data.runs_table.table_name,
-            "runs_table_arn": self.data.runs_table.table_arn,
-            "archive_bucket_arn": f"arn:aws:s3:::cdk-hnb659fds-assets-{config.account}-{config.region}",
-            "key": self.data.key,
-            "alerts": self.foundation.alerts,
-            "layers": self.foundation.layers,
-        }
-        self.serving = ServingStack(self, "Serving", **shared, stack_name=f"{named}-serving")
-        self.pipeline = PipelineStack(
-            self, "Pipeline", **shared, deploy_model=self.serving.deploy_model, stack_name=f"{named}-pipeline"
+        shared = Shared(
+            config=config,
+            zones=self.data.zones,
+            runs_table=self.data.runs_table.table_name,
+            runs_table_arn=self.data.runs_table.table_arn,
+            archive_bucket_arn=f"arn:aws:s3:::cdk-hnb659fds-assets-{config.account}-{config.region}",
+            key=self.data.key,
+            alerts=self.foundation.alerts,
+            layers=self.foundation.layers,
+            runtime=self._runtime(config, where, named),
         )
-        self.promotion = self._promotion(config, shared, named)
+        self.serving = ServingStack(self, "Serving", shared=shared, env=where, stack_name=f"{named}-serving")
+        self.pipeline = PipelineStack(
+            self,
+            "Pipeline",
+            shared=shared,
+            deploy_model=self.serving.deploy_model,
+            env=where,
+            stack_name=f"{named}-pipeline",
+        )
+        self.promotion = self._promotion(shared, where, named)
         self._delivery(config, where, named)
         self._monitoring(config, projects, where, named)
         self._tag(config)
 
-    def _promotion(self, config: PlatformConfig, shared: dict[str, Any], named: str) -> PromotionStack | None:
-        if config.promotion is None:
+    def _promotion(self, shared: Shared, where: Environment, named: str) -> PromotionStack | None:
+        if shared.config.promotion is None:
             return None
         return PromotionStack(
             self,
             "Promotion",
-            **shared,
-            peers=agreed_peers(config),
+            shared=shared,
+            peers=agreed_peers(shared.config),
             pipeline=self.pipeline,
             deploy_model=self.serving.deploy_model,
             dead_letters=self.foundation.dead_letters,
+            env=where,
             stack_name=f"{named}-promotion",
         )
 

@@ -28,8 +28,8 @@ def pipeline_functions(parts: PipelineParts, job_role: aws_iam.IRole) -> dict[st
 
 def _job_settings(parts: PipelineParts, job_role: aws_iam.IRole) -> dict[str, Any]:
     return {
-        **parts.shared_settings,
-        "zones": {name: bucket.bucket_name for name, bucket in parts.zones.items()},
+        **parts.settings,
+        "zones": parts.buckets,
         "image_uri": parts.runtime.image_uri,
         "vpc": parts.runtime.jobs_vpc,
         "job_role_arn": job_role.role_arn,
@@ -101,9 +101,7 @@ def _record_evaluation(parts: PipelineParts, jobs: dict[str, Any]) -> Function:
     return parts.function(
         "RecordEvaluation",
         "record_evaluation",
-        function_settings.RecordEvaluationSettings(
-            **parts.shared_settings, zones=jobs["zones"], region=parts.config.region
-        ),
+        function_settings.RecordEvaluationSettings(**parts.settings, zones=jobs["zones"], region=parts.config.region),
         [
             parts.write_runs(),
             parts.look_at_executions(),
@@ -120,7 +118,7 @@ def _register_model(parts: PipelineParts, jobs: dict[str, Any]) -> Function:
         "RegisterModel",
         "register_model",
         function_settings.RegisterModelSettings(
-            **parts.shared_settings,
+            **parts.settings,
             zones=jobs["zones"],
             **runtime.tracking_settings,
             git_sha=jobs["git_sha"],
@@ -144,7 +142,7 @@ def _close_run(parts: PipelineParts) -> Function:
     return parts.function(
         "CloseRun",
         "close_run",
-        function_settings.CloseRunSettings(**parts.shared_settings),
+        function_settings.CloseRunSettings(**parts.settings),
         [
             parts.write_runs(),
             may.allow(

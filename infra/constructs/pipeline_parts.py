@@ -2,40 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from aws_cdk import Stack, aws_iam, aws_kms, aws_lambda, aws_s3, aws_sqs
+from aws_cdk import Stack, aws_iam, aws_sqs
 
 from infra import permissions as may
-from infra.config import PlatformConfig
-from infra.constructs.alarm import AlertTopic
 from infra.constructs.function import Function, Place
-from infra.runtime import Runtime
+from infra.shared import Shared
 from passerelle.settings import FunctionSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class PipelineParts:
+class PipelineParts(Shared):
     """Functions are made in the stack itself, whatever file says so: their logical ids are those of the stack."""
 
     stack: Stack
-    config: PlatformConfig
-    zones: Mapping[str, aws_s3.Bucket]
-    runs_table: str
-    runs_table_arn: str
-    archive_bucket_arn: str
-    key: aws_kms.IKey
-    alerts: AlertTopic
-    layers: Sequence[aws_lambda.ILayerVersion]
-    runtime: Runtime
     dead_letters: aws_sqs.IQueue
-
-    @property
-    def shared_settings(self) -> dict[str, Any]:
-        """Return what every function is told."""
-        return {"environment": self.config.name, "runs_table": self.runs_table}
 
     def arn(self, service: str, rest: str) -> str:
         """Return the name of something of this account and region."""
@@ -43,15 +26,11 @@ class PipelineParts:
 
     def write_runs(self) -> may.Statement:
         """Return a statement for a run's record and its lock."""
-        return may.table_access(self.runs_table_arn, "GetItem", "PutItem", "DeleteItem")
+        return self.runs("GetItem", "PutItem", "DeleteItem")
 
     def search_runs(self) -> may.Statement:
         """Return a statement to find runs."""
-        return may.table_access(self.runs_table_arn, "Query")
-
-    def read_archives(self) -> may.Statement:
-        """Return a statement to read the projects' archives."""
-        return may.allow(["s3:GetObject"], f"{self.archive_bucket_arn}/*")
+        return self.runs("Query")
 
     def read_projects(self) -> list[may.Statement]:
         """Return statements to find and read a project."""
@@ -78,16 +57,12 @@ class PipelineParts:
         place: Place | None = None,
     ) -> Function:
         """Make a function; one that is invoked asynchronously leaves what it gave up in the queue."""
-        return Function(
+        return self.function_in(
             self.stack,
             id_,
-            name=name,
-            config=self.config,
-            settings=settings,
-            statements=statements,
-            key=self.key,
-            alerts=self.alerts,
-            layers=self.layers,
+            name,
+            settings,
+            statements,
             timeout_seconds=timeout_seconds,
             memory_mib=memory_mib,
             dead_letters=self.dead_letters if asynchronous else None,

@@ -18,7 +18,7 @@ def add_triggers(parts: PipelineParts, pipeline: StateMachine, deploy_model: Sta
     """Start a run for each drop, end the run of each execution that failed, and find what both have missed."""
     raw, machine = parts.zones["raw"], pipeline.machine
     drops = {
-        **parts.shared_settings,
+        **parts.settings,
         "raw_bucket": raw.bucket_name,
         "reports_bucket": parts.zones["reports"].bucket_name,
         "pipeline_arn": machine.state_machine_arn,
@@ -51,7 +51,7 @@ def add_triggers(parts: PipelineParts, pipeline: StateMachine, deploy_model: Sta
     fail = parts.function(
         "FailRun",
         "fail_run",
-        function_settings.FailRunSettings(**parts.shared_settings),
+        function_settings.FailRunSettings(**parts.settings),
         [parts.write_runs(), *parts.explain_failures()],
         asynchronous=True,
     )

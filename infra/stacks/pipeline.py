@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from aws_cdk import Duration, RemovalPolicy, Stack, aws_iam, aws_kms, aws_lambda, aws_s3, aws_sqs
+from aws_cdk import Duration, RemovalPolicy, Stack, aws_iam, aws_kms, aws_sqs
 from constructs import Construct
 
 from infra import permissions as may
-from infra.config import PlatformConfig
 from infra.constructs.alarm import AlertTopic
 from infra.constructs.function import Function
 from infra.constructs.pipeline_functions import pipeline_functions
@@ -18,7 +17,7 @@ from infra.constructs.pipeline_triggers import add_triggers
 from infra.constructs.queue_alarm import alarm_on_messages
 from infra.constructs.state_machine import StateMachine
 from infra.resource_parameters import publish_resources
-from infra.runtime import Runtime
+from infra.shared import Shared
 
 _PROCESSING_RULE = "StepFunctionsGetEventsForSageMakerProcessingJobsRule"
 _EXECUTION_RULE = "StepFunctionsGetEventsForStepFunctionsExecutionRule"
@@ -32,31 +31,13 @@ class PipelineStack(Stack):
         scope: Construct,
         id_: str,
         *,
-        config: PlatformConfig,
-        zones: Mapping[str, aws_s3.Bucket],
-        runs_table: str,
-        runs_table_arn: str,
-        archive_bucket_arn: str,
-        key: aws_kms.IKey,
-        alerts: AlertTopic,
-        layers: Sequence[aws_lambda.ILayerVersion],
-        runtime: Runtime,
+        shared: Shared,
         deploy_model: StateMachine,
         **kwargs: Any,
     ) -> None:
         super().__init__(scope, id_, **kwargs)
         self._parts = PipelineParts(
-            stack=self,
-            config=config,
-            zones=zones,
-            runs_table=runs_table,
-            runs_table_arn=runs_table_arn,
-            archive_bucket_arn=archive_bucket_arn,
-            key=key,
-            alerts=alerts,
-            layers=layers,
-            runtime=runtime,
-            dead_letters=self._dead_letters(key, alerts),
+            stack=self, dead_letters=self._dead_letters(shared.key, shared.alerts), **vars(shared)
         )
         self.job_role = self._job_role()
         self.pipeline = self._pipeline(pipeline_functions(self._parts, self.job_role), deploy_model)
@@ -133,7 +114,7 @@ class PipelineStack(Stack):
             "tracking-uri": parts.runtime.tracking_settings["tracking_uri"],
             "job-role": self.job_role.role_arn,
             "dead-letters": parts.dead_letters.queue_url,
-            **{f"{name}-bucket": bucket.bucket_name for name, bucket in parts.zones.items()},
+            **{f"{name}-bucket": bucket for name, bucket in parts.buckets.items()},
         }
         for construct in self.node.find_all():
             if isinstance(construct, Function):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from aws_cdk import (
@@ -14,15 +14,11 @@ from aws_cdk import (
     aws_events_targets,
     aws_iam,
     aws_kms,
-    aws_lambda,
-    aws_s3,
     aws_sqs,
 )
 from constructs import Construct
 
 from infra import permissions as may
-from infra.config import PlatformConfig
-from infra.constructs.alarm import AlertTopic
 from infra.constructs.function import Function
 from infra.constructs.state_machine import StateMachine
 from infra.promotion import (
@@ -34,7 +30,7 @@ from infra.promotion import (
     training_repositories,
 )
 from infra.resource_parameters import publish_resources
-from infra.runtime import Runtime
+from infra.shared import Shared
 from infra.stacks.pipeline import PipelineStack
 from passerelle.contracts import naming
 from passerelle.settings import ImportRunSettings
@@ -52,54 +48,42 @@ class PromotionStack(Stack):
         scope: Construct,
         id_: str,
         *,
-        config: PlatformConfig,
+        shared: Shared,
         peers: Peers,
-        zones: Mapping[str, aws_s3.Bucket],
-        runs_table: str,
-        runs_table_arn: str,
-        archive_bucket_arn: str,
-        key: aws_kms.IKey,
-        alerts: AlertTopic,
-        layers: Sequence[aws_lambda.ILayerVersion],
-        runtime: Runtime,
         pipeline: PipelineStack,
         deploy_model: StateMachine,
         dead_letters: aws_sqs.IQueue,
         **kwargs: Any,
     ) -> None:
         super().__init__(scope, id_, **kwargs)
-        self._config, self._zones, self._alerts = config, zones, alerts
-        # By its ARN: grants then go into roles here, and none into the key's policy in the data stack.
-        self._key = aws_kms.Key.from_key_arn(self, "Key", key.key_arn)
+        # The key by its ARN: grants then go into roles here, and none into the key's policy in the data stack.
+        self._shared = replace(shared, key=aws_kms.Key.from_key_arn(self, "Key", shared.key.key_arn))
         self.import_model: StateMachine | None = None
         for taker in peers.takers:
-            self._lend(taker, runs_table_arn, takes=peers.source is not None)
+            self._lend(taker, takes=peers.source is not None)
         if peers.source is None:
             return
-        settings = self._settings(peers.source, runs_table, runtime)
-        table = may.table_access(runs_table_arn, "GetItem", "PutItem", "DeleteItem")
-        archives = may.allow(["s3:GetObject"], f"{archive_bucket_arn}/*")
-        imports = self._import_run(settings, [table, archives], layers)
+        imports = self._import_run(self._settings(peers.source))
         machine = self.import_model = self._machine(imports, pipeline, deploy_model)
         self._tell_of_failures(machine, pipeline, dead_letters)
         found = {"import-model": machine.machine.state_machine_arn, "models-from": peers.source.name}
-        publish_resources(self, config.name, found)
+        publish_resources(self, shared.config.name, found)
 
     # Giving
 
-    def _lend(self, taker: Peer, runs_table_arn: str, *, takes: bool) -> None:
+    def _lend(self, taker: Peer, *, takes: bool) -> None:
         """Let one function of another account read runs, artefacts and images: the account says which role it has.
 
         The role need not exist yet, so either environment may be deployed first (IAM user guide, "aws:PrincipalArn").
         """
-        name = self._config.name
+        name = self._shared.config.name
         conditions: dict[str, Any] = {
             "ArnEquals": {
                 "aws:PrincipalArn": f"arn:{self.partition}:iam::{taker.account}:role/{importer_role_name(taker.name)}"
             }
         }
-        if self._config.promotion and self._config.promotion.organization:
-            conditions["StringEquals"] = {"aws:PrincipalOrgID": self._config.promotion.organization}
+        if self._shared.config.promotion and self._shared.config.promotion.organization:
+            conditions["StringEquals"] = {"aws:PrincipalOrgID": self._shared.config.promotion.organization}
         role = aws_iam.Role(
             self,
             f"ModelsFor{taker.name.capitalize()}",
@@ -107,54 +91,51 @@ class PromotionStack(Stack):
             assumed_by=aws_iam.PrincipalWithConditions(aws_iam.AccountPrincipal(taker.account), conditions),
             description=f"Read by {taker.name}, which serves models that were trained here",
         )
-        models, curated = self._zones["models"], self._zones["curated"]
+        models, curated = self._shared.zones["models"], self._shared.zones["curated"]
         repositories = [
             self._arn("ecr", f"repository/{repository}") for repository in training_repositories(name, takes=takes)
         ]
         parameters = [self._arn("ssm", f"parameter{naming.resource_parameter(name, resource)}") for resource in _FOUND]
         statements = [
-            may.table_access(runs_table_arn, "GetItem"),
+            self._shared.runs("GetItem"),
             may.list_objects(models, curated),
             may.allow(["s3:GetObject"], models.arn_for_objects("*/training/*"), curated.arn_for_objects("*/runs/*")),
             may.allow(["ssm:GetParameter"], *parameters),
             may.allow(["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"], *repositories),
         ]
-        for statement in (*statements, *may.use_key(self._key.key_arn, statements)):
+        for statement in (*statements, *may.use_key(self._shared.key.key_arn, statements)):
             role.add_to_policy(statement)
 
     # Taking
 
-    def _settings(self, source: Peer, runs_table: str, runtime: Runtime) -> ImportRunSettings:
-        name = self._config.name
+    def _settings(self, source: Peer) -> ImportRunSettings:
+        name = self._shared.config.name
         repository = aws_ecr.Repository(
             self,
             "Carried",
             repository_name=carried_repository(name),
             encryption=aws_ecr.RepositoryEncryption.KMS,
-            encryption_key=self._key,
+            encryption_key=self._shared.key,
             image_scan_on_push=True,
             image_tag_mutability=aws_ecr.TagMutability.IMMUTABLE,
-            removal_policy=RemovalPolicy.RETAIN if self._config.retain_data else RemovalPolicy.DESTROY,
-            empty_on_delete=not self._config.retain_data,
+            removal_policy=RemovalPolicy.RETAIN if self._shared.config.retain_data else RemovalPolicy.DESTROY,
+            empty_on_delete=not self._shared.config.retain_data,
         )
         self._repository = repository
         return ImportRunSettings(
-            environment=name,
-            runs_table=runs_table,
-            zones={zone: bucket.bucket_name for zone, bucket in self._zones.items()},
-            image_uri=runtime.image_uri,
+            **self._shared.settings,
+            zones=self._shared.buckets,
+            image_uri=self._shared.runtime.image_uri,
             carried_repository=repository.repository_uri,
             source_environment=source.name,
             source_account=source.account,
             source_region=source.region,
             reader_role_arn=(f"arn:{self.partition}:iam::{source.account}:role/{reader_role_name(source.name, name)}"),
-            poll_seconds=self._config.poll_seconds,
+            poll_seconds=self._shared.config.poll_seconds,
         )
 
-    def _import_run(
-        self, settings: ImportRunSettings, statements: list[may.Statement], layers: Sequence[aws_lambda.ILayerVersion]
-    ) -> Function:
-        zones = self._zones
+    def _import_run(self, settings: ImportRunSettings) -> Function:
+        zones = self._shared.zones
         push = [
             "ecr:BatchCheckLayerAvailability",
             "ecr:BatchGetImage",
@@ -163,15 +144,15 @@ class PromotionStack(Stack):
             "ecr:PutImage",
             "ecr:UploadLayerPart",
         ]
-        function = Function(
+        function = self._shared.function_in(
             self,
             "ImportRun",
-            name="import_run",
-            config=self._config,
-            settings=settings,
-            statements=[
-                *statements,
-                *may.read_projects(self, self._config.name),
+            "import_run",
+            settings,
+            [
+                self._shared.runs("GetItem", "PutItem", "DeleteItem"),
+                self._shared.read_archives(),
+                *may.read_projects(self, self._shared.config.name),
                 may.allow(["states:DescribeExecution"], self._arn("states", "execution:*")),
                 may.allow(["sts:AssumeRole"], settings.reader_role_arn),
                 may.list_objects(zones["models"], zones["curated"]),
@@ -179,17 +160,13 @@ class PromotionStack(Stack):
                 may.write_objects(zones["models"], zones["curated"], zones["reports"]),
                 may.allow(push, self._repository.repository_arn),
             ],
-            key=self._key,
-            alerts=self._alerts,
-            layers=layers,
             timeout_seconds=900,
             memory_mib=1024,
-            dead_letters=None,
         )
         # The other account trusts this one name.
         role = function.role.node.default_child
         assert isinstance(role, aws_iam.CfnRole)
-        role.role_name = importer_role_name(self._config.name)
+        role.role_name = importer_role_name(self._shared.config.name)
         return function
 
     def _machine(self, imports: Function, pipeline: PipelineStack, deploy_model: StateMachine) -> StateMachine:
@@ -199,7 +176,7 @@ class PromotionStack(Stack):
             self,
             "ImportModel",
             file="import_model.asl.json",
-            config=self._config,
+            config=self._shared.config,
             functions={
                 "ImportRun": imports,
                 "RegisterModel": _function(pipeline, "RegisterModel"),
@@ -212,8 +189,8 @@ class PromotionStack(Stack):
                 may.allow(["states:DescribeExecution", "states:StopExecution"], executions),
             ],
             timeout=Duration.days(1),
-            key=self._key,
-            alerts=self._alerts,
+            key=self._shared.key,
+            alerts=self._shared.alerts,
         )
 
     def _tell_of_failures(self, machine: StateMachine, pipeline: PipelineStack, dead_letters: aws_sqs.IQueue) -> None:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aws_cdk import Duration, Stack, aws_iam, aws_kms, aws_lambda, aws_s3
+from aws_cdk import Duration, Stack, aws_iam, aws_kms
 from constructs import Construct
 
 from infra import permissions as may
-from infra.config import PlatformConfig
-from infra.constructs.alarm import AlertTopic
-from infra.constructs.function import Function, Place
 from infra.constructs.state_machine import StateMachine
-from infra.runtime import Runtime
+from infra.shared import Shared
 from passerelle.contracts import naming
 from passerelle.settings import (
-    FunctionSettings,
     JudgeShadowSettings,
     PlanDeploymentSettings,
     PromoteModelSettings,
@@ -27,48 +22,30 @@ from passerelle.settings import (
 class ServingStack(Stack):
     """Endpoints are changed by the state machine here, never by hand. Idle, it costs its alarms."""
 
-    def __init__(
-        self,
-        scope: Construct,
-        id_: str,
-        *,
-        config: PlatformConfig,
-        zones: Mapping[str, aws_s3.Bucket],
-        runs_table: str,
-        runs_table_arn: str,
-        archive_bucket_arn: str,
-        key: aws_kms.IKey,
-        alerts: AlertTopic,
-        layers: Sequence[aws_lambda.ILayerVersion],
-        runtime: Runtime,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, scope: Construct, id_: str, *, shared: Shared, **kwargs: Any) -> None:
         super().__init__(scope, id_, **kwargs)
-        self._config, self._key, self._alerts, self._layers = config, key, alerts, layers
+        config, key, runtime = shared.config, shared.key, shared.runtime
         #: How the names of this environment's endpoints, configurations and models begin (contracts.naming).
         self._names = f"{naming.endpoint_name(config.name, '')}*"
-        self.model_role = self._model_role(zones, key, runtime)
-        buckets = {name: bucket.bucket_name for name, bucket in zones.items()}
-        shared: dict[str, Any] = {"environment": config.name, "runs_table": runs_table}
-        table = may.table_access(runs_table_arn, "GetItem", "PutItem")
-        archive = may.allow(["s3:GetObject"], f"{archive_bucket_arn}/*")
-        plan = self._function(
+        self.model_role = self._model_role(shared)
+        plan = shared.function_in(
+            self,
             "PlanDeployment",
             "plan_deployment",
             PlanDeploymentSettings(
-                **shared,
-                zones=buckets,
+                **shared.settings,
+                zones=shared.buckets,
                 image_uri=runtime.image_uri,
                 vpc=runtime.jobs_vpc,
                 model_role_arn=self.model_role.role_arn,
                 kms_key_arn=key.key_arn,
-                alerts_topic_arn=alerts.topic_arn,
+                alerts_topic_arn=shared.alerts.topic_arn,
                 rollout_wait_seconds=config.rollout_wait_seconds,
             ),
             [
                 *may.read_projects(self, config.name),
-                archive,
-                may.table_access(runs_table_arn, "GetItem"),
+                shared.read_archives(),
+                shared.runs("GetItem"),
                 may.sagemaker(self, ["DescribeEndpoint", "DeleteEndpoint"], "endpoint", names=self._names),
                 may.sagemaker(self, ["DescribeEndpointConfig"], "endpoint-config", names=self._names),
                 may.sagemaker(
@@ -79,27 +56,30 @@ class ServingStack(Stack):
                 ),
             ],
         )
-        smoke = self._function(
+        smoke = shared.function_in(
+            self,
             "SmokeTest",
             "smoke_test",
-            SmokeTestSettings(**shared, zones=buckets),
+            SmokeTestSettings(**shared.settings, zones=shared.buckets),
             [
-                may.read_objects(zones["models"]),
+                may.read_objects(shared.zones["models"]),
                 may.sagemaker(self, ["InvokeEndpoint"], "endpoint", "inference-component", names=self._names),
             ],
         )
-        judge = self._function(
+        judge = shared.function_in(
+            self,
             "JudgeShadow",
             "judge_shadow",
-            JudgeShadowSettings(**shared),
+            JudgeShadowSettings(**shared.settings),
             # CloudWatch knows no resource for it (service authorization reference).
             [may.allow(["cloudwatch:GetMetricData"], "*")],
         )
-        promote = self._function(
+        promote = shared.function_in(
+            self,
             "PromoteModel",
             "promote_model",
-            PromoteModelSettings(**shared, **runtime.tracking_settings),
-            [table, *runtime.tracking_statements],
+            PromoteModelSettings(**shared.settings, **runtime.tracking_settings),
+            [shared.runs("GetItem", "PutItem"), *runtime.tracking_statements],
             place=runtime.function_place,
         )
         self.deploy_model = StateMachine(
@@ -113,7 +93,7 @@ class ServingStack(Stack):
             # Three days in the shadow and three updates of at most eight hours; project.yaml allows no longer ones.
             timeout=Duration.days(5),
             key=key,
-            alerts=alerts,
+            alerts=shared.alerts,
         )
 
     def _changing_endpoints(self, key: aws_kms.IKey) -> list[aws_iam.PolicyStatement]:
@@ -141,42 +121,17 @@ class ServingStack(Stack):
             *may.scale_endpoints(self, self._names),
         ]
 
-    def _function(
-        self,
-        id_: str,
-        name: str,
-        settings: FunctionSettings,
-        statements: list[aws_iam.PolicyStatement],
-        *,
-        place: Place | None = None,
-    ) -> Function:
-        return Function(
-            self,
-            id_,
-            name=name,
-            config=self._config,
-            settings=settings,
-            statements=statements,
-            key=self._key,
-            alerts=self._alerts,
-            layers=self._layers,
-            timeout_seconds=120,
-            memory_mib=512,
-            dead_letters=None,
-            place=place,
-        )
-
-    def _model_role(self, zones: Mapping[str, aws_s3.Bucket], key: aws_kms.IKey, runtime: Runtime) -> aws_iam.Role:
+    def _model_role(self, shared: Shared) -> aws_iam.Role:
         """The servers' role: read models, write captured predictions, nothing else."""
         role = aws_iam.Role(self, "ModelRole", assumed_by=may.sagemaker_service(self))
         for statement in (
-            *may.sagemaker_role_base(self, runtime.images),
-            may.read_objects(zones["models"]),
-            may.write_objects(zones["predictions"]),
+            *may.sagemaker_role_base(self, shared.runtime.images),
+            may.read_objects(shared.zones["models"]),
+            may.write_objects(shared.zones["predictions"]),
             # By which SageMaker rolls an update back (developer guide, "Auto-Rollback Configuration and Monitoring").
             may.endpoint_alarms(self, self._names, "DescribeAlarms"),
-            *([may.network_interfaces()] if runtime.jobs_vpc else []),
+            *([may.network_interfaces()] if shared.runtime.jobs_vpc else []),
         ):
             role.add_to_policy(statement)
-        role.add_to_policy(may.allow(["kms:Decrypt", "kms:GenerateDataKey", "kms:CreateGrant"], key.key_arn))
+        role.add_to_policy(may.allow(["kms:Decrypt", "kms:GenerateDataKey", "kms:CreateGrant"], shared.key.key_arn))
         return role
