@@ -16,6 +16,7 @@ from passerelle.domain.metrics import bootstrap_scores, score
 from training.train.context import Context
 from training.train.data import Rows
 from training.train.predict import Predicted, predict
+from training.train.stages import fit_whole
 
 DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType({})
 
@@ -42,7 +43,7 @@ def fit_candidate(name: str, context: Context, params: Mapping[str, Any] = DEFAU
         device=context.device,
         params=params,
     )
-    pipeline.fit(context.train.frame, context.train.labels)
+    fit_whole(pipeline, context.train.frame, context.train.labels)
     seconds = time.monotonic() - started
     return Fitted(pipeline, predict(pipeline, context.validation.frame, context.project.task.type), seconds)
 
