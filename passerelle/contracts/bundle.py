@@ -52,7 +52,7 @@ class BundleSignature(Contract):
 
 
 class BundleMetadata(Contract):
-    """Where a model comes from."""
+    """Where a model comes from: `versions` of Python and packages, `machine` what else its numbers may depend on."""
 
     project: str
     run_id: str
@@ -67,3 +67,4 @@ class BundleMetadata(Contract):
     metrics: dict[str, float] = {}
     params: dict[str, Any] = {}
     versions: dict[str, str] = {}
+    machine: dict[str, str] = {}

@@ -15,6 +15,11 @@ ENTRYPOINT: Final = ("python", "-m", "training")
 BASE_DIR_VARIABLE: Final = "SAGEMAKER_BASE_DIR"
 RESULT_FILE: Final = "result.json"
 PROJECT_ARCHIVE: Final = "project.zip"
+#: Hyperparameters that only a reproduction has: the one candidate to train, and with how many threads.
+REPRODUCE: Final = "reproduce"
+THREADS: Final = "threads"
+#: Beside `train`'s result: what the job used of its machine.
+USAGE_FILE: Final = "usage.json"
 
 # Processing: local paths under /opt/ml/processing. `prepare` reads raw objects itself, pinned by version id.
 PREPARE_INPUTS: Final = {"project": "input/project", "drop": "input/drop"}
@@ -137,9 +142,13 @@ class CandidateResult(Contract):
     """One candidate: what it was, how it did on train and validation, and why it failed when it did.
 
     `resamples` is the project's metric on resamples of the validation rows, the same rows for every candidate.
+    `kind` is which of the known candidates it is, `overrides` the parameters that replaced the kind's own: with
+    `features`, all that is needed to train it again.
     """
 
     name: str
+    kind: str = ""
+    overrides: dict[str, Any] = {}
     status: Literal["trained", "failed"]
     complexity: int
     seconds: float
@@ -183,6 +192,13 @@ class TrainResult(Contract):
     seconds: float
     resumed: tuple[str, ...] = ()
     curve: tuple[CurvePoint, ...] = ()
+
+
+class MachineUsage(Contract):
+    """What a job used of its machine: values of each series (MLflow's system metrics) at `moments` in epoch ms."""
+
+    moments: tuple[int, ...]
+    series: dict[str, tuple[float, ...]]
 
 
 class GateCheck(Contract):

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 import shutil
 import time
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +24,7 @@ from training.bundle.trusted import TRUSTED_TYPES
 from training.figures.draw import draw_all
 from training.train.context import Context
 from training.train.fit import DEFAULTS, fit_candidate, primary_resamples
+from training.train.machine import machine, versions
 from training.train.predict import Predicted, predict
 
 EXAMPLE_ROWS: Final = 5
@@ -62,6 +60,8 @@ def train_candidate(
     resamples = primary_resamples(context, validation)
     result = CandidateResult(
         name=label,
+        kind=name,
+        overrides=dict(params),
         status="trained",
         complexity=complexity,
         seconds=time.monotonic() - started,
@@ -116,7 +116,8 @@ def _metadata(
         threshold=_threshold(context, validation),
         metrics=scores,
         params=_plain_params(pipeline),
-        versions=_versions(),
+        versions=versions(),
+        machine=machine(context.threads, context.device),
     )
 
 
@@ -135,16 +136,6 @@ def _plain_params(pipeline: Pipeline) -> dict[str, Any]:
     params = model.get_params(deep=True)
     plain = {key: value for key, value in params.items() if isinstance(value, str | int | float | bool)}
     return {"model": type(model).__name__, **{key: value for key, value in plain.items() if value == value}}
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for package in ("scikit-learn", "xgboost-cpu", "xgboost", "numpy", "pandas", "skops"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def make_example(pipeline: Pipeline, context: Context) -> dict[str, Any]:
@@ -188,8 +179,3 @@ def write_artifacts(bundle: Bundle, result: CandidateResult, context: Context, o
     (folder / "params.json").write_text(json.dumps(result.params, indent=2, default=str), encoding="utf-8")
     metrics = {"train": result.train_metrics, "validation": result.validation_metrics}
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=2), encoding="utf-8")
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -6,14 +6,23 @@ import json
 import shutil
 import time
 import traceback
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from passerelle.contracts.container import RESULT_FILE, CandidateResult, CurvePoint, TrainResult
+from passerelle.contracts.container import (
+    REPRODUCE,
+    RESULT_FILE,
+    THREADS,
+    USAGE_FILE,
+    CandidateResult,
+    CurvePoint,
+    TrainResult,
+)
 from passerelle.domain.project import Project
 from passerelle.domain.project.metric_names import CANDIDATES
 from passerelle.domain.selection import Choice, Option, choose
@@ -22,11 +31,13 @@ from training.bundle import Bundle
 from training.paths import base_dir, channel, hyperparameters
 from training.progress import metric, tell
 from training.project_archive import read_project
-from training.train.candidate import cores, train_candidate, write_artifacts
+from training.train.candidate import train_candidate, write_artifacts
 from training.train.checkpoint import Checkpoints, checkpoint_key
 from training.train.context import Context
 from training.train.data import inputs_of, make_signature, read_columns, read_rows
+from training.train.machine import cores
 from training.train.reduce import reduce_features, with_features
+from training.usage import recorded_usage
 
 BASELINE: Final = "baseline"
 
@@ -51,8 +62,14 @@ def main() -> int:
     checkpoints = Checkpoints(base_dir() / "checkpoints", key)
     output = base_dir() / "output" / "data"
     output.mkdir(parents=True, exist_ok=True)
-    results, resumed = _train_all(context, checkpoints, output)
-    curve = _reduce(context, checkpoints, output, results, resumed)
+    with recorded_usage(output / USAGE_FILE):
+        if REPRODUCE in parameters:
+            only = CandidateResult.model_validate_json(parameters[REPRODUCE])
+            results, resumed = _train_again(only, context, checkpoints, output)
+            curve: tuple[CurvePoint, ...] = ()
+        else:
+            results, resumed = _train_all(context, checkpoints, output)
+            curve = _reduce(context, checkpoints, output, results, resumed)
     choice = choose_candidate(context, results)
     result = _result(context, results, choice, curve, resumed, time.monotonic() - started)
     model = base_dir() / "model"
@@ -80,7 +97,7 @@ def make_context(parameters: dict[str, str], project: Project) -> Context:
         lock_hash=parameters.get("lock_hash", "unknown"),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         seed=int(parameters.get("seed", project.training.seed)),
-        threads=cores(),
+        threads=int(parameters.get(THREADS) or cores()),
         device=_device(),
     )
 
@@ -97,6 +114,16 @@ def _train_all(context: Context, checkpoints: Checkpoints, output: Path) -> tupl
     for name in sorted(context.project.candidates, key=order.index):
         results.append(_candidate(Plan(name, name, order.index(name), context), checkpoints, output, resumed))
     return results, resumed
+
+
+def _train_again(
+    only: CandidateResult, context: Context, checkpoints: Checkpoints, output: Path
+) -> tuple[list[CandidateResult], list[str]]:
+    """Train one candidate as its run recorded it: its kind, its inputs, its parameters."""
+    seen = with_features(context, only.features) if only.features else context
+    plan = Plan(only.kind or only.name, only.name, only.complexity, seen, only.overrides)
+    resumed: list[str] = []
+    return [_candidate(plan, checkpoints, output, resumed)], resumed
 
 
 def _reduce(
@@ -117,12 +144,13 @@ def _reduce(
 
 @dataclass(frozen=True)
 class Plan:
-    """One candidate to train: what it is, what it is called, its rank of complexity, and what it sees."""
+    """One candidate to train: its kind, what it is called, its rank of complexity, what it sees, its parameters."""
 
     name: str
     label: str
     complexity: int
     context: Context
+    params: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _candidate(plan: Plan, checkpoints: Checkpoints, output: Path, resumed: list[str]) -> CandidateResult:
@@ -151,7 +179,9 @@ def _train_one(plan: Plan, checkpoints: Checkpoints) -> tuple[Bundle, CandidateR
     work = base_dir() / "work" / plan.label
     shutil.rmtree(work, ignore_errors=True)
     try:
-        bundle, result = train_candidate(plan.name, plan.complexity, plan.context, work, label=plan.label)
+        bundle, result = train_candidate(
+            plan.name, plan.complexity, plan.context, work, label=plan.label, params=plan.params
+        )
     except Exception as error:  # whatever a library raises; being stopped is no Exception
         traceback.print_exc()
         tell("candidate_failed", candidate=plan.label, error=str(error))

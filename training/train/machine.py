@@ -1,0 +1,56 @@
+"""What the numbers of a model may depend on besides data, code and seed: versions, processor, threads."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+_PACKAGES: Final = ("scikit-learn", "xgboost-cpu", "xgboost", "numpy", "scipy", "pandas", "skops")
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that compute."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def machine(threads: int, device: str) -> dict[str, str]:
+    """Return the processor, the device, and how many threads candidates, OpenMP and BLAS compute with.
+
+    A sum over several threads is rounded by how it is divided among them: XGBoost and BLAS give other last bits with
+    another number of threads.
+    """
+    from threadpoolctl import threadpool_info
+
+    pools = {str(pool["user_api"]): int(pool["num_threads"]) for pool in threadpool_info()}
+    return {
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "processor": _processor(),
+        "device": device,
+        "threads": str(threads),
+        **{f"{name}_threads": str(number) for name, number in sorted(pools.items())},
+    }
+
+
+def _processor() -> str:
+    """Return the processor's name, as Linux tells it: `platform.processor` says there only what `machine` says."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
