@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Final, Literal
 
 from passerelle.contracts.base import Contract
+from passerelle.contracts.study import Study
 
 IMAGE_REPOSITORY: Final = "passerelle-training"
 ENTRYPOINT: Final = ("python", "-m", "training")
@@ -177,7 +178,7 @@ class TrainResult(Contract):
     """Output of `train`: `output/data/result.json`; the chosen model's bundle is `/opt/ml/model`.
 
     `directory` of a candidate, relative to `output/data`, holds `model/` (an MLflow model: skops or native format,
-    signature, input example) and `plots/*.png`.
+    signature, input example) and `plots/*.png`. `study` holds the trials of a tuned run, one MLflow run each.
     """
 
     project: str
@@ -192,6 +193,7 @@ class TrainResult(Contract):
     seconds: float
     resumed: tuple[str, ...] = ()
     curve: tuple[CurvePoint, ...] = ()
+    study: Study | None = None
 
 
 class MachineUsage(Contract):

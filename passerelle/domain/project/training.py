@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from passerelle.domain.project.part import Part
+from passerelle.domain.project.tuning import Tuning
 
 
 class Split(Part):
@@ -46,6 +47,7 @@ class Training(Part):
     on_demand_after_interruptions: int | None = Field(default=None, ge=1, le=100)
     keep_alive_minutes: int = Field(default=0, ge=0, le=60)
     gate: Gate = Gate()
+    tuning: Tuning | None = None
 
     @model_validator(mode="after")
     def _spot_waits_longer_than_it_runs(self) -> Training:
