@@ -35,7 +35,8 @@ class TrialRecord(Contract):
     """One trial: parameters, the score on validation rows, and how far it got.
 
     `score` is the best of its stages and `rounds` the number of boosting rounds or trees that had it (1 for a model
-    without rounds). A `pruned` trial was stopped after `pruned_at` rounds. `seconds` is its own time, `ended_at` the
+    without rounds). A `pruned` trial was stopped after `pruned_at` rounds, by the
+    pruner or by the end of the budget. `seconds` is its own time, `ended_at` the
     seconds from the study's start. `origin`: a candidate's usual parameters, an earlier study's, or the sampler's.
     """
 
@@ -71,9 +72,7 @@ class Study(Contract):
     usd: float | None = None
 
     def ranked(self) -> list[TrialRecord]:
-        """Return the finished trials, the best first."""
-        scored = [
-            (trial.score, trial) for trial in self.trials if trial.state == "finished" and trial.score is not None
-        ]
+        """Return the trials that have a score, the best first: also a pruned one is a model of its rounds."""
+        scored = [(trial.score, trial) for trial in self.trials if trial.score is not None]
         sign = -1.0 if self.greater_is_better else 1.0
         return [trial for _, trial in sorted(scored, key=lambda pair: (sign * pair[0], pair[1].number))]

@@ -33,7 +33,15 @@ class Fitted:
 def fit_candidate(name: str, context: Context, params: Mapping[str, Any] = DEFAULTS) -> Fitted:
     """Fit a candidate on the train rows; `params` replace its model's own."""
     started = time.monotonic()
-    pipeline = make_candidate(
+    pipeline = candidate_pipeline(name, context, params)
+    fit_whole(pipeline, context.train.frame, context.train.labels)
+    seconds = time.monotonic() - started
+    return Fitted(pipeline, predict(pipeline, context.validation.frame, context.project.task.type), seconds)
+
+
+def candidate_pipeline(name: str, context: Context, params: Mapping[str, Any] = DEFAULTS) -> Pipeline:
+    """Return a candidate's unfitted pipeline."""
+    return make_candidate(
         name,
         task=context.project.task.type,
         inputs=context.signature.inputs,
@@ -43,9 +51,6 @@ def fit_candidate(name: str, context: Context, params: Mapping[str, Any] = DEFAU
         device=context.device,
         params=params,
     )
-    fit_whole(pipeline, context.train.frame, context.train.labels)
-    seconds = time.monotonic() - started
-    return Fitted(pipeline, predict(pipeline, context.validation.frame, context.project.task.type), seconds)
 
 
 def primary_score(context: Context, rows: Rows, predicted: Predicted) -> float | None:

@@ -24,6 +24,12 @@ class Dimension:
     log: bool = False
     values: tuple[str, ...] = ()
 
+    def holds(self, value: Value) -> bool:
+        """Return whether the search may take this value."""
+        if self.kind == "category" or isinstance(value, str):
+            return value in self.values
+        return self.low <= value <= self.high
+
     def start(self) -> Value:
         """Return the usual value, or the one nearest to it that the range holds."""
         if self.kind == "category":
@@ -163,15 +169,13 @@ def problem(dimension: Dimension) -> str | None:
     return None
 
 
-def optuna_distribution(dimension: Dimension) -> Any:
-    """Return Optuna's distribution of a dimension."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
+def suggest(trial: Any, dimension: Dimension, name: str) -> Value:
+    """Return the value that an Optuna trial takes for a dimension, which it knows by `name`."""
     if dimension.kind == "category":
-        return CategoricalDistribution(dimension.values)
+        return str(trial.suggest_categorical(name, dimension.values))
     if dimension.kind == "int":
-        return IntDistribution(int(dimension.low), int(dimension.high), log=dimension.log)
-    return FloatDistribution(dimension.low, dimension.high, log=dimension.log)
+        return int(trial.suggest_int(name, int(dimension.low), int(dimension.high), log=dimension.log))
+    return float(trial.suggest_float(name, dimension.low, dimension.high, log=dimension.log))
 
 
 def parameter_ranges(space: Space) -> dict[str, list[dict[str, Any]]]:

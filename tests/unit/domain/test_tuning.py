@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 import yaml
 
@@ -16,10 +17,10 @@ from passerelle.domain.tuning.budget import RUNTIME_SHARE, Budget
 from passerelle.domain.tuning.space import (
     SPACES,
     Dimension,
-    optuna_distribution,
     parameter_ranges,
     spaces,
     stages,
+    suggest,
 )
 from passerelle.errors import PasserelleError
 from tests.contract import sagemaker_requests as make
@@ -34,13 +35,19 @@ def _project(tuning: dict[str, Any]) -> Any:
     return load_project(yaml.safe_dump(document), source="project.yaml")
 
 
+def _optuna(dimension: Dimension) -> Any:
+    trial = optuna.create_study().ask()
+    assert dimension.holds(suggest(trial, dimension, "it"))
+    return trial.distributions["it"]
+
+
 @pytest.mark.parametrize("name", SPACES)
 def test_every_space_holds_what_its_model_takes_and_has_untuned(name: str) -> None:
     space, task = SPACES[name], "regression" if name == "linear" else "binary"
     usual = make_candidate(name, task=task, inputs=(), time_parts=(), seed=1, threads=1)[-1].get_params()
     for dimension in space.dimensions:
         assert dimension.name in usual
-        assert optuna_distribution(dimension)._contains(dimension.start())
+        assert dimension.holds(dimension.start())
         if name == "logistic":
             assert usual[dimension.name] == dimension.start()
     assert space.rounds is None or space.rounds in usual
@@ -55,7 +62,7 @@ def test_a_space_has_the_same_bounds_for_optuna_and_for_sagemaker(name: str) -> 
     validate("CreateHyperParameterTuningJob", request)
     told = {item["Name"]: item for items in ranges.values() for item in items}
     for dimension in space.dimensions:
-        distribution, item = optuna_distribution(dimension), told[dimension.name]
+        distribution, item = _optuna(dimension), told[dimension.name]
         ends = (dimension.parse(item["MinValue"]), dimension.parse(item["MaxValue"]))
         assert ends == (distribution.low, distribution.high)
         assert (item["ScalingType"] == "Logarithmic") == distribution.log
@@ -65,7 +72,7 @@ def test_categories_are_values_for_both() -> None:
     (space,) = spaces(["logistic"])
     told = parameter_ranges(space.__class__("logistic", (PLACE,)))
     assert told == {"CategoricalParameterRanges": [{"Name": "place", "Values": ["a", "b"]}]}
-    assert optuna_distribution(PLACE).choices == ("a", "b")
+    assert _optuna(PLACE).choices == ("a", "b")
     assert PLACE.parse("b") == "b"
 
 
