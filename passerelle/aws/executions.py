@@ -37,6 +37,12 @@ def describe(arn: str) -> dict[str, Any] | None:
         raise
 
 
+def console_url(arn: str) -> str:
+    """Return where the AWS console shows an execution."""
+    region = arn.split(":")[3]
+    return f"https://{region}.console.aws.amazon.com/states/home?region={region}#/v2/executions/details/{arn}"
+
+
 def is_running(arn: str) -> bool:
     """Return whether an execution runs, or is about to go on; one that does not exist does not."""
     found = describe(arn)

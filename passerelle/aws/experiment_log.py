@@ -1,4 +1,4 @@
-"""Tell MLflow about a run: a parent run, one child per candidate with its model, and a registered version.
+"""Tell MLflow about a run: a parent run, one child per candidate with its model and trials, and a registered version.
 
 Everything is found again by tags, so telling the same story twice completes what is missing and doubles nothing. A run
 is FINISHED only once all of it is there: what is finished is not told again.
@@ -6,50 +6,37 @@ is FINISHED only once all of it is there: what is finished is not told again.
 
 from __future__ import annotations
 
-import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from passerelle.aws.mlflow_batches import MAX_PARAM, log_values
 from passerelle.aws.mlflow_server import connect, keep_first, mlflow_errors, without_secrets
-from passerelle.aws.model_registry import ModelRegistry, VersionRequest
-from passerelle.contracts.container import CandidateResult, EvaluateResult, PrepareResult, TrainResult
-from passerelle.contracts.runs import RunOrigin
+from passerelle.aws.mlflow_trials import TrialLog
+from passerelle.aws.model_registry import RUN_TAG, ModelRegistry
+from passerelle.aws.run_story import (
+    RunStory,
+    candidate_metrics,
+    candidate_tags,
+    datasets,
+    experiment_tags,
+    parent_metrics,
+    parent_tags,
+    run_tags,
+    usage_series,
+    version_request,
+)
+from passerelle.contracts.container import CandidateResult
 from passerelle.errors import TransientError
 
 _PARALLEL: Final = 4
-_RUN_TAG: Final = "passerelle.run"
 _CANDIDATE_TAG: Final = "passerelle.candidate"
-MAX_PARAM: Final = 500
-MAX_TEXT: Final = 5_000
+#: "run", "candidate" or "trial": where in the tree a run of MLflow stands.
+_LEVEL_TAG: Final = "passerelle.level"
 #: Less than register_model's own time limit.
 PATIENCE_SECONDS: Final = 480.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunStory:
-    """Everything that MLflow is to know about one attempt of a run."""
-
-    environment: str
-    project: str
-    run_id: str
-    attempt: int
-    git_sha: str
-    lock_hash: str
-    dataset: PrepareResult
-    training: TrainResult
-    evaluation: EvaluateResult
-    training_folder: Path
-    evaluation_folder: Path
-    model_data_url: str
-    model_name: str
-    origin: RunOrigin | None = None
-
-    @property
-    def identity(self) -> str:
-        return f"{self.run_id}-{self.attempt}"
 
 
 @dataclass(frozen=True)
@@ -76,21 +63,24 @@ class ExperimentLog:
         """
         with mlflow_errors(self._uri):
             experiment = self._experiment(story)
-            parent, _ = self._run(experiment, story.run_id, story, {})
+            parent = self._run(experiment, story.run_id, story, {_LEVEL_TAG: "run"})
             # The first to log a dataset inserts it; several at once would collide in MLflow's database.
-            self._log_dataset(parent, story)
+            self._log_datasets(parent, story)
             with ThreadPoolExecutor(_PARALLEL) as pool:
                 told = pool.map(
                     lambda item: self._candidate(experiment, parent, item, story), story.training.candidates
                 )
                 models = {name: (run, model) for name, run, model in told}
+                runs = {name: run for name, (run, _) in models.items()}
+                self._trials(experiment, parent, runs, story, pool)
             self._parent(parent, story)
             run, model = models[story.training.chosen]
-            version = self._registry.register(_version(story, run, str(model)))
+            url = f"{without_secrets(self._uri)}/#/experiments/{experiment}/runs/{parent.info.run_id}"
+            version = self._registry.register(version_request(story, run, str(model), url))
             if story.evaluation.status == "passed":
                 self._registry.challenge(story.model_name, version)
-            self._client.set_terminated(parent, "FINISHED")
-        return Registered(f"{without_secrets(self._uri)}/#/experiments/{experiment}/runs/{parent}", version)
+            self._client.set_terminated(parent.info.run_id, "FINISHED")
+        return Registered(url, version)
 
     def promote(self, name: str, version: str) -> None:
         """Give a version the alias champion, and `archived` to the one that had it.
@@ -114,7 +104,7 @@ class ExperimentLog:
         found = self._client.get_experiment_by_name(name)
         if found is None:
             try:
-                self._client.create_experiment(name, tags={"passerelle.environment": story.environment})
+                self._client.create_experiment(name, tags=experiment_tags(story))
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
@@ -124,84 +114,71 @@ class ExperimentLog:
             self._client.restore_experiment(found.experiment_id)
         return str(found.experiment_id)
 
-    def _run(self, experiment: str, name: str, story: RunStory, tags: dict[str, str]) -> tuple[str, str]:
-        """Return (id, status) of the run with these tags, created if there is none."""
+    def _run(self, experiment: str, name: str, story: RunStory, tags: dict[str, str]) -> Any:
+        """Return the run with these tags, created if there is none."""
         self._go_on()
-        identity = {_RUN_TAG: story.identity, _CANDIDATE_TAG: "", **tags}
+        identity = {RUN_TAG: story.identity, **tags}
         found = self._find_run(experiment, identity)
         if found is None:
-            about = {
-                "passerelle.project": story.project,
-                "passerelle.environment": story.environment,
-                "passerelle.dataset_id": str(story.dataset.dataset_id),
-                "passerelle.contract_hash": story.dataset.contract_hash,
-                "passerelle.git_sha": story.git_sha,
-                "passerelle.lock_hash": story.lock_hash,
-                **_origin(story),
-            }
-            created = self._client.create_run(experiment, tags=identity | about, run_name=name)
+            created = self._create(experiment, name, story, tags)
             found = self._find_run(experiment, identity) or created
-        return str(found.info.run_id), str(found.info.status)
+        return found
+
+    def _create(self, experiment: str, name: str, story: RunStory, tags: dict[str, str]) -> Any:
+        about = {**run_tags(story), RUN_TAG: story.identity, **tags}
+        return self._client.create_run(experiment, tags=about, run_name=name)
 
     def _find_run(self, experiment: str, identity: dict[str, str]) -> Any:
-        query = " and ".join(f"tags.`{key}` = '{value}'" for key, value in identity.items())
         order = ["attributes.start_time ASC", "attributes.run_id ASC"]
-        found = self._client.search_runs([experiment], query, order_by=order)
+        found = self._client.search_runs([experiment], _query(identity), order_by=order)
         return keep_first(found, lambda extra: self._client.delete_run(extra.info.run_id))
 
     def _candidate(
-        self, experiment: str, parent: str, item: CandidateResult, story: RunStory
+        self, experiment: str, parent: Any, item: CandidateResult, story: RunStory
     ) -> tuple[str, str, str | None]:
         """Log one candidate as a child run; returns (name, run id, model id)."""
-        tags = {_CANDIDATE_TAG: item.name, "mlflow.parentRunId": parent}
-        run, status = self._run(experiment, item.name, story, tags)
-        final = "FINISHED" if item.status == "trained" else "FAILED"
-        if status != final:
-            self._log_values(run, item, story)
-        model = None
+        tags = {_LEVEL_TAG: "candidate", _CANDIDATE_TAG: item.name, "mlflow.parentRunId": parent.info.run_id}
+        run = self._run(experiment, item.name, story, tags)
+        run_id, final = str(run.info.run_id), "FINISHED" if item.status == "trained" else "FAILED"
         folder = story.training_folder / item.directory
-        if item.status == "trained":
-            model = self._model(experiment, run, item, folder / "model")
-        if status != final:
+        model = self._model(experiment, run_id, item, folder / "model") if item.status == "trained" else None
+        if run.info.status != final:
+            values, labels = candidate_metrics(item, story), candidate_tags(item, story)
+            log_values(self._client, run, metrics=values, params=item.params, tags=labels, model_id=model)
+            self._log_datasets(run, story)
             if (folder / "plots").is_dir() and item.status == "trained":
                 self._go_on()
-                self._client.log_artifacts(run, str(folder / "plots"), "plots")
-            self._client.set_terminated(run, final)
-        return item.name, run, model
+                self._client.log_artifacts(run_id, str(folder / "plots"), "plots")
+            self._client.set_terminated(run_id, final)
+        return item.name, run_id, model
 
-    def _log_values(self, run: str, item: CandidateResult, story: RunStory) -> None:
-        from mlflow.entities import Metric, Param, RunTag
+    def _trials(
+        self, experiment: str, parent: Any, runs: dict[str, str], story: RunStory, pool: ThreadPoolExecutor
+    ) -> None:
+        """Log each trial of the tuning below the candidate of its kind: the one with parameters of its own, if any."""
+        study = story.study
+        if study is None:
+            return
+        tuned = sorted(story.training.candidates, key=lambda item: bool(item.overrides))
+        tags = {_LEVEL_TAG: "trial"}
+        TrialLog(
+            client=self._client,
+            experiment=experiment,
+            query=_query({RUN_TAG: story.identity, **tags}),
+            create=lambda name, more: self._create(experiment, name, story, {**tags, **more}),
+            go_on=self._go_on,
+            parents={item.kind or item.name: runs[item.name] for item in tuned},
+            otherwise=parent.info.run_id,
+        ).tell(study, pool)
 
-        metrics = {f"validation_{name}": value for name, value in item.validation_metrics.items()}
-        metrics |= {f"train_{name}": value for name, value in item.train_metrics.items()}
-        metrics["seconds"] = item.seconds
-        if item.name == story.training.chosen:
-            metrics |= {f"test_{name}": value for name, value in story.evaluation.test_metrics.items()}
-        params = [Param(name, str(value)[:MAX_PARAM]) for name, value in sorted(item.params.items())]
-        tags = [RunTag("passerelle.chosen", str(item.name == story.training.chosen).lower())]
-        if item.error:
-            tags.append(RunTag("passerelle.error", without_secrets(item.error)[:MAX_TEXT]))
-        known = self._client.get_run(run).data.params
-        new = [param for param in params if param.key not in known]
-        # The same timestamp and step make a metric that is logged twice one point.
-        points = [Metric(name, value, 0, 0) for name, value in metrics.items()]
-        self._client.log_batch(run, metrics=points, params=new, tags=tags)
-        self._log_dataset(run, story)
-
-    def _log_dataset(self, run: str, story: RunStory) -> None:
+    def _log_datasets(self, run: Any, story: RunStory) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
-        source = json.dumps({"uri": story.dataset.split["train"].uri})
-        profile = json.dumps({"num_rows": story.dataset.split["train"].rows})
-        dataset = Dataset(
-            name=story.project,
-            digest=str(story.dataset.dataset_id),
-            source_type="s3",
-            source=source,
-            profile=profile,
-        )
-        context = InputTag("mlflow.data.context", "training")
-        self._client.log_inputs(run, [DatasetInput(dataset, [context])])
+        inputs = [
+            DatasetInput(Dataset(**fields), [InputTag("mlflow.data.context", context)])
+            for context, fields in datasets(story)
+        ]
+        self._client.log_inputs(run.info.run_id, inputs)
 
     def _model(self, experiment: str, run: str, item: CandidateResult, folder: Path) -> str:
         """Log a candidate's MLflow model folder (signature and input example are in it) as a logged model."""
@@ -229,54 +206,22 @@ class ExperimentLog:
         found = self._client.search_logged_models([experiment], filter_string=query, order_by=order)
         return keep_first(found, lambda extra: self._client.delete_logged_model(extra.model_id))
 
-    def _parent(self, parent: str, story: RunStory) -> None:
-        from mlflow.entities import Metric, Param, RunTag
-
-        metrics = {f"test_{name}": value for name, value in story.evaluation.test_metrics.items()}
-        metrics |= {f"baseline_{name}": value for name, value in story.evaluation.baseline_metrics.items()}
-        metrics |= {f"champion_{name}": value for name, value in story.evaluation.champion_metrics.items()}
-        known = self._client.get_run(parent).data.params
+    def _parent(self, parent: Any, story: RunStory) -> None:
+        """Log what is known of the run as a whole; the job's use of its machine are MLflow's system metrics."""
         params = {"chosen": story.training.chosen, "metric": story.training.metric, "task": story.training.task}
-        new = [Param(name, value) for name, value in params.items() if name not in known]
-        why = without_secrets(story.training.why)[:MAX_TEXT]
-        tags = [
-            RunTag("passerelle.gate", story.evaluation.status),
-            RunTag("passerelle.why", why),
-            RunTag("mlflow.note.content", why),
-        ]
-        points = [Metric(name, value, 0, 0) for name, value in metrics.items()]
-        self._client.log_batch(parent, metrics=points, params=new, tags=tags)
+        log_values(
+            self._client,
+            parent,
+            metrics=parent_metrics(story),
+            params=params,
+            tags=parent_tags(story),
+            series=usage_series(story),
+        )
         self._go_on()
-        self._client.log_artifacts(parent, str(story.evaluation_folder), "evaluation")
+        if story.study is not None:
+            self._client.log_text(parent.info.run_id, story.study.model_dump_json(indent=2), "tuning/study.json")
+        self._client.log_artifacts(parent.info.run_id, str(story.evaluation_folder), "evaluation")
 
 
-def _version(story: RunStory, run: str, model: str) -> VersionRequest:
-    """What the registry is to know of the chosen model; one that the gate refused is kept with the reasons."""
-    return VersionRequest(
-        name=story.model_name,
-        identity=story.identity,
-        project=story.project,
-        run=run,
-        model=model,
-        description=without_secrets(story.training.why)[:MAX_TEXT],
-        tags={
-            "passerelle.bundle": story.model_data_url,
-            "passerelle.candidate": story.training.chosen,
-            "passerelle.dataset_id": str(story.dataset.dataset_id),
-            "passerelle.gate": story.evaluation.status,
-            "passerelle.reasons": without_secrets(" ".join(story.evaluation.reasons))[:MAX_TEXT],
-            **_origin(story),
-        },
-    )
-
-
-def _origin(story: RunStory) -> dict[str, str]:
-    """What the registry is to know of a model that was carried here; nothing of one that was trained here."""
-    if story.origin is None:
-        return {}
-    return {
-        "passerelle.origin": story.origin.environment,
-        "passerelle.origin_account": story.origin.account,
-        "passerelle.origin_run": f"{story.run_id}-{story.origin.attempt}",
-        "passerelle.origin_image": story.origin.image_uri,
-    }
+def _query(identity: dict[str, str]) -> str:
+    return " and ".join(f"tags.`{key}` = '{value}'" for key, value in identity.items())

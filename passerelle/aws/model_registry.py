@@ -8,7 +8,8 @@ from typing import Any, Final
 from passerelle.aws.mlflow_server import keep_first
 from passerelle.errors import NotFoundError, TransientError
 
-_RUN_TAG: Final = "passerelle.run"
+#: Which attempt of which run something in MLflow tells of.
+RUN_TAG: Final = "passerelle.run"
 #: MLflow says either of an alias that nothing has, by the store behind it.
 _MISSING: Final = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
@@ -50,7 +51,7 @@ class ModelRegistry:
                 request.name,
                 f"models:/{request.model}",
                 run_id=request.run,
-                tags={**request.tags, _RUN_TAG: request.identity},
+                tags={**request.tags, RUN_TAG: request.identity},
                 description=request.description,
                 model_id=request.model,
                 await_creation_for=0,  # whether it is ready is looked at below
@@ -61,7 +62,7 @@ class ModelRegistry:
         return str(version.version)
 
     def _find(self, request: VersionRequest) -> Any:
-        query = f"name = '{request.name}' and tags.`{_RUN_TAG}` = '{request.identity}'"
+        query = f"name = '{request.name}' and tags.`{RUN_TAG}` = '{request.identity}'"
         found = sorted(self._client.search_model_versions(query), key=lambda version: int(version.version))
         return keep_first(found, lambda extra: self._client.delete_model_version(request.name, extra.version))
 
@@ -70,7 +71,7 @@ class ModelRegistry:
         self._client.set_registered_model_alias(name, "challenger", version)
 
     def promote(self, name: str, version: str) -> None:
-        """Give a version the alias champion, and `archived` to the one that had it.
+        """Give a version the alias champion, and `archived` to the one that had it; it challenges no longer.
 
         Raises NotFoundError when there is no such version.
         """
@@ -84,17 +85,19 @@ class ModelRegistry:
             raise NotFoundError(
                 f"MLflow has no version {version} of {name}: somebody deleted it. Retry the run to register it again."
             ) from error
-        before = self._champion(name)
+        before = self._holder(name, "champion")
         if before not in (None, version):
             self._client.set_registered_model_alias(name, "archived", before)
         if before != version:
             self._client.set_registered_model_alias(name, "champion", version)
+        if self._holder(name, "challenger") == version:
+            self._client.delete_registered_model_alias(name, "challenger")
 
-    def _champion(self, name: str) -> str | None:
+    def _holder(self, name: str, alias: str) -> str | None:
         from mlflow.exceptions import MlflowException
 
         try:
-            return str(self._client.get_model_version_by_alias(name, "champion").version)
+            return str(self._client.get_model_version_by_alias(name, alias).version)
         except MlflowException as error:
             if error.error_code not in _MISSING:
                 raise

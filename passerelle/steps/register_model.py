@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from passerelle.aws.clients import client, translated
-from passerelle.aws.experiment_log import ExperimentLog, RunStory
+from passerelle.aws.executions import console_url
+from passerelle.aws.experiment_log import ExperimentLog
 from passerelle.aws.objects import Objects
+from passerelle.aws.run_story import RunStory
 from passerelle.aws.runs_table import RunsTable
 from passerelle.aws.tracking_login import sign_in
 from passerelle.contracts import naming, zones
 from passerelle.contracts.archive import unpack
-from passerelle.contracts.container import RESULT_FILE, EvaluateResult, TrainResult
+from passerelle.contracts.container import RESULT_FILE, USAGE_FILE, EvaluateResult, MachineUsage, TrainResult
 from passerelle.contracts.runs import RunRecord
 from passerelle.settings import RegisterModelSettings
 from passerelle.steps.job_results import read_evaluate_result, read_prepare_result
@@ -56,6 +58,11 @@ def register_model(request: dict[str, Any], settings: RegisterModelSettings) -> 
             evaluation_folder=evaluation,
             model_data_url=zones.s3_uri(models, f"{output}/model.tar.gz"),
             model_name=naming.registered_model_name(settings.environment, project),
+            image_uri=record.image_uri or "",
+            cost_usd=_jobs_cost(record),
+            execution_arn=record.execution_arn or "",
+            execution_url=_execution_url(record, settings.environment),
+            usage=_usage(folder),
             origin=record.origin,
         )
         sign_in(settings.tracking_secret)
@@ -75,6 +82,23 @@ def register_model(request: dict[str, Any], settings: RegisterModelSettings) -> 
         "model_version": registered.version,
         "model_data_url": story.model_data_url,
     }
+
+
+def _jobs_cost(record: RunRecord) -> float | None:
+    """Return what the run's jobs cost so far; None, which is not zero, when one of them has an unknown price."""
+    costs = [stage.cost_usd for stage in record.stages if stage.instance_type is not None]
+    return None if None in costs or not costs else sum(cost for cost in costs if cost is not None)
+
+
+def _execution_url(record: RunRecord, environment: str) -> str:
+    """Return the execution's page in the AWS console; the laptop has none."""
+    return "" if environment == "laptop" or not record.execution_arn else console_url(record.execution_arn)
+
+
+def _usage(folder: Path) -> MachineUsage | None:
+    """Return what the training job used of its machine, if it could tell."""
+    path = folder / USAGE_FILE
+    return MachineUsage.model_validate_json(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 def _judged(evaluation: EvaluateResult, record: RunRecord) -> EvaluateResult:

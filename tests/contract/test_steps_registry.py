@@ -205,7 +205,10 @@ def test_nothing_secret_reaches_mlflow_or_the_runs_record(world: World) -> None:
     for secret in ("hunter2", "feed01", "AKIAABCDEFGHIJKLMNOP"):
         assert not [text for text in shown if secret in text], secret
     tags = {tag for run in world.runs() for tag in run.data.tags if not tag.startswith("passerelle.")}
-    assert tags <= {"mlflow.runName", "mlflow.parentRunId", "mlflow.note.content", "mlflow.user"}
+    assert tags <= {
+        "mlflow.runName", "mlflow.parentRunId", "mlflow.note.content", "mlflow.user",
+        "mlflow.source.name", "mlflow.source.type", "mlflow.source.git.commit",
+    }  # fmt: skip
 
 
 def test_an_earlier_attempt_registers_nothing_any_more(world: World) -> None:
