@@ -49,6 +49,6 @@ def save_model(
 
 
 def _uses_xgboost(pipeline: Any) -> bool:
-    model = pipeline.steps[-1][1]
-    owners = (model, getattr(model, "estimator_", None))
-    return any(type(owner).__module__.startswith("xgboost.") for owner in owners)
+    from passerelle.domain.candidates.calibrated import innermost
+
+    return type(innermost(pipeline.steps[-1][1])).__module__.startswith("xgboost.")

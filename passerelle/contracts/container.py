@@ -144,13 +144,14 @@ class CandidateResult(Contract):
 
     `resamples` is the project's metric on resamples of the validation rows, the same rows for every candidate.
     `kind` is which of the known candidates it is, `overrides` the parameters that replaced the kind's own: with
-    `features`, all that is needed to train it again.
+    `features`, all that is needed to train it again. One that cannot keep what the project asks of a model is left out;
+    `error` says why. `notes` say what was done otherwise than asked, such as a calibration with too few rows.
     """
 
     name: str
     kind: str = ""
     overrides: dict[str, Any] = {}
-    status: Literal["trained", "failed"]
+    status: Literal["trained", "failed", "left_out"]
     complexity: int
     seconds: float
     params: dict[str, Any] = {}
@@ -161,6 +162,7 @@ class CandidateResult(Contract):
     resamples: tuple[float | None, ...] = ()
     directory: str = ""
     error: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 class CurvePoint(Contract):

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from passerelle.domain.candidates.calibrated import innermost
 from training.bundle.plan import Plan, make_plan
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -31,7 +32,8 @@ def compile_plan(pipeline: Any, *, classes: npt.NDArray[Any]) -> Plan:
         if len(pipeline.steps) != 2 or type(encoder).__name__ != "ColumnTransformer":
             raise NoPlanError("the pipeline is not an encoder and a model")
         columns, encoding = _encoding(encoder)
-        model = getattr(model, "estimator_", model) if type(model).__name__ == "LabelledClassifier" else model
+        calibration, maps = _calibration(model)
+        model = innermost(model)
         compiler = _COMPILERS.get(type(model).__name__)
         if compiler is None:
             raise NoPlanError(f"{type(model).__name__} has no plan")
@@ -41,10 +43,21 @@ def compile_plan(pipeline: Any, *, classes: npt.NDArray[Any]) -> Plan:
             raise NoPlanError("the classes are neither numbers nor texts")
         names = classes.astype(str) if classes.dtype.kind == "O" else classes
         return make_plan(
-            description | {"columns": columns, "width": width}, encoding.levels | arrays | {"classes": names}
+            description | calibration | {"columns": columns, "width": width},
+            encoding.levels | arrays | maps | {"classes": names},
         )
     except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
         raise NoPlanError(f"{type(error).__name__}: {error}") from error
+
+
+def _calibration(model: Any) -> tuple[dict[str, Any], Arrays]:
+    """Return how a calibrated model maps its shares. The lines of isotonic regression jump: where they do, the last
+    digit decides, and a plan's last digit may differ from its library's."""
+    if not hasattr(model, "maps_"):
+        return {}, {}
+    if model.method != "sigmoid":
+        raise NoPlanError(f"{model.method} calibration has no plan")
+    return {"calibration": model.method}, {"maps": np.asarray(model.maps_)}
 
 
 @dataclass(frozen=True)

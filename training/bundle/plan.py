@@ -17,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from passerelle.domain.calibration import Method, apply_maps
 from passerelle.errors import BundleError
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -62,6 +63,8 @@ def make_plan(description: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[A
     try:
         encode = _Encoder(description["columns"], arrays)
         model: Callable[[Floats], Floats] = _MODELS[description["model"]](description, arrays)
+        if "calibration" in description:
+            model = _Calibrated(model, description["calibration"], arrays["maps"])
         return Plan(description, arrays, encode, model)
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise BundleError(
@@ -200,6 +203,16 @@ class _Linear:
             score[known] += self._coefficients[offset + place[known]]
             offset += len(categories)
         return self._link(score)
+
+
+class _Calibrated:
+    """A model's shares, mapped."""
+
+    def __init__(self, model: Callable[[Floats], Floats], method: Method, maps: npt.NDArray[Any]) -> None:
+        self._model, self._method, self._maps = model, method, list(maps)
+
+    def __call__(self, matrix: Floats) -> Floats:
+        return apply_maps(self._model(matrix), self._method, self._maps)
 
 
 class _Constant:

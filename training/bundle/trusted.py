@@ -7,6 +7,7 @@ from typing import Final
 #: Beyond what skops trusts by itself (numpy, scipy and scikit-learn's public estimators).
 TRUSTED_TYPES: Final = (
     "numpy.dtype",
+    "passerelle.domain.candidates.calibrated.CalibratedClassifier",
     "passerelle.domain.candidates.estimators.LabelledClassifier",
     "passerelle.domain.candidates.estimators.LevelEncoder",
     "passerelle.domain.candidates.estimators.TimeFeatures",

@@ -10,7 +10,7 @@ from typing import Final
 import duckdb
 
 from passerelle.contracts.container import Problem
-from passerelle.domain.dataset.schema import ENTITY, LABEL, TIME, feature_names
+from passerelle.domain.dataset.schema import ENTITY, LABEL, TIME, WEIGHT, feature_names
 from passerelle.domain.project import Project
 from training.prepare.columns import MIN_TRAIN_ROWS, suspicious_columns, useless_columns
 from training.prepare.sql import count_rows, literal, quoted
@@ -258,7 +258,9 @@ def _write_part(
     folder = output / part
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "part-0.parquet"
-    columns = ", ".join([*(quoted(name) for name in names), LABEL, TIME, ENTITY])
+    weight = project.training.weight_column
+    weights = [f"CAST({quoted(weight)} AS DOUBLE) AS {WEIGHT}"] if weight else []
+    columns = ", ".join([*(quoted(name) for name in names), LABEL, TIME, ENTITY, *weights])
     connection.execute(
         f"""COPY (SELECT {columns} FROM split WHERE __part = '{part}' ORDER BY {TIME}, {ENTITY}, {_content(project)})
             TO {literal(path)} (FORMAT parquet, COMPRESSION zstd)"""

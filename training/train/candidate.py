@@ -11,14 +11,18 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from passerelle.aws.mlflow_models import save_model
 from passerelle.contracts.bundle import BundleMetadata
 from passerelle.contracts.container import CandidateResult
+from passerelle.domain.candidates.calibrated import CalibratedClassifier, innermost
+from passerelle.domain.candidates.monotone import broken_constraint
 from passerelle.domain.decision import best_threshold
 from passerelle.domain.metrics import score_all
 from passerelle.domain.profile import profile_frame, profile_labels
+from passerelle.errors import PasserelleError
 from training.bundle import Bundle, write_bundle
 from training.bundle.trusted import TRUSTED_TYPES
 from training.figures.draw import draw_all
@@ -30,6 +34,10 @@ from training.train.predict import Predicted, predict
 EXAMPLE_ROWS: Final = 5
 
 
+class LeftOutError(PasserelleError):
+    """A candidate cannot keep what the project asks of a model."""
+
+
 def train_candidate(
     name: str,
     complexity: int,
@@ -39,11 +47,15 @@ def train_candidate(
     label: str | None = None,
     params: Mapping[str, Any] = DEFAULTS,
 ) -> tuple[Bundle, CandidateResult]:
-    """Fit one candidate and write its bundle to `folder`; `label` names one of which there are several."""
+    """Fit one candidate and write its bundle to `folder`; `label` names one of which there are several.
+
+    Raises LeftOutError when the fitted model breaks a monotone constraint.
+    """
     started = time.monotonic()
     task = context.project.task.type
     fitted = fit_candidate(name, context, params)
     pipeline, validation = fitted.pipeline, fitted.validation
+    _need_constraints(pipeline, context)
     _stop_using_threads(pipeline)
     scores = _scores(task, context.validation.labels, validation)
     label = label or name
@@ -72,16 +84,26 @@ def train_candidate(
         features=tuple(column.name for column in context.signature.inputs),
         resamples=tuple(None if value != value else float(value) for value in resamples),
         directory=f"candidates/{label}",
+        notes=fitted.notes,
     )
     return bundle, result
 
 
+def _need_constraints(pipeline: Pipeline, context: Context) -> None:
+    def answer(frame: pd.DataFrame) -> npt.NDArray[Any]:
+        predicted = predict(pipeline, frame, context.project.task.type)
+        return predicted.predictions if predicted.probabilities is None else predicted.probabilities[:, 1]
+
+    monotone = context.project.training.monotone
+    if broken := broken_constraint(answer, context.train.frame, monotone, seed=context.seed):
+        raise LeftOutError(f"It cannot keep training.monotone: {broken}.")
+
+
 def _stop_using_threads(pipeline: Pipeline) -> None:
     """A served model answers one row at a time: threads would only add latency."""
-    model = pipeline.named_steps["model"]
-    for owner in (model, getattr(model, "estimator_", None)):
-        if owner is not None and "n_jobs" in owner.get_params(deep=False):
-            owner.set_params(n_jobs=1)
+    model = innermost(pipeline.named_steps["model"])
+    if "n_jobs" in model.get_params(deep=False):
+        model.set_params(n_jobs=1)
 
 
 def _scores(task: str, labels: Any, predicted: Predicted) -> dict[str, float]:
@@ -132,10 +154,12 @@ def _threshold(context: Context, validation: Predicted) -> float | None:
 
 def _plain_params(pipeline: Pipeline) -> dict[str, Any]:
     """Return the model's parameters that were set to something, as MLflow shows them."""
-    model = pipeline.named_steps["model"]
-    params = model.get_params(deep=True)
-    plain = {key: value for key, value in params.items() if isinstance(value, str | int | float | bool)}
-    return {"model": type(model).__name__, **{key: value for key, value in plain.items() if value == value}}
+    outer = pipeline.named_steps["model"]
+    model = innermost(outer)
+    plain = {key: value for key, value in model.get_params().items() if isinstance(value, str | int | float | bool)}
+    calibration = {"calibration": outer.method} if isinstance(outer, CalibratedClassifier) else {}
+    known = {key: value for key, value in plain.items() if value == value}
+    return {"model": type(model).__name__, **known, **calibration}
 
 
 def make_example(pipeline: Pipeline, context: Context) -> dict[str, Any]:

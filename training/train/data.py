@@ -13,18 +13,27 @@ import pyarrow.parquet as pq
 
 from passerelle.contracts.bundle import BundleSignature, SignatureColumn
 from passerelle.domain.candidates.frame import typed_frame
-from passerelle.domain.dataset.schema import LABEL, TIME, signature_columns
+from passerelle.domain.dataset.schema import LABEL, TIME, WEIGHT, signature_columns
 from passerelle.domain.project import Project
 from passerelle.errors import InputError
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Model inputs of shape (n_rows, n_inputs) and labels of shape (n_rows,)."""
+    """Model inputs of shape (n_rows, n_inputs) and labels of shape (n_rows,), oldest row first.
+
+    `weights` are the rows' own, None where the project declares none.
+    """
 
     frame: pd.DataFrame
     labels: npt.NDArray[Any]
     times: npt.NDArray[Any]
+    weights: npt.NDArray[Any] | None = None
+
+    def take(self, chosen: Any) -> Rows:
+        """Return the rows at some places."""
+        weights = None if self.weights is None else self.weights[chosen]
+        return Rows(self.frame.iloc[chosen].reset_index(drop=True), self.labels[chosen], self.times[chosen], weights)
 
 
 def read_columns(folder: Path) -> list[str]:
@@ -41,7 +50,9 @@ def read_rows(folder: Path, inputs: tuple[SignatureColumn, ...], task: str) -> R
     columns = {column.name: table[column.name].to_pandas() for column in inputs}
     labels = table[LABEL].to_pandas().to_numpy()
     kind: Any = {"binary": np.int64, "regression": np.float64, "multiclass": object}[task]
-    return Rows(typed_frame(columns, inputs), labels.astype(kind), table[TIME].to_pandas().to_numpy())
+    times = table[TIME].to_pandas().to_numpy()
+    weights = table[WEIGHT].to_pandas().to_numpy(np.float64) if WEIGHT in table.column_names else None
+    return Rows(typed_frame(columns, inputs), labels.astype(kind), times, weights)
 
 
 def _files(folder: Path) -> list[Path]:

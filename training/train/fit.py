@@ -16,27 +16,29 @@ from passerelle.domain.metrics import bootstrap_scores, score
 from training.train.context import Context
 from training.train.data import Rows
 from training.train.predict import Predicted, predict
-from training.train.stages import fit_whole
+from training.train.weighing import fit_pipeline
 
 DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A fitted pipeline, what it says of the validation rows, and how long the fit took."""
+    """A fitted pipeline, what it says of the validation rows, how long the fit took, and what was done otherwise."""
 
     pipeline: Pipeline
     validation: Predicted
     seconds: float
+    notes: tuple[str, ...] = ()
 
 
 def fit_candidate(name: str, context: Context, params: Mapping[str, Any] = DEFAULTS) -> Fitted:
     """Fit a candidate on the train rows; `params` replace its model's own."""
     started = time.monotonic()
     pipeline = candidate_pipeline(name, context, params)
-    fit_whole(pipeline, context.train.frame, context.train.labels)
+    notes = fit_pipeline(pipeline, name, context)
     seconds = time.monotonic() - started
-    return Fitted(pipeline, predict(pipeline, context.validation.frame, context.project.task.type), seconds)
+    predicted = predict(pipeline, context.validation.frame, context.project.task.type)
+    return Fitted(pipeline, predicted, seconds, notes)
 
 
 def candidate_pipeline(name: str, context: Context, params: Mapping[str, Any] = DEFAULTS) -> Pipeline:
@@ -50,6 +52,7 @@ def candidate_pipeline(name: str, context: Context, params: Mapping[str, Any] = 
         threads=context.threads,
         device=context.device,
         params=params,
+        monotone=context.project.training.monotone,
     )
 
 

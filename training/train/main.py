@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -31,7 +31,7 @@ from training.bundle import Bundle
 from training.paths import base_dir, channel, hyperparameters
 from training.progress import metric, tell
 from training.project_archive import read_project
-from training.train.candidate import train_candidate, write_artifacts
+from training.train.candidate import LeftOutError, train_candidate, write_artifacts
 from training.train.checkpoint import Checkpoints, checkpoint_key
 from training.train.context import Context
 from training.train.data import inputs_of, make_signature, read_columns, read_rows
@@ -167,6 +167,8 @@ def _candidate(plan: Plan, checkpoints: Checkpoints, output: Path, resumed: list
     primary = plan.context.project.task.metric
     score = result.validation_metrics.get(primary)
     tell("candidate_finished", candidate=plan.label, metric=primary, score=score, seconds=round(result.seconds, 2))
+    for note in result.notes:
+        tell("candidate_note", candidate=plan.label, note=note)
     if score is not None:
         metric(f"validation:{primary}", score)
     return result
@@ -182,15 +184,20 @@ def _train_one(plan: Plan, checkpoints: Checkpoints) -> tuple[Bundle, CandidateR
         bundle, result = train_candidate(
             plan.name, plan.complexity, plan.context, work, label=plan.label, params=plan.params
         )
+    except LeftOutError as error:
+        tell("candidate_left_out", candidate=plan.label, why=str(error))
+        return _without(plan, "left_out", started, str(error))
     except Exception as error:  # whatever a library raises; being stopped is no Exception
         traceback.print_exc()
         tell("candidate_failed", candidate=plan.label, error=str(error))
-        seconds, words = time.monotonic() - started, f"{type(error).__name__}: {error}"
-        return CandidateResult(
-            name=plan.label, status="failed", complexity=plan.complexity, seconds=seconds, error=words
-        )
+        return _without(plan, "failed", started, f"{type(error).__name__}: {error}")
     checkpoints.save(work, result)
     return bundle, result
+
+
+def _without(plan: Plan, status: Literal["failed", "left_out"], started: float, why: str) -> CandidateResult:
+    seconds = time.monotonic() - started
+    return CandidateResult(name=plan.label, status=status, complexity=plan.complexity, seconds=seconds, error=why)
 
 
 def choose_candidate(context: Context, results: list[CandidateResult]) -> Choice:

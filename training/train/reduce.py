@@ -78,12 +78,8 @@ def _sample(context: Context) -> tuple[Context, Rows]:
     ranked = min(RANK_ROWS, len(order) // 4)
     fit = np.sort(order[ranked : ranked + FIT_ROWS])
     scored = np.sort(generator.permutation(len(context.validation.labels))[:SCORE_ROWS])
-    small = replace(context, train=_rows(context.train, fit), validation=_rows(context.validation, scored))
-    return small, _rows(context.train, np.sort(order[:ranked]))
-
-
-def _rows(rows: Rows, chosen: Any) -> Rows:
-    return Rows(rows.frame.iloc[chosen].reset_index(drop=True), rows.labels[chosen], rows.times[chosen])
+    small = replace(context, train=context.train.take(fit), validation=context.validation.take(scored))
+    return small, context.train.take(np.sort(order[:ranked]))
 
 
 def _fit(name: str, context: Context) -> tuple[Any, Option | None]:

@@ -12,10 +12,10 @@ from sklearn.pipeline import Pipeline
 from passerelle.contracts.study import TrialStage, Value
 from passerelle.domain.tuning.space import Space, stages
 from training.train.context import Context
-from training.train.data import Rows
 from training.train.fit import candidate_pipeline, primary_score
 from training.train.predict import predict
 from training.train.stages import fit_in_stages
+from training.train.weighing import fit_weights
 
 #: At most so many validation rows score a stage: the chosen parameters are judged on all of them afterwards.
 SCORE_ROWS: Final = 20_000
@@ -35,8 +35,7 @@ def search_context(context: Context, *, threads: int) -> Context:
     if len(rows.labels) <= SCORE_ROWS:
         return replace(context, threads=threads)
     chosen = np.sort(np.random.default_rng(context.seed).permutation(len(rows.labels))[:SCORE_ROWS])
-    part = Rows(rows.frame.iloc[chosen].reset_index(drop=True), rows.labels[chosen], rows.times[chosen])
-    return replace(context, threads=threads, validation=part)
+    return replace(context, threads=threads, validation=rows.take(chosen))
 
 
 def encode(candidate: str, context: Context) -> Encoded:
@@ -56,7 +55,8 @@ def scored_stages(
     longest: dict[str, Any] = {space.rounds: space.most} if space.rounds else {}
     model = candidate_pipeline(space.candidate, context, {**params, **longest}).steps[-1]
     pipeline, steps = Pipeline([model]), stages(space)
-    for rounds in fit_in_stages(pipeline, encoded.train, context.train.labels, stages=tuple(steps)):
+    weights = fit_weights(space.candidate, context, context.train)
+    for rounds in fit_in_stages(pipeline, encoded.train, context.train.labels, stages=tuple(steps), weights=weights):
         predicted = predict(pipeline, encoded.validation, context.project.task.type)
         score = primary_score(context, context.validation, predicted)
         if score is None:

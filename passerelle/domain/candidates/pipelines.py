@@ -21,6 +21,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from passerelle.contracts.bundle import SignatureColumn
 from passerelle.domain.candidates.estimators import LabelledClassifier, LevelEncoder, TimeFeatures
+from passerelle.domain.candidates.monotone import constrain, constraints
 
 MIN_FREQUENCY: Final = 20
 #: HistGradientBoosting takes at most 255 levels; the rarer ones share one.
@@ -38,6 +39,7 @@ def make_candidate(
     threads: int,
     device: str = "cpu",
     params: Mapping[str, Any] = MappingProxyType({}),
+    monotone: Mapping[str, str] = MappingProxyType({}),
 ) -> Pipeline:
     """Return an unfitted pipeline.
 
@@ -48,10 +50,15 @@ def make_candidate(
     threads : cores that the fit may use.
     device : "cpu" or "cuda", for XGBoost.
     params : what tuning found, by the model's own names; the rest keeps this module's values.
+    monotone : column -> "increasing" or "decreasing"; trees are told, other models are judged when they are fitted.
     """
     pipeline = _candidate(name, task, inputs, time_parts, seed=seed, threads=threads, device=device)
     model = pipeline.named_steps["model"]
-    (model.estimator if isinstance(model, LabelledClassifier) else model).set_params(**params)
+    model = model.estimator if isinstance(model, LabelledClassifier) else model
+    model.set_params(**params)
+    signs = constraints(inputs, len(time_parts), monotone)
+    if any(signs):
+        constrain(model, signs)
     return pipeline
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from passerelle.contracts.container import Problem
 from passerelle.domain.project import Project
-from passerelle.domain.project.crosscheck import did_you_mean
+from passerelle.domain.project.findings import did_you_mean
 
 #: A run's record holds its problems: a file of thousands of other columns must not fill it.
 MAX_NAMED: Final = 20

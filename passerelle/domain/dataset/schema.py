@@ -5,6 +5,7 @@
     __label             binary: 0 or 1 (int8); multiclass: the class as text; regression: float64
     __event_time        UTC timestamp (the split and the monitors need it even when models do not)
     __entity            text: the entity's columns joined by "|"
+    __weight            float64, only when the project weighs its rows (training.weight_column)
 
 Time features are derived inside the fitted pipeline, so training and serving share one code path.
 """
@@ -19,6 +20,7 @@ from passerelle.domain.project import Project
 LABEL: Final = "__label"
 TIME: Final = "__event_time"
 ENTITY: Final = "__entity"
+WEIGHT: Final = "__weight"
 
 
 def feature_names(project: Project, dropped: frozenset[str] = frozenset()) -> tuple[str, ...]:

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 import unicodedata
 from collections.abc import Callable, Iterator
 
+from passerelle.domain.project.crosscheck_training import crosscheck_training
+from passerelle.domain.project.findings import Finding, Path, did_you_mean
 from passerelle.domain.project.instance_types import unknown_instance_type
 from passerelle.domain.project.metric_names import CANDIDATES, METRICS
 from passerelle.domain.project.model import Project
 from passerelle.domain.tuning.space import SPACES, problem, spaces
 
-Path = tuple[str | int, ...]
-Finding = tuple[Path, str]
-
-
 #: Names that the quarantine gives to its own columns.
 RESERVED = ("_line", "_file", "_reasons", "_raw")
-
-
-def did_you_mean(name: str, known: list[str]) -> str:
-    """Return a hint naming the closest known names, or all of them when none is close."""
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
 
 
 def crosscheck(project: Project) -> Iterator[Finding]:
@@ -167,4 +158,5 @@ _CHECKS: tuple[Callable[[Project], Iterator[Finding]], ...] = (
     _something_is_left_to_learn_from,
     _parts_of_the_split_leave_enough,
     _instance_types_exist,
+    crosscheck_training,
 )

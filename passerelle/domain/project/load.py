@@ -9,7 +9,8 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from passerelle.domain.project.crosscheck import Path, crosscheck, did_you_mean
+from passerelle.domain.project.crosscheck import crosscheck
+from passerelle.domain.project.findings import Path, did_you_mean
 from passerelle.domain.project.model import Project
 from passerelle.errors import ProjectError
 

@@ -213,8 +213,8 @@ class Project(Part):
 
     @property
     def feature_columns(self) -> tuple[Column, ...]:
-        """Columns that a model may see: not the label, not the event time, not leaking, not ignored, not personal."""
-        hidden = {self.data.label.column, self.data.event_time}
+        """Columns that a model may see: no label, event time or weight, none that leaks, is ignored or personal."""
+        hidden = {self.data.label.column, self.data.event_time, self.training.weight_column}
         return tuple(
             column
             for column in self.data.columns
@@ -232,7 +232,7 @@ class Project(Part):
 
     def contract_hash(self) -> str:
         """Return 12 hex digits over everything that changes what the prepared data means."""
-        meaning = {
+        meaning: dict[str, Any] = {
             "rules": RULES_VERSION,
             "data": self.data.model_dump(mode="json"),
             "task": self.task.type,
@@ -240,6 +240,8 @@ class Project(Part):
             "seed": self.training.seed,
             "time_features": self.training.time_features,
         }
+        if self.training.weight_column:  # a project without one keeps the hash that it had before there were any
+            meaning["weight"] = self.training.weight_column
         return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:12]
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from passerelle.domain.project.part import Part
 from passerelle.domain.project.tuning import Tuning
@@ -31,11 +31,16 @@ class Training(Part):
     When AWS has no `instance_type`, the next of `fallback_instance_types` is tried; a spot job that lost its instance
     `on_demand_after_interruptions` times goes on without spot. `keep_alive_minutes` keeps the instance for the next
     job (a warm pool, billed); SageMaker has none for spot. `reduce_features` looks for a model with fewer inputs that
-    is as good.
+    is as good. `class_weight` is by class (binary: `positive`, `negative`), `weight_column` by row; `calibration: auto`
+    calibrates where classes are weighted, which makes a model's probabilities wrong.
     """
 
     candidates: tuple[str, ...] = ()
     reduce_features: bool = True
+    class_weight: Literal["balanced"] | dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] | None = None
+    weight_column: str | None = None
+    monotone: dict[str, Literal["increasing", "decreasing"]] = {}
+    calibration: Literal["auto", "none", "sigmoid", "isotonic"] = "auto"
     time_features: tuple[Literal["weekday", "hour", "month", "day_of_year"], ...] = ()
     split: Split = Split()
     seed: int = Field(default=0, ge=0, le=2**31 - 1)
@@ -48,6 +53,14 @@ class Training(Part):
     keep_alive_minutes: int = Field(default=0, ge=0, le=60)
     gate: Gate = Gate()
     tuning: Tuning | None = None
+
+    @field_validator("class_weight", mode="before")
+    @classmethod
+    def _classes_are_named_as_the_data_names_them(cls, value: Any) -> Any:
+        """YAML reads a class 1 as a number and true as a truth value; in prepared data both are texts."""
+        if not isinstance(value, dict):
+            return value
+        return {str(key).lower() if isinstance(key, bool) else str(key): item for key, item in value.items()}
 
     @model_validator(mode="after")
     def _spot_waits_longer_than_it_runs(self) -> Training:
