@@ -23,6 +23,7 @@ from passerelle.contracts.container import (
     CurvePoint,
     TrainResult,
 )
+from passerelle.contracts.study import Study
 from passerelle.domain.project import Project
 from passerelle.domain.project.metric_names import CANDIDATES
 from passerelle.domain.selection import Choice, Option, choose
@@ -37,6 +38,7 @@ from training.train.context import Context
 from training.train.data import inputs_of, make_signature, read_columns, read_rows
 from training.train.machine import cores
 from training.train.reduce import reduce_features, with_features
+from training.train.search import search, tuned_params
 from training.usage import recorded_usage
 
 BASELINE: Final = "baseline"
@@ -67,11 +69,15 @@ def main() -> int:
             only = CandidateResult.model_validate_json(parameters[REPRODUCE])
             results, resumed = _train_again(only, context, checkpoints, output)
             curve: tuple[CurvePoint, ...] = ()
+            study = None
         else:
             results, resumed = _train_all(context, checkpoints, output)
+            study = search(context, parameters, key)
+            results += _tuned(study, context, checkpoints, output, resumed)
             curve = _reduce(context, checkpoints, output, results, resumed)
     choice = choose_candidate(context, results)
     result = _result(context, results, choice, curve, resumed, time.monotonic() - started)
+    result = result.model_copy(update={"study": study})
     model = base_dir() / "model"
     shutil.copytree(checkpoints.bundle_folder(result.chosen), model, dirs_exist_ok=True)
     (output / RESULT_FILE).write_text(result.model_dump_json(indent=2), encoding="utf-8")
@@ -126,6 +132,19 @@ def _train_again(
     return [_candidate(plan, checkpoints, output, resumed)], resumed
 
 
+def _tuned(
+    study: Study | None, context: Context, checkpoints: Checkpoints, output: Path, resumed: list[str]
+) -> list[CandidateResult]:
+    """Train the study's best trial as one more candidate, on all rows and judged as every other."""
+    best = study.ranked()[:1] if study else []
+    order = CANDIDATES[context.project.task.type]
+    plans = [
+        Plan(trial.candidate, f"{trial.candidate}-tuned", order.index(trial.candidate), context, tuned_params(trial))
+        for trial in best
+    ]
+    return [_candidate(plan, checkpoints, output, resumed) for plan in plans]
+
+
 def _reduce(
     context: Context, checkpoints: Checkpoints, output: Path, results: list[CandidateResult], resumed: list[str]
 ) -> tuple[CurvePoint, ...]:
@@ -134,10 +153,11 @@ def _reduce(
     if not context.project.training.reduce_features or first.name == BASELINE or first.features < 2:
         return ()
     tell("features_reduced", candidate=first.name, features=first.features)
-    reduction = reduce_features(first.name, context)
+    kind, params = next((item.kind or item.name, item.overrides) for item in results if item.name == first.name)
+    reduction = reduce_features(kind, context, params)
     if len(reduction.features) < first.features:
         label = f"{first.name}-{len(reduction.features)}-features"
-        plan = Plan(first.name, label, first.complexity, with_features(context, reduction.features))
+        plan = Plan(kind, label, first.complexity, with_features(context, reduction.features), params)
         results.append(_candidate(plan, checkpoints, output, resumed))
     return reduction.curve
 

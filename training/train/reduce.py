@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from passerelle.domain.selection import Option, choose, reduction_sizes
 from training.progress import tell
 from training.train.context import Context
 from training.train.data import Rows
-from training.train.fit import fit_candidate, primary_resamples, primary_score
+from training.train.fit import DEFAULTS, fit_candidate, primary_resamples, primary_score
 from training.train.predict import predict
 
 FIT_ROWS: Final = 15_000
@@ -45,7 +45,7 @@ def with_features(context: Context, features: Sequence[str]) -> Context:
     )
 
 
-def reduce_features(name: str, context: Context) -> Reduction:
+def reduce_features(name: str, context: Context, params: Mapping[str, Any] = DEFAULTS) -> Reduction:
     """Fit a candidate with fewer and fewer inputs, leaving out those whose permutation costs least.
 
     Recursive feature elimination (Guyon, Weston, Barnhill, Vapnik 2002, Machine Learning 46) with permutation
@@ -59,7 +59,7 @@ def reduce_features(name: str, context: Context) -> Reduction:
     fits: list[tuple[tuple[str, ...], Option]] = []
     for smaller in (*sizes, 0):
         part = with_features(small, features)
-        fitted, option = _fit(name, part)
+        fitted, option = _fit(name, part, params)
         if option is None:
             break
         fits.append((features, option))
@@ -82,8 +82,8 @@ def _sample(context: Context) -> tuple[Context, Rows]:
     return small, context.train.take(np.sort(order[:ranked]))
 
 
-def _fit(name: str, context: Context) -> tuple[Any, Option | None]:
-    fitted = fit_candidate(name, context)
+def _fit(name: str, context: Context, params: Mapping[str, Any]) -> tuple[Any, Option | None]:
+    fitted = fit_candidate(name, context, params)
     value = primary_score(context, context.validation, fitted.validation)
     if value is None:
         return fitted.pipeline, None
