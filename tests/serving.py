@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import httpx
@@ -71,7 +72,13 @@ def rows_of(count: int, seed: int = 7) -> dict[str, list[Any]]:
 
 
 def make_bundle(
-    task: TaskType, folder: Path, *, candidate: str = "xgboost", threshold: float | None = None, rows: int = 600
+    task: TaskType,
+    folder: Path,
+    *,
+    candidate: str = "xgboost",
+    threshold: float | None = None,
+    rows: int = 600,
+    params: Mapping[str, Any] = MappingProxyType({}),
 ) -> Bundle:
     """Fit a small pipeline of the platform's own making, and write it as a bundle."""
     columns = rows_of(rows)
@@ -79,7 +86,7 @@ def make_bundle(
     score = frame["hour"].to_numpy() / 24 + frame["distance"].to_numpy() / 5_000
     labels, classes = _labels(task, score)
     pipeline = make_candidate(
-        candidate, task=task, inputs=INPUTS, time_parts=("weekday", "hour"), seed=1, threads=1
+        candidate, task=task, inputs=INPUTS, time_parts=("weekday", "hour"), seed=1, threads=1, params=params
     ).fit(frame, labels)
     example_columns = {name: values[:3] for name, values in columns.items()}
     predicted = predict(pipeline, typed_frame(example_columns, INPUTS), task)
@@ -98,6 +105,7 @@ def make_bundle(
         example=example,
         profile={"rows": rows, "columns": {}},
         metadata=_metadata(candidate, threshold),
+        background=frame.head(50),
     )
 
 

@@ -3,6 +3,7 @@
 manifest.json   {"format": 1, "files": {name: sha256}}; every file of the bundle but itself
 model.skops     the fitted pipeline, loaded with a fixed allow-list of types
 plan.npz        the same model as plain arrays, which the server answers from; absent for a model of a project's own
+explainer.npz   what answers are explained with: a few training rows, the cover of the trees' nodes
 signature.json  `BundleSignature`
 input_example.json  {"dataframe_split": {...}} of a few rows, with `predictions` they must give
 profile.json    the reference profile for drift
@@ -22,6 +23,7 @@ MODEL_FILE: Final = "model.skops"
 SIGNATURE_FILE: Final = "signature.json"
 EXAMPLE_FILE: Final = "input_example.json"
 PROFILE_FILE: Final = "profile.json"
+EXPLAINER_FILE: Final = "explainer.npz"
 METADATA_FILE: Final = "metadata.json"
 
 ColumnType = Literal["integer", "number", "boolean", "category", "text", "datetime"]

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from passerelle.contracts.bundle import (
     EXAMPLE_FILE,
+    EXPLAINER_FILE,
     FORMAT,
     MANIFEST_FILE,
     METADATA_FILE,
@@ -34,6 +35,7 @@ class Bundle:
     """A verified bundle: the fitted pipeline with what is known of it.
 
     `plan` is the same model as plain arrays, when it has one; `pipeline` is None where the plan is all that was wanted.
+    `reference` is the content of explainer.npz, empty where there is none.
     """
 
     pipeline: Any
@@ -42,6 +44,7 @@ class Bundle:
     profile: dict[str, Any]
     metadata: BundleMetadata
     plan: Plan | None = None
+    reference: bytes = b""
 
 
 def load_bundle(directory: Path, *, plan_suffices: bool = False) -> Bundle:
@@ -64,7 +67,8 @@ def load_bundle(directory: Path, *, plan_suffices: bool = False) -> Bundle:
         raise BundleError(f"{directory}: the bundle's description cannot be read: {error}. {_REMEDY}") from error
     plan = read_plan((directory / PLAN_FILE).read_bytes()) if PLAN_FILE in files else None
     pipeline = None if plan is not None and plan_suffices else _load_pipeline(directory / MODEL_FILE)
-    return Bundle(pipeline, signature, example, profile, metadata, plan)
+    reference = (directory / EXPLAINER_FILE).read_bytes() if EXPLAINER_FILE in files else b""
+    return Bundle(pipeline, signature, example, profile, metadata, plan, reference)
 
 
 def verify_manifest(directory: Path) -> dict[str, str]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from passerelle.contracts.bundle import (
     EXAMPLE_FILE,
+    EXPLAINER_FILE,
     FORMAT,
     MANIFEST_FILE,
     METADATA_FILE,
@@ -21,6 +22,9 @@ from training.bundle.plan import PLAN_FILE, write_plan
 from training.bundle.prove import make_proven_plan
 from training.bundle.read import Bundle, file_sha256, load_bundle
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 def write_bundle(
     directory: Path,
@@ -30,12 +34,18 @@ def write_bundle(
     example: dict[str, Any],
     profile: dict[str, Any],
     metadata: BundleMetadata,
+    background: pd.DataFrame | None = None,
 ) -> Bundle:
     """Write a bundle and load it back, so that one which could not be loaded is never shipped.
+
+    `background` are the rows that answers are explained against; without them there are no explanations.
 
     Raises BundleError when the pipeline holds a type that is not on the allow-list.
     """
     import skops.io
+
+    # Imported here: the server reads bundles only, and does without pandas.
+    from training.explain.reference import write_reference
 
     directory.mkdir(parents=True, exist_ok=True)
     skops.io.dump(pipeline, directory / MODEL_FILE)
@@ -51,7 +61,10 @@ def write_bundle(
     plan = make_proven_plan(pipeline, signature, example)
     if plan is not None:
         (directory / PLAN_FILE).write_bytes(write_plan(plan))
-    present = [name for name in (MODEL_FILE, PLAN_FILE, *texts) if (directory / name).exists()]
+    (directory / EXPLAINER_FILE).unlink(missing_ok=True)
+    if background is not None:
+        (directory / EXPLAINER_FILE).write_bytes(write_reference(pipeline, background))
+    present = [name for name in (MODEL_FILE, PLAN_FILE, EXPLAINER_FILE, *texts) if (directory / name).exists()]
     files = {name: file_sha256(directory / name) for name in sorted(present)}
     manifest = {"format": FORMAT, "files": files}
     (directory / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2), encoding="utf-8")

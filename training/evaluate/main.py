@@ -14,6 +14,7 @@ from training.bundle import Bundle, load_bundle
 from training.evaluate.baseline import guess
 from training.evaluate.card import model_card
 from training.evaluate.champion import compare_with_champion
+from training.evaluate.explain import write_explanations
 from training.evaluate.inputs import Inputs, score_every_metric
 from training.evaluate.money import decisions_worth
 from training.evaluate.segments import judge_segments
@@ -44,6 +45,9 @@ def main() -> int:
     )
     if inputs.training.curve:
         figures.append(draw_curve(output / "figures", inputs.training.curve, inputs.training.metric))
+    explanations = write_explanations(inputs, output)
+    if explanations:
+        figures += explanations.figures
     result = result.model_copy(update={"figures": tuple(figures), "seconds": time.monotonic() - started})
     (output / RESULT_FILE).write_text(result.model_dump_json(indent=2), encoding="utf-8")
     card = model_card(inputs.project, inputs.challenger, inputs.training, result)

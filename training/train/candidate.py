@@ -18,6 +18,7 @@ from passerelle.aws.mlflow_models import save_model
 from passerelle.contracts.bundle import BundleMetadata
 from passerelle.contracts.container import CandidateResult
 from passerelle.domain.candidates.calibrated import CalibratedClassifier, innermost
+from passerelle.domain.candidates.frame import plain_value
 from passerelle.domain.candidates.monotone import broken_constraint
 from passerelle.domain.decision import best_threshold
 from passerelle.domain.metrics import score_all
@@ -25,6 +26,7 @@ from passerelle.domain.profile import profile_frame, profile_labels
 from passerelle.errors import PasserelleError
 from training.bundle import Bundle, write_bundle
 from training.bundle.trusted import TRUSTED_TYPES
+from training.explain.reference import choose_background
 from training.figures.draw import draw_all
 from training.train.context import Context
 from training.train.fit import DEFAULTS, fit_candidate, primary_resamples
@@ -68,6 +70,7 @@ def train_candidate(
         profile=profile_frame(context.train.frame, context.signature.inputs)
         | {"label": profile_labels(context.train.labels, task)},
         metadata=metadata,
+        background=choose_background(context.train.frame, context.seed),
     )
     resamples = primary_resamples(context, validation)
     result = CandidateResult(
@@ -166,21 +169,13 @@ def make_example(pipeline: Pipeline, context: Context) -> dict[str, Any]:
     """Return a few real rows as a caller sends them, with the predictions that they must give."""
     rows = context.validation.frame.head(EXAMPLE_ROWS)
     predicted = predict(pipeline, rows, context.project.task.type)
-    data = [[_plain(value) for value in row] for row in rows.itertuples(index=False, name=None)]
+    data = [[plain_value(value) for value in row] for row in rows.itertuples(index=False, name=None)]
     columns = [str(name) for name in rows.columns]
     example: dict[str, Any] = {"dataframe_split": {"columns": columns, "data": data}}
-    example["predictions"] = [_plain(value) for value in predicted.predictions]
+    example["predictions"] = [plain_value(value) for value in predicted.predictions]
     if predicted.probabilities is not None:
         example["probabilities"] = [[float(share) for share in row] for row in predicted.probabilities]
     return example
-
-
-def _plain(value: Any) -> Any:
-    if value is None or value != value:
-        return None
-    if hasattr(value, "isoformat"):
-        return f"{value.isoformat()}Z"
-    return value.item() if hasattr(value, "item") else value
 
 
 def write_artifacts(bundle: Bundle, result: CandidateResult, context: Context, output: Path) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
+import pandas as pd
 
 from passerelle.contracts.container import CurvePoint
+from passerelle.domain.explain.importance import permutation_costs
 from passerelle.domain.selection import Option, choose, reduction_sizes
 from training.progress import tell
 from training.train.context import Context
@@ -99,20 +101,13 @@ def _fit(name: str, context: Context, params: Mapping[str, Any]) -> tuple[Any, O
 
 def _ranked(pipeline: Any, context: Context, ranking: Rows, features: Sequence[str]) -> list[int]:
     """Return the features' places, the most important first: by how much worse the metric is with one shuffled."""
-    sign = 1.0 if context.project.greater_is_better else -1.0
-    return [place for _, place in sorted(_costs(pipeline, context, ranking, features, sign), reverse=True)]
 
+    def score(frame: pd.DataFrame) -> float | None:
+        return primary_score(context, ranking, predict(pipeline, frame, context.project.task.type))
 
-def _costs(
-    pipeline: Any, context: Context, ranking: Rows, features: Sequence[str], sign: float
-) -> Iterator[tuple[float, int]]:
-    frame, task = ranking.frame[list(features)], context.project.task.type
-    whole = primary_score(context, ranking, predict(pipeline, frame, task)) or 0.0
-    order = np.random.default_rng(context.seed).permutation(len(frame))
-    for place, name in enumerate(features):
-        shuffled = frame.assign(**{name: frame[name].to_numpy()[order]})
-        value = primary_score(context, ranking, predict(pipeline, shuffled, task))
-        yield sign * (whole - (value if value is not None else whole)), place
+    frame, better = ranking.frame[list(features)], context.project.greater_is_better
+    costs = permutation_costs(score, frame, features, seed=context.seed, greater_is_better=better)[:, 0]
+    return [place for _, place in sorted(zip(costs, range(len(features)), strict=True), reverse=True)]
 
 
 def _choose(context: Context, fits: Sequence[tuple[tuple[str, ...], Option]], every: tuple[str, ...]) -> Reduction:

@@ -22,6 +22,20 @@ def typed_frame(columns: Mapping[str, Sequence[Any]], inputs: Sequence[Signature
     return pd.DataFrame({column.name: _typed(columns[column.name], column) for column in inputs})
 
 
+def plain_columns(frame: pd.DataFrame) -> dict[str, list[Any]]:
+    """Return a typed frame as columns of plain values, as a caller sends them: `typed_frame` the other way round."""
+    return {str(name): [plain_value(value) for value in frame[name]] for name in frame.columns}
+
+
+def plain_value(value: Any) -> Any:
+    """Return a cell as JSON has it: None for a missing one, ISO 8601 in UTC for a moment."""
+    if value is None or value != value:
+        return None
+    if hasattr(value, "isoformat"):
+        return f"{value.isoformat()}Z"
+    return value.item() if hasattr(value, "item") else value
+
+
 def _typed(values: Sequence[Any], column: SignatureColumn) -> Any:
     if column.type in ("integer", "number", "boolean"):
         return pd.to_numeric(pd.Series(values, dtype=object), errors="raise").to_numpy(np.float64, na_value=np.nan)

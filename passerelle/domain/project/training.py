@@ -25,6 +25,12 @@ class Gate(Part):
     not_worse_than_champion_by: float = Field(default=0.01, ge=0)
 
 
+class Explain(Part):
+    """What `evaluate` explains beyond Shapley values, permutation importance and partial dependence."""
+
+    lime: bool = False
+
+
 class Training(Part):
     """How models are trained and chosen.
 
@@ -53,6 +59,7 @@ class Training(Part):
     keep_alive_minutes: int = Field(default=0, ge=0, le=60)
     gate: Gate = Gate()
     tuning: Tuning | None = None
+    explain: Explain = Explain()
 
     @field_validator("class_weight", mode="before")
     @classmethod

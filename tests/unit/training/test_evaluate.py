@@ -20,6 +20,7 @@ import pytest
 
 from passerelle.contracts.archive import unpack
 from passerelle.contracts.container import EvaluateResult
+from passerelle.contracts.explain import Explanations
 from passerelle.errors import BundleError
 from tests.unit.training.test_train import job, train
 
@@ -72,6 +73,11 @@ def test_a_good_model_passes_with_figures_and_a_card(trained: tuple[str, Path], 
     assert result.champion_metrics == {name: result.test_metrics[name] for name in result.champion_metrics}
     written = folder / "processing" / "output" / "result"
     assert {path.name for path in (written / "figures").glob("*.png")} == set(result.figures) != set()
+    assert {"shap_importance.png", "shap_beeswarm.png", "partial_dependence.png"} < set(result.figures)
+    explained = Explanations.model_validate_json((written / "explanations.json").read_text())
+    assert set(explained.shapley.importance) == {item.column for item in explained.permutation}
+    for example in explained.examples:
+        assert example.base + sum(example.contributions.values()) == pytest.approx(example.total)
     card = (written / "model_card.md").read_text()
     assert "**Verdict of the gate: passed.**" in card
     assert {segment["column"] for segment in result.segments} == {"plan"}
