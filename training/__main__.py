@@ -8,11 +8,11 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
-from types import FrameType
 from typing import Final
 
 from passerelle.errors import PasserelleError
 from training.paths import base_dir
+from training.stopping import SIGTERM, StoppedError
 
 ENTRIES: Final = {
     "prepare": "training.prepare.main",
@@ -29,13 +29,6 @@ REASON_CHARACTERS: Final = 1_024
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-class StoppedError(BaseException):
-    """SageMaker sent SIGTERM: the job is being stopped or its spot instance reclaimed.
-
-    No Exception: it may come up inside any library, and `except Exception` there must not take it for its own.
-    """
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one entry; a failure leaves its reason where SageMaker looks for it."""
     names = list(sys.argv[1:] if arguments is None else arguments)
@@ -43,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"usage: python -m training {'|'.join(ENTRIES)}", file=sys.stderr)
         return 2
     if names[0] != "serve":  # the server has its own way of stopping
-        signal.signal(signal.SIGTERM, _stop)
+        signal.signal(signal.SIGTERM, SIGTERM)
     try:
         return int(importlib.import_module(ENTRIES[names[0]]).main() or 0)
     except StoppedError as error:
@@ -53,10 +46,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         traceback.print_exc()
         write_reason(str(error) if isinstance(error, PasserelleError) else f"{type(error).__name__}: {error}")
         return 1
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    raise StoppedError("SIGTERM; finished work is in the checkpoints")
 
 
 def write_reason(reason: str) -> None:

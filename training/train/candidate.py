@@ -28,8 +28,10 @@ from training.bundle import Bundle, write_bundle
 from training.bundle.trusted import TRUSTED_TYPES
 from training.explain.reference import choose_background
 from training.figures.draw import draw_all
+from training.train.checkpoint import Checkpoints
 from training.train.context import Context
 from training.train.fit import DEFAULTS, fit_candidate, primary_resamples
+from training.train.fit_checkpoint import FitCheckpoint
 from training.train.machine import machine, versions
 from training.train.predict import Predicted, predict
 
@@ -48,19 +50,21 @@ def train_candidate(
     *,
     label: str | None = None,
     params: Mapping[str, Any] = DEFAULTS,
+    checkpoints: Checkpoints | None = None,
 ) -> tuple[Bundle, CandidateResult]:
     """Fit one candidate and write its bundle to `folder`; `label` names one of which there are several.
 
     Raises LeftOutError when the fitted model breaks a monotone constraint.
     """
-    started = time.monotonic()
     task = context.project.task.type
-    fitted = fit_candidate(name, context, params)
+    label = label or name
+    checkpoint = _fit_checkpoint(checkpoints, name, label, context, params) if checkpoints else None
+    fitted = fit_candidate(name, context, params, checkpoint=checkpoint)
     pipeline, validation = fitted.pipeline, fitted.validation
+    fitted_at = time.monotonic()
     _need_constraints(pipeline, context)
     _stop_using_threads(pipeline)
     scores = _scores(task, context.validation.labels, validation)
-    label = label or name
     metadata = _metadata(label, context, pipeline, validation, scores)
     bundle = write_bundle(
         folder,
@@ -79,7 +83,7 @@ def train_candidate(
         overrides=dict(params),
         status="trained",
         complexity=complexity,
-        seconds=time.monotonic() - started,
+        seconds=fitted.seconds + time.monotonic() - fitted_at,
         params=metadata.params,
         train_metrics=_train_scores(pipeline, context),
         validation_metrics=scores,
@@ -100,6 +104,19 @@ def _need_constraints(pipeline: Pipeline, context: Context) -> None:
     monotone = context.project.training.monotone
     if broken := broken_constraint(answer, context.train.frame, monotone, seed=context.seed):
         raise LeftOutError(f"It cannot keep training.monotone: {broken}.")
+
+
+def _fit_checkpoint(
+    checkpoints: Checkpoints, name: str, label: str, context: Context, params: Mapping[str, Any]
+) -> FitCheckpoint:
+    return checkpoints.fit(
+        label,
+        every_seconds=context.project.training.checkpoint_seconds,
+        candidate=name,
+        inputs=[column.name for column in context.signature.inputs],
+        params=dict(params),
+        device=context.device,
+    )
 
 
 def _stop_using_threads(pipeline: Pipeline) -> None:

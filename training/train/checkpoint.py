@@ -1,4 +1,4 @@
-"""Finished candidates survive a spot interruption: each is a folder that appears whole or not at all."""
+"""What survives a spot interruption: finished candidates, each a folder that appears whole or not at all, and fits."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 from passerelle.contracts.container import CandidateResult
 from passerelle.errors import BundleError
 from training.bundle import Bundle, load_bundle
+from training.train.fit_checkpoint import FitCheckpoint
 
 CODE_VERSION = 1
 
@@ -21,7 +22,7 @@ def checkpoint_key(**identity: Any) -> str:
 
 
 class Checkpoints:
-    """The candidates that an interrupted attempt has finished."""
+    """The candidates that an interrupted attempt has finished, and the fit that it was at."""
 
     def __init__(self, folder: Path, key: str) -> None:
         self._folder, self._key = folder, key
@@ -37,6 +38,7 @@ class Checkpoints:
         (partial / "state.json").write_text(json.dumps(state), encoding="utf-8")
         shutil.rmtree(target, ignore_errors=True)
         partial.rename(target)
+        self._fit_file(result.name).unlink(missing_ok=True)
 
     def load(self, name: str) -> tuple[Bundle, CandidateResult] | None:
         """Return a finished candidate, None when there is none of use.
@@ -54,6 +56,14 @@ class Checkpoints:
         except (BundleError, OSError, ValueError, KeyError, TypeError) as error:
             print(f"Checkpoint of {name} is not used: {error}; it is trained again from the start.", flush=True)
             return None
+
+    def fit(self, label: str, *, every_seconds: float, **identity: Any) -> FitCheckpoint:
+        """Return where a candidate's fit under way is kept; `identity` is what its model depends on beside the job."""
+        key = checkpoint_key(job=self._key, label=label, **identity)
+        return FitCheckpoint(self._fit_file(label), label, key, every_seconds)
+
+    def _fit_file(self, label: str) -> Path:
+        return self._folder / "under-way" / f"{label}.fit"
 
     def bundle_folder(self, name: str) -> Path:
         """Return where a finished candidate's bundle lies."""

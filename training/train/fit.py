@@ -15,6 +15,7 @@ from passerelle.domain.candidates.pipelines import make_candidate
 from passerelle.domain.metrics import bootstrap_scores, score
 from training.train.context import Context
 from training.train.data import Rows
+from training.train.fit_checkpoint import FitCheckpoint
 from training.train.predict import Predicted, predict
 from training.train.weighing import fit_pipeline
 
@@ -23,7 +24,7 @@ DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Fitted:
-    """A fitted pipeline, what it says of the validation rows, how long the fit took, and what was done otherwise."""
+    """A fitted pipeline, what it says of validation, how long its fit took (all attempts), what was done otherwise."""
 
     pipeline: Pipeline
     validation: Predicted
@@ -31,12 +32,14 @@ class Fitted:
     notes: tuple[str, ...] = ()
 
 
-def fit_candidate(name: str, context: Context, params: Mapping[str, Any] = DEFAULTS) -> Fitted:
-    """Fit a candidate on the train rows; `params` replace its model's own."""
+def fit_candidate(
+    name: str, context: Context, params: Mapping[str, Any] = DEFAULTS, *, checkpoint: FitCheckpoint | None = None
+) -> Fitted:
+    """Fit a candidate on the train rows; `params` replace its model's own, with `checkpoint` it can be interrupted."""
     started = time.monotonic()
     pipeline = candidate_pipeline(name, context, params)
-    notes = fit_pipeline(pipeline, name, context)
-    seconds = time.monotonic() - started
+    notes = fit_pipeline(pipeline, name, context, checkpoint)
+    seconds = time.monotonic() - started + (checkpoint.earlier_seconds if checkpoint else 0.0)
     predicted = predict(pipeline, context.validation.frame, context.project.task.type)
     return Fitted(pipeline, predicted, seconds, notes)
 

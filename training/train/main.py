@@ -202,7 +202,13 @@ def _train_one(plan: Plan, checkpoints: Checkpoints) -> tuple[Bundle, CandidateR
     shutil.rmtree(work, ignore_errors=True)
     try:
         bundle, result = train_candidate(
-            plan.name, plan.complexity, plan.context, work, label=plan.label, params=plan.params
+            plan.name,
+            plan.complexity,
+            plan.context,
+            work,
+            label=plan.label,
+            params=plan.params,
+            checkpoints=checkpoints,
         )
     except LeftOutError as error:
         tell("candidate_left_out", candidate=plan.label, why=str(error))

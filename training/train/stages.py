@@ -5,7 +5,7 @@ What a pruner needs to stop a hopeless trial, and a checkpoint to go on after a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -45,7 +45,7 @@ def fit_in_stages(
     frame: pd.DataFrame,
     labels: npt.NDArray[Any],
     *,
-    stages: Sequence[int],
+    stages: Iterable[int],
     weights: Weights = None,
     done: int = 0,
 ) -> Iterator[int]:
@@ -56,12 +56,13 @@ def fit_in_stages(
 
     Parameters
     ----------
-    stages : rising numbers of rounds at which to stop; the last is the whole fit.
+    stages : rising numbers of rounds at which to stop; the last is the whole fit. Each is asked for when the one
+        before has ended, so that they may depend on how long it took.
     weights : shape (n_rows,), None for equal weights.
     done : rounds that the pipeline has already, fitted on the same rows with the same parameters (from a file, say).
         XGBoost goes on exactly as if uninterrupted from multiples of `LEG`.
     """
-    left = [stage for stage in stages if stage > done]
+    left = (stage for stage in stages if stage > done)
     # Refitted also when going on: an encoder that fits and transforms at once may do so differently from transform.
     inputs = pipeline[:-1].fit_transform(frame, labels) if len(pipeline) > 1 else frame
     model, outer = _innermost(pipeline), pipeline.steps[-1][1]
@@ -71,7 +72,7 @@ def fit_in_stages(
     name = _rounds_name(model)
     if not name:
         model.fit(inputs, labels, **_weighted(weights))
-        yield from left[-1:]
+        yield from list(left)[-1:]
     elif type(model) in _WARM:
         yield from _grow(model, name, inputs, labels, weights, left)
     else:
@@ -95,7 +96,7 @@ def _weighted(weights: Weights) -> dict[str, Any]:
 
 
 def _grow(
-    model: Any, name: str, inputs: Any, labels: npt.NDArray[Any], weights: Weights, stages: Sequence[int]
+    model: Any, name: str, inputs: Any, labels: npt.NDArray[Any], weights: Weights, stages: Iterable[int]
 ) -> Iterator[int]:
     for stage in stages:
         model.set_params(**{name: stage}, warm_start=True)
@@ -105,7 +106,7 @@ def _grow(
 
 
 def _boost(
-    model: Any, inputs: Any, labels: npt.NDArray[Any], weights: Weights, stages: Sequence[int], done: int
+    model: Any, inputs: Any, labels: npt.NDArray[Any], weights: Weights, stages: Iterable[int], done: int
 ) -> Iterator[int]:
     from xgboost import QuantileDMatrix
 

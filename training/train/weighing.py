@@ -12,6 +12,7 @@ from passerelle.domain.candidates.calibrated import CalibratedClassifier
 from passerelle.domain.weights import row_weights
 from training.train.context import Context
 from training.train.data import Rows
+from training.train.fit_checkpoint import FitCheckpoint, fit_resumably
 from training.train.stages import Weights, fit_whole
 
 #: Candidates that say what there was, or what somebody declared: nothing of them is weighed or calibrated.
@@ -23,19 +24,21 @@ MIN_ROWS: Final = 100
 MIN_ISOTONIC_ROWS: Final = 1_000
 
 
-def fit_pipeline(pipeline: Pipeline, name: str, context: Context) -> tuple[str, ...]:
+def fit_pipeline(
+    pipeline: Pipeline, name: str, context: Context, checkpoint: FitCheckpoint | None = None
+) -> tuple[str, ...]:
     """Fit a pipeline in place; returns what was done otherwise than the project asks, and why."""
     method = _method(name, context)
     if method is None:
-        _fit(pipeline, name, context, context.train)
+        _fit(pipeline, name, context, context.train, checkpoint)
         return ()
     held_out = int(len(context.train.labels) * HELD_OUT)
     if held_out < MIN_ROWS:
-        _fit(pipeline, name, context, context.train)
+        _fit(pipeline, name, context, context.train, checkpoint)
         return (f"Not calibrated: train has {len(context.train.labels):,} rows, and a fifth of them is too few.",)
     # Rows come oldest first: what is held out is what lies nearest to the rows to predict.
     places = np.arange(len(context.train.labels))
-    _fit(pipeline, name, context, context.train.take(places[:-held_out]))
+    _fit(pipeline, name, context, context.train.take(places[:-held_out]), checkpoint)
     return _calibrate(pipeline, context.train.take(places[-held_out:]), method)
 
 
@@ -53,8 +56,12 @@ def fit_weights(name: str, context: Context, rows: Rows) -> Weights:
     return None if name in PLAIN else row_weights(rows.labels, context.project.training.class_weight, rows.weights)
 
 
-def _fit(pipeline: Pipeline, name: str, context: Context, rows: Rows) -> None:
-    fit_whole(pipeline, rows.frame, rows.labels, weights=fit_weights(name, context, rows))
+def _fit(pipeline: Pipeline, name: str, context: Context, rows: Rows, checkpoint: FitCheckpoint | None) -> None:
+    weights = fit_weights(name, context, rows)
+    if checkpoint:
+        fit_resumably(pipeline, rows.frame, rows.labels, checkpoint, weights=weights)
+    else:
+        fit_whole(pipeline, rows.frame, rows.labels, weights=weights)
 
 
 def _calibrate(pipeline: Pipeline, rows: Rows, method: Method) -> tuple[str, ...]:

@@ -39,6 +39,7 @@ class Training(Part):
     job (a warm pool, billed); SageMaker has none for spot. `reduce_features` looks for a model with fewer inputs that
     is as good. `class_weight` is by class (binary: `positive`, `negative`), `weight_column` by row; `calibration: auto`
     calibrates where classes are weighted, which makes a model's probabilities wrong.
+    A fit under way is kept each `checkpoint_seconds`: an interruption loses at most so much of it.
     """
 
     candidates: tuple[str, ...] = ()
@@ -54,6 +55,7 @@ class Training(Part):
     spot: bool = True
     max_runtime_minutes: int = Field(default=60, ge=1, le=40_320)
     max_wait_minutes: int | None = Field(default=None, ge=1)
+    checkpoint_seconds: int = Field(default=30, ge=0, le=3600)
     fallback_instance_types: tuple[Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")], ...] = ()
     on_demand_after_interruptions: int | None = Field(default=None, ge=1, le=100)
     keep_alive_minutes: int = Field(default=0, ge=0, le=60)

@@ -18,15 +18,15 @@ import yaml
 
 from tests.serving import make_bundle
 from tests.unit.training.test_train import forecasts, job, start, train
-from training.__main__ import StoppedError, _stop
 from training.bundle import load_bundle
+from training.stopping import Sigterm, StoppedError
 
 
 def test_sigterm_while_a_model_is_loaded_is_not_taken_for_a_corrupt_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_bundle("binary", tmp_path, candidate="baseline")
-    before = signal.signal(signal.SIGTERM, _stop)
+    before = signal.signal(signal.SIGTERM, Sigterm())
 
     def stopped(*arguments: Any, **options: Any) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
