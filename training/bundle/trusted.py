@@ -8,6 +8,8 @@ from typing import Final
 TRUSTED_TYPES: Final = (
     "numpy.dtype",
     "passerelle.domain.candidates.calibrated.CalibratedClassifier",
+    "passerelle.domain.candidates.declared.RuleClassifier",
+    "passerelle.domain.candidates.declared.RuleRegressor",
     "passerelle.domain.candidates.estimators.LabelledClassifier",
     "passerelle.domain.candidates.estimators.LevelEncoder",
     "passerelle.domain.candidates.estimators.TimeFeatures",

@@ -56,6 +56,7 @@ def candidate_pipeline(name: str, context: Context, params: Mapping[str, Any] = 
         device=context.device,
         params=params,
         monotone=context.project.training.monotone,
+        rule=context.project.training.rule,
     )
 
 

@@ -9,6 +9,7 @@ from sklearn.pipeline import Pipeline
 
 from passerelle.domain.calibration import Method
 from passerelle.domain.candidates.calibrated import CalibratedClassifier
+from passerelle.domain.project.metric_names import RULE
 from passerelle.domain.weights import row_weights
 from training.train.context import Context
 from training.train.data import Rows
@@ -16,7 +17,7 @@ from training.train.fit_checkpoint import FitCheckpoint, fit_resumably
 from training.train.stages import Weights, fit_whole
 
 #: Candidates that say what there was, or what somebody declared: nothing of them is weighed or calibrated.
-PLAIN: Final = ("baseline",)
+PLAIN: Final = ("baseline", RULE)
 #: The newest share of train that a calibrated model is not fitted on.
 HELD_OUT: Final = 0.2
 MIN_ROWS: Final = 100

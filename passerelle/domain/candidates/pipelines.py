@@ -17,11 +17,13 @@ from sklearn.ensemble import (
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from passerelle.contracts.bundle import SignatureColumn
+from passerelle.domain.candidates.declared import RuleClassifier, RuleRegressor
 from passerelle.domain.candidates.estimators import LabelledClassifier, LevelEncoder, TimeFeatures
 from passerelle.domain.candidates.monotone import constrain, constraints
+from passerelle.domain.project.metric_names import RULE
 
 MIN_FREQUENCY: Final = 20
 #: HistGradientBoosting takes at most 255 levels; the rarer ones share one.
@@ -40,18 +42,24 @@ def make_candidate(
     device: str = "cpu",
     params: Mapping[str, Any] = MappingProxyType({}),
     monotone: Mapping[str, str] = MappingProxyType({}),
+    rule: Sequence[str] = (),
 ) -> Pipeline:
     """Return an unfitted pipeline.
 
     Parameters
     ----------
-    name : one of `CANDIDATES[task]`.
+    name : one of `CANDIDATES[task]`, or `rule`.
     inputs : the signature's columns; datetimes are used only through `time_parts`.
     threads : cores that the fit may use.
     device : "cpu" or "cuda", for XGBoost.
     params : what tuning found, by the model's own names; the rest keeps this module's values.
     monotone : column -> "increasing" or "decreasing"; trees are told, other models are judged when they are fitted.
+    rule : the lines of the candidate `rule`.
     """
+    if name == RULE:
+        model = RuleRegressor(tuple(rule)) if task == "regression" else RuleClassifier(tuple(rule))
+        # It reads the columns by their names, as they come.
+        return Pipeline([("encode", FunctionTransformer(feature_names_out="one-to-one")), ("model", model)])
     pipeline = _candidate(name, task, inputs, time_parts, seed=seed, threads=threads, device=device)
     model = pipeline.named_steps["model"]
     model = model.estimator if isinstance(model, LabelledClassifier) else model

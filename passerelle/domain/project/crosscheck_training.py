@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from passerelle.domain.project.findings import Finding, did_you_mean
-from passerelle.domain.project.model import Project
+from passerelle.domain.project.model import Column, Project
+from passerelle.domain.rule import Line, Test, parse_rule
 
 #: How `class_weight` names the classes of a binary task.
 BINARY_CLASSES = ("negative", "positive")
@@ -16,6 +17,7 @@ def crosscheck_training(project: Project) -> Iterator[Finding]:
     yield from _weight_column(project)
     yield from _class_weight(project)
     yield from _monotone(project)
+    yield from _rule(project)
     if project.task.type == "regression" and project.training.calibration in ("sigmoid", "isotonic"):
         yield ("training", "calibration"), "a regression has no probabilities to calibrate; leave it out"
 
@@ -51,6 +53,47 @@ def _class_weight(project: Project) -> Iterator[Finding]:
         for name in weights:
             if known and name not in known:
                 yield (*path, name), f"{name!r} is no class of the label; known: {', '.join(known)}"
+
+
+def _rule(project: Project) -> Iterator[Finding]:
+    features = {column.name: column for column in project.feature_columns}
+    for place, line in enumerate(parse_rule(project.training.rule) if project.training.rule else ()):
+        path = ("training", "rule", place)
+        for test in line.condition.tests() if line.condition else ():
+            if test.column not in features:
+                yield path, f"{test.column!r} is no feature; {did_you_mean(test.column, list(features))}"
+            else:
+                yield from ((path, what) for what in _misfits(test, features[test.column].type))
+        yield from ((path, what) for what in _wrong_answer(project, line, features))
+
+
+def _misfits(test: Test, type_: str) -> Iterator[str]:
+    """Yield what of a comparison does not fit the column's type."""
+    if test.sign == "is missing":
+        return
+    if type_ == "datetime":
+        yield f"column {test.column!r} is a datetime, which a rule can only find missing"
+        return
+    kind: type = {"integer": float, "number": float, "boolean": bool}.get(type_, str)
+    wrong = [value for value in test.values if not isinstance(value, kind)]
+    if wrong:
+        yield f"column {test.column!r} is of type {type_} and is compared with {wrong[0]!r}"
+    elif kind is not float and test.sign not in ("==", "!=", "in"):
+        yield f"column {test.column!r} is of type {type_}, which has no order for {test.sign}"
+
+
+def _wrong_answer(project: Project, line: Line, features: Mapping[str, Column]) -> Iterator[str]:
+    task, answer = project.task.type, line.answer
+    if line.is_column:
+        column = features.get(str(answer))
+        if task != "regression" or column is None or column.type not in ("integer", "number"):
+            yield f"answers with column {answer!r}: that is for a regression, and a feature that is a number"
+    elif task == "binary" and not (isinstance(answer, float) and 0 <= answer <= 1):
+        yield f"answers {answer!r}; a binary task's answer is the probability of its positive class, 0 to 1"
+    elif task == "regression" and not isinstance(answer, float):
+        yield f"answers {answer!r}; a regression's answer is a number, or a column in backquotes"
+    elif task == "multiclass" and project.data.label.classes and str(answer) not in project.data.label.classes:
+        yield f"answers {answer!r}; {did_you_mean(str(answer), project.data.label.classes)}"
 
 
 def _monotone(project: Project) -> Iterator[Finding]:

@@ -25,6 +25,9 @@ METRICS: Final[dict[str, dict[str, bool]]] = {
     "regression": {"rmse": False, "mae": False, "r2": True, "median_absolute_error": False},
 }
 
+#: Candidates that a project declares itself: a business rule, and a model of its own.
+RULE: Final = "rule"
+
 _CLASSIFIERS: Final = ("baseline", "logistic", "random_forest", "hist_gradient_boosting", "xgboost")
 
 #: task -> candidates, from the simplest to the most complex.
@@ -33,3 +36,9 @@ CANDIDATES: Final[dict[str, tuple[str, ...]]] = {
     "multiclass": _CLASSIFIERS,
     "regression": ("baseline", "linear", "random_forest", "hist_gradient_boosting", "xgboost"),
 }
+
+
+def complexity(task: str, name: str) -> int:
+    """Return a candidate's rank, from the simplest to the most complex."""
+    first, *rest = CANDIDATES[task]
+    return [first, RULE, *rest].index(name)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from passerelle.domain.project.part import Part
+from passerelle.domain.rule import RuleError, parse_rule
 from passerelle.domain.project.tuning import Tuning
 
 
@@ -48,6 +49,7 @@ class Training(Part):
     weight_column: str | None = None
     monotone: dict[str, Literal["increasing", "decreasing"]] = {}
     calibration: Literal["auto", "none", "sigmoid", "isotonic"] = "auto"
+    rule: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     time_features: tuple[Literal["weekday", "hour", "month", "day_of_year"], ...] = ()
     split: Split = Split()
     seed: int = Field(default=0, ge=0, le=2**31 - 1)
@@ -62,6 +64,16 @@ class Training(Part):
     gate: Gate = Gate()
     tuning: Tuning | None = None
     explain: Explain = Explain()
+
+    @field_validator("rule")
+    @classmethod
+    def _rule_can_be_read(cls, rule: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            if rule:
+                parse_rule(rule)
+        except RuleError as error:
+            raise ValueError(str(error)) from error
+        return rule
 
     @field_validator("class_weight", mode="before")
     @classmethod
