@@ -54,15 +54,16 @@ class Test:
     def holds(self, frame: Any) -> Array:
         """Return where it holds, shape (n_rows,)."""
         cells = frame[self.column].to_numpy()
-        missing = np.asarray([cell is None or cell != cell for cell in cells], dtype=bool)
+        gaps: list[bool] = [cell is None or bool(cell != cell) for cell in cells]
+        missing = np.asarray(gaps, dtype=np.bool_)
         if self.sign == "is missing":
             return missing
         number = cells.dtype.kind == "f"
         wanted = [float(value) if number else str(value) for value in self.values]
-        found = np.zeros(len(cells), dtype=bool)
+        found = np.zeros(len(cells), dtype=np.bool_)
         compare = _SIGNS.get(self.sign, operator.eq)
         for value in wanted:
-            found[~missing] |= np.asarray(compare(cells[~missing], value), dtype=bool)
+            found[~missing] |= np.asarray(compare(cells[~missing], value), dtype=np.bool_)
         return found
 
     def tests(self) -> Iterator[Test]:
@@ -82,7 +83,7 @@ class Joined:
         found = [part.holds(frame) for part in self.parts]
         if self.how == "not":
             return ~found[0]
-        return np.logical_and.reduce(found) if self.how == "and" else np.logical_or.reduce(found)
+        return np.asarray(np.all(found, axis=0) if self.how == "and" else np.any(found, axis=0))
 
     def tests(self) -> Iterator[Test]:
         """Yield every comparison below."""

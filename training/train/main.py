@@ -25,7 +25,8 @@ from passerelle.contracts.container import (
 )
 from passerelle.contracts.study import Study
 from passerelle.domain.project import Project
-from passerelle.domain.project.metric_names import CANDIDATES
+from passerelle.domain.project.metric_names import RULE, complexity
+from passerelle.domain.rule import columns_of, parse_rule
 from passerelle.domain.selection import Choice, Option, choose
 from passerelle.errors import PasserelleError
 from training.bundle import Bundle
@@ -41,7 +42,8 @@ from training.train.reduce import reduce_features, with_features
 from training.train.search import search, tuned_params
 from training.usage import recorded_usage
 
-BASELINE: Final = "baseline"
+#: What these see is declared, or nothing: there is nothing to leave out.
+FIXED: Final = ("baseline", RULE)
 
 
 class NoCandidateError(PasserelleError):
@@ -116,9 +118,11 @@ def _device() -> str:
 def _train_all(context: Context, checkpoints: Checkpoints, output: Path) -> tuple[list[CandidateResult], list[str]]:
     results: list[CandidateResult] = []
     resumed: list[str] = []
-    order = CANDIDATES[context.project.task.type]
-    for name in sorted(context.project.candidates, key=order.index):
-        results.append(_candidate(Plan(name, name, order.index(name), context), checkpoints, output, resumed))
+    project = context.project
+    for name in project.candidates:
+        rank = complexity(project.task.type, name)
+        seen = with_features(context, columns_of(parse_rule(project.training.rule))) if name == RULE else context
+        results.append(_candidate(Plan(name, name, rank, seen), checkpoints, output, resumed))
     return results, resumed
 
 
@@ -137,10 +141,10 @@ def _tuned(
 ) -> list[CandidateResult]:
     """Train the study's best trial as one more candidate, on all rows and judged as every other."""
     best = study.ranked()[:1] if study else []
-    order = CANDIDATES[context.project.task.type]
+    task = context.project.task.type
     plans = [
-        Plan(trial.candidate, f"{trial.candidate}-tuned", order.index(trial.candidate), context, tuned_params(trial))
-        for trial in best
+        Plan(item.candidate, f"{item.candidate}-tuned", complexity(task, item.candidate), context, tuned_params(item))
+        for item in best
     ]
     return [_candidate(plan, checkpoints, output, resumed) for plan in plans]
 
@@ -150,7 +154,7 @@ def _reduce(
 ) -> tuple[CurvePoint, ...]:
     """Train the best candidate once more with fewer inputs, where fewer are as good; returns the curve."""
     first = choose_candidate(context, results).option
-    if not context.project.training.reduce_features or first.name == BASELINE or first.features < 2:
+    if not context.project.training.reduce_features or first.name in FIXED or first.features < 2:
         return ()
     tell("features_reduced", candidate=first.name, features=first.features)
     kind, params = next((item.kind or item.name, item.overrides) for item in results if item.name == first.name)

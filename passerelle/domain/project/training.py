@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from passerelle.domain.project.part import Part
-from passerelle.domain.rule import RuleError, parse_rule
 from passerelle.domain.project.tuning import Tuning
+from passerelle.domain.rule import RuleError, parse_rule
 
 
 class Split(Part):
