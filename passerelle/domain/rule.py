@@ -54,14 +54,13 @@ class Test:
     def holds(self, frame: Any) -> Array:
         """Return where it holds, shape (n_rows,)."""
         cells = frame[self.column].to_numpy()
-        gaps: list[bool] = [cell is None or bool(cell != cell) for cell in cells]
-        missing = np.asarray(gaps, dtype=np.bool_)
+        missing = np.array([cell is None or bool(cell != cell) for cell in cells.tolist()], dtype=np.bool_)
         if self.sign == "is missing":
             return missing
         number = cells.dtype.kind == "f"
         wanted = [float(value) if number else str(value) for value in self.values]
         found = np.zeros(len(cells), dtype=np.bool_)
-        compare = _SIGNS.get(self.sign, operator.eq)
+        compare = _SIGNS.get(self.sign, _SIGNS["=="])
         for value in wanted:
             found[~missing] |= np.asarray(compare(cells[~missing], value), dtype=np.bool_)
         return found
