@@ -31,6 +31,7 @@ from tests.serving import (
     running_server,
     serve_environment,
 )
+from training.bundle.ensemble import write_ensemble
 from training.bundle.plan import read_plan, write_plan
 from training.bundle.read import file_sha256
 from training.serve.workers import SHORT_LIFE_SECONDS
@@ -273,7 +274,8 @@ def plan_that_points_outside(model: Path) -> None:
     plan = read_plan((model / "plan.npz").read_bytes())
     children = plan.arrays["children"].copy()
     children[0] = 10**9
-    (model / "plan.npz").write_bytes(write_plan(replace(plan, arrays={**plan.arrays, "children": children})))
+    graph = write_ensemble(plan.description, {**plan.arrays, "children": children})
+    (model / "plan.npz").write_bytes(write_plan(replace(plan, arrays={**plan.arrays, "graph": graph})))
     seal(model)
 
 
@@ -323,7 +325,7 @@ def an_mlflow_model(model: Path) -> None:
         (truncated_and_sealed, "model.skops: not a readable skops file", "Train the model again"),
         (untrusted_type, "types that are not on the allow-list", "Nothing of it was loaded"),
         (broken_plan, "plan.npz: cannot be read", "Train again"),
-        (plan_that_points_outside, "a node points outside its tree", "Train the model again"),
+        (plan_that_points_outside, "the plan's trees are refused by ONNX Runtime", "Train the model again"),
         (no_signature, "signature.json: missing", "Train the model again"),
         (unknown_field, "BundleMetadata is not valid: from_the_future", "Train the model again"),
         (another_answer, "answers its own example with", "Deploy the image that trained it"),

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from passerelle.domain.candidates.calibrated import innermost
+from training.bundle.ensemble import write_ensemble
 from training.bundle.plan import Plan, make_plan
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -42,10 +43,10 @@ def compile_plan(pipeline: Any, *, classes: npt.NDArray[Any]) -> Plan:
         if classes.dtype.kind == "O" and not all(isinstance(name, str) for name in classes):
             raise NoPlanError("the classes are neither numbers nor texts")
         names = classes.astype(str) if classes.dtype.kind == "O" else classes
-        return make_plan(
-            description | calibration | {"columns": columns, "width": width},
-            encoding.levels | arrays | maps | {"classes": names},
-        )
+        description |= calibration | {"columns": columns, "width": width}
+        if description["model"] == "trees":
+            arrays["graph"] = write_ensemble(description, arrays)
+        return make_plan(description, encoding.levels | arrays | maps | {"classes": names})
     except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
         raise NoPlanError(f"{type(error).__name__}: {error}") from error
 

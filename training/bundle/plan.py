@@ -1,4 +1,4 @@
-"""A fitted pipeline as plain arrays, and how they answer: what the server needs, without scikit-learn or XGBoost.
+"""A fitted pipeline as plain arrays and a graph, and how they answer: no scikit-learn, no XGBoost in the server.
 
 scikit-learn, SciPy, pandas and skops take seconds to import, and milliseconds to be asked about one row. The plan is a
 second form of the same model: `compile_plan` makes it, `write_bundle` proves it against the pipeline, and the server
@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from passerelle.domain.calibration import Method, apply_maps
 from passerelle.errors import BundleError
+from training.bundle.ensemble import Ensemble
 
 Floats = npt.NDArray[np.floating[Any]]
 Columns = Mapping[str, Sequence[Any]]
@@ -26,8 +27,6 @@ Columns = Mapping[str, Sequence[Any]]
 PLAN_FILE: Final = "plan.npz"
 MISSING_LEVEL: Final = "(missing)"
 UNKNOWN: Final = -1.0
-#: So many nodes are looked at side by side; more would leave the processor's cache.
-BLOCK: Final = 50_000
 _PARTS: Final[Mapping[str, Callable[[datetime], int]]] = {
     "weekday": datetime.weekday,
     "hour": lambda moment: moment.hour,
@@ -131,51 +130,14 @@ def _utc(text: str) -> datetime:
 
 
 class _Trees:
-    """Sums or means of trees, all of them walked side by side."""
+    """Sums or means of trees, which ONNX Runtime walks."""
 
     def __init__(self, description: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-        self._roots, self._feature = arrays["roots"], arrays["feature"]
-        self._threshold, self._children = arrays["threshold"], arrays["children"]
-        self._value, self._missing_right = arrays["value"].copy(), arrays["missing_right"]
-        self._depth, self._groups = int(description["depth"]), int(description["groups"])
-        self._is_right = np.greater_equal if description["equal_goes_right"] else np.greater
-        self._mean, self._link = bool(description["mean"]), _LINKS[description["link"]]
-        self._type = np.dtype(description["input"])
-        nodes = len(self._feature)
-        if not (len(self._threshold) == len(self._value) == len(self._missing_right) == nodes):
-            raise ValueError("the arrays of the nodes differ in length")
-        if not 0 <= self._depth < max(nodes, 1):
-            raise ValueError("the trees are deeper than they have nodes")
-        for index, limit in ((self._roots, nodes), (self._children, nodes), (self._feature, description["width"])):
-            if index.min() < 0 or index.max() >= limit:
-                raise ValueError("a node points outside its tree")
-        # The base goes into the leaves of each group's first tree: the library adds it first, in its own precision.
-        for group, base in enumerate(arrays["base"].astype(self._value.dtype)):
-            self._value[self._roots[group] : [*self._roots[1:], nodes][group]] += base
+        self._ensemble = Ensemble(arrays["graph"], description["input"])
+        self._link = _LINKS[description["link"]]
 
     def __call__(self, matrix: Floats) -> Floats:
-        step = max(1, BLOCK // len(self._roots))
-        blocks = [self._block(matrix[start : start + step]) for start in range(0, len(matrix), step)]
-        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
-
-    def _block(self, matrix: Floats) -> Floats:
-        rows, width = matrix.shape
-        values = np.ascontiguousarray(matrix, dtype=self._type).ravel()
-        gaps = bool(np.isnan(values).any())
-        start = (np.arange(rows) * width)[:, None]
-        node = self._roots[None, :]
-        for _ in range(self._depth):
-            feature = self._feature.take(node)
-            cell = values.take(feature + start if rows > 1 else feature)
-            right = self._is_right(cell, self._threshold.take(node))
-            if gaps:
-                right |= np.isnan(cell) & self._missing_right.take(node)
-            node = self._children.take(2 * node + right)
-        leaves = np.broadcast_to(self._value.take(node, axis=0), (rows, len(self._roots), *self._value.shape[1:]))
-        if self._mean:
-            return self._link(leaves.sum(axis=1) / len(self._roots))
-        # One after the other, as the library adds them.
-        return self._link(np.add.accumulate(leaves.reshape(rows, -1, self._groups), axis=1)[:, -1])
+        return self._link(self._ensemble(matrix))
 
 
 class _Linear:

@@ -9,10 +9,9 @@ import numpy as np
 
 from passerelle.contracts.bundle import BundleSignature
 from training.bundle.compile import compile_plan
+from training.bundle.ensemble import same_answers
 from training.bundle.plan import Plan, read_plan, write_plan
 
-#: Relative and absolute: XGBoost computes in single precision.
-TOLERANCE: Final = 1e-6
 _UNSEEN: Final = "\x1a never seen in training"
 
 
@@ -28,7 +27,7 @@ def make_proven_plan(pipeline: Any, signature: BundleSignature, example: dict[st
             frame = typed_frame(columns, signature.inputs)
             wanted = pipeline.predict(frame) if regression else pipeline.predict_proba(frame)
             given = plan.answer(columns, len(frame))
-            if given.shape != wanted.shape or not np.allclose(given, wanted, rtol=TOLERANCE, atol=TOLERANCE):
+            if not same_answers(given, wanted):
                 return None
     except Exception:  # NoPlanError; or anything that a project's own model raises: its pipeline serves it then
         return None

@@ -10,8 +10,7 @@ import numpy as np
 
 from passerelle.errors import BundleError
 from training.bundle import Bundle
-
-TOLERANCE = 1e-6
+from training.bundle.ensemble import same_answers
 
 
 class Scorer:
@@ -68,9 +67,7 @@ class Scorer:
             split, expected = self.bundle.example["dataframe_split"], self.bundle.example[key]
             columns = dict(zip(split["columns"], zip(*split["data"], strict=True), strict=True))
             given = self.score(columns)[key]
-            same = np.shape(given) == np.shape(expected) and np.allclose(
-                given, expected, rtol=TOLERANCE, atol=TOLERANCE
-            )
+            same = same_answers(given, expected)
         except Exception as error:  # whatever a library raises for a model that is not what it should be
             raise BundleError(
                 f"The model cannot answer its own example: {type(error).__name__}: {error}. "

@@ -17,6 +17,7 @@ from passerelle.domain.project.metric_names import CANDIDATES
 from passerelle.errors import BundleError
 from tests.serving import INPUTS, NAMES, make_bundle, rows_of
 from training.bundle.compile import NoPlanError, compile_plan
+from training.bundle.ensemble import same_answers
 from training.bundle.plan import read_plan, write_plan
 from training.bundle.prove import make_proven_plan
 from training.serve.inputs import check_inputs
@@ -45,9 +46,9 @@ def test_every_candidate_has_a_plan_that_answers_as_its_pipeline(task: TaskType,
         assert bundle.plan is not None, candidate
         wanted = bundle.pipeline.predict(frame) if task == "regression" else bundle.pipeline.predict_proba(frame)
         given = bundle.plan.answer(columns, ROWS)
-        np.testing.assert_allclose(given, wanted, rtol=1e-6, atol=1e-6, err_msg=candidate)
+        assert same_answers(given, wanted), candidate
         one = {name: values[:1] for name, values in columns.items()}
-        np.testing.assert_allclose(bundle.plan.answer(one, 1), wanted[:1], rtol=1e-6, atol=1e-6, err_msg=candidate)
+        assert same_answers(bundle.plan.answer(one, 1), wanted[:1]), candidate
         if task != "regression":
             assert bundle.plan.classes.tolist() == bundle.pipeline.classes_.tolist()
 
