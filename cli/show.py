@@ -60,12 +60,19 @@ def show_run(console: Console, record: RunRecord) -> None:
         ("Compared", record.gate.get("here")),
         ("Image", record.origin and record.image_uri),
         ("Dataset", record.dataset_id),
+        ("Prepared by", _prepared_by(record)),
         ("MLflow", record.mlflow_url),
         ("Model version", record.model_version),
         ("Endpoint", record.endpoint_name),
     ):
         if value:
             console.print(f"{label:14}{escape(str(value))}")
+
+
+def _prepared_by(record: RunRecord) -> str:
+    """Return the engine that prepared the data and why it did, "" while nobody knows."""
+    found = next((stage.summary for stage in record.stages if stage.stage == "prepare"), {})
+    return f"{found['engine']}: {found['engine_reason']}" if found.get("engine") else ""
 
 
 def _show_files(console: Console, record: RunRecord) -> None:

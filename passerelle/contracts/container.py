@@ -119,7 +119,10 @@ class SplitPart(Contract):
 
 
 class PrepareResult(Contract):
-    """Output of `prepare`: written in every case, also when the data is rejected."""
+    """Output of `prepare`: written in every case, also when the data is rejected.
+
+    `engine_reason` says in a sentence why this engine prepared the data; what is written is the same on each.
+    """
 
     status: Literal["accepted", "rejected"]
     dataset_id: str | None = None
@@ -136,6 +139,8 @@ class PrepareResult(Contract):
     label_summary: dict[str, float] = {}
     dropped_columns: dict[str, str] = {}
     problems: tuple[Problem, ...] = ()
+    engine: str = ""
+    engine_reason: str = ""
     seconds: float = 0.0
 
 

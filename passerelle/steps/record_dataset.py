@@ -79,5 +79,7 @@ def _summary(result: PrepareResult) -> dict[str, Any]:
         "rows_without_label": result.rows_without_label,
         "duplicate_rows": result.duplicate_rows,
         "dropped_columns": result.dropped_columns,
+        "engine": result.engine,
+        "engine_reason": result.engine_reason,
         "split": {name: part.rows for name, part in result.split.items()},
     }

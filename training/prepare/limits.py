@@ -5,8 +5,9 @@ A Processing job has 30 GB of disk (`VOLUME_GB`) for the raw file, its rows as t
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 MAX_FILE_BYTES: Final = 8 * 1024**3
 MAX_EXPANDED_BYTES: Final = 16 * 1024**3
@@ -26,3 +27,13 @@ BATCH_CELLS: Final = 2_000_000
 def expanded_limit(path: Path, floor: int) -> int:
     """Return how many bytes a file may expand to."""
     return min(MAX_EXPANDED_BYTES, max(path.stat().st_size * MAX_EXPANSION, floor))
+
+
+#: DuckDB's memory, such as 4GB; unset, it takes 80 % of what the container may use.
+MEMORY_VARIABLE: Final = "PASSERELLE_DUCKDB_MEMORY"
+
+
+def duckdb_settings(spill: Path) -> dict[str, Any]:
+    """Return DuckDB's settings: how much memory it takes, and where on disk the rest goes."""
+    memory = os.environ.get(MEMORY_VARIABLE)
+    return {"temp_directory": str(spill), **({"memory_limit": memory} if memory else {})}

@@ -27,6 +27,8 @@ from passerelle.domain.dataset.identity import dataset_id, merge_files
 from passerelle.domain.project import Project
 from training.paths import base_dir, processing
 from training.prepare.build import Built, build_dataset
+from training.prepare.engine import Engine
+from training.prepare.engines import choose, open_engine
 from training.prepare.fetch import Validation
 from training.prepare.report import Findings, drop_problem, keep_quarantine, make_result, one_line
 from training.prepare.validate import ValidatedFile
@@ -67,29 +69,41 @@ def prepare(manifest: DropManifest, project: Project, objects: Objects, folders:
     started = time.monotonic()
     contract = project.contract_hash()
     validation = Validation(project, compile_contract(project), objects, folders.work)
-    validated = [validation.file(file) for file in manifest.new_files]
-    drop = drop_problem(validated, project)
-    kept = [] if drop else [item for item in validated if item.outcome.status == "accepted"]
-    accepted = [_curate(item, manifest, contract, folders) for item in kept]
-    built: Built | None = None
-    files: tuple[DatasetFile, ...] = ()
-    if accepted:
-        current, again = _current(manifest, {file.key for file in accepted}, contract, validation, folders)
-        validated += again
-        files = merge_files(current, accepted)
-    quarantine_uri = keep_quarantine(validated, manifest, folders.quarantine)
-    if accepted:
-        local = [_local_curated(file, manifest, objects, folders) for file in files]
-        output = folders.curated / "datasets" / dataset_id(files, contract)
-        built = build_dataset(local, project, output=output, spill=folders.work / "spill")
-    findings = Findings(validated=validated, drop=drop, built=built, files=files)
-    result = make_result(manifest, contract, findings, quarantine_uri, time.monotonic() - started)
+    chosen = choose(manifest, project)
+    tell("engine_chosen", engine=chosen.name, why=chosen.why)
+    with open_engine(chosen.name, folders.work / "spill") as engine:
+        findings, quarantine_uri = _prepared(engine, manifest, validation, contract, folders)
+    result = make_result(manifest, contract, findings, quarantine_uri, chosen, time.monotonic() - started)
     if result.status == "accepted":
         path = folders.curated / "datasets" / str(result.dataset_id) / MANIFEST_FILE
         path.write_text(result.model_dump_json(indent=2), encoding="utf-8")
         tell("dataset_ready", dataset_id=result.dataset_id, rows=sum(part.rows for part in result.split.values()))
     (folders.result / RESULT_FILE).write_text(result.model_dump_json(indent=2), encoding="utf-8")
     return result
+
+
+def _prepared(
+    engine: Engine, manifest: DropManifest, validation: Validation, contract: str, folders: Folders
+) -> tuple[Findings, str | None]:
+    """Return what was found, and where the rejected rows are."""
+    project = validation.project
+    validated = engine.validate(validation, manifest.new_files)
+    drop = drop_problem(validated, project)
+    kept = [] if drop else [item for item in validated if item.outcome.status == "accepted"]
+    accepted = [_curate(item, manifest, contract, folders) for item in kept]
+    built: Built | None = None
+    files: tuple[DatasetFile, ...] = ()
+    if accepted:
+        replaced = {file.key for file in accepted}
+        current, again = _current(engine, manifest, replaced, contract, validation, folders)
+        validated += again
+        files = merge_files(current, accepted)
+    quarantine_uri = keep_quarantine(validated, manifest, folders.quarantine)
+    if accepted:
+        local = [_local_curated(file, manifest, validation.objects, folders) for file in files]
+        output = folders.curated / "datasets" / dataset_id(files, contract)
+        built = build_dataset(engine, local, project, output=output)
+    return Findings(validated=validated, drop=drop, built=built, files=files), quarantine_uri
 
 
 def _curated_name(sha256: str, contract: str) -> str:
@@ -114,28 +128,28 @@ def _curate(item: ValidatedFile, manifest: DropManifest, contract: str, folders:
 
 
 def _current(
-    manifest: DropManifest, replaced: set[str], contract: str, validation: Validation, folders: Folders
+    engine: Engine,
+    manifest: DropManifest,
+    replaced: set[str],
+    contract: str,
+    validation: Validation,
+    folders: Folders,
 ) -> tuple[list[DatasetFile], list[ValidatedFile]]:
     """Return the earlier files that stay, under today's contract, and those that were read from raw again for it.
 
     One that breaks today's contract, or is gone, leaves the dataset; the second list says so.
     """
-    current: list[DatasetFile] = []
-    reread: list[ValidatedFile] = []
-    for file in manifest.earlier_files:
-        if file.key in replaced:
-            continue
-        if file.curated_key.endswith(_curated_name(file.sha256, contract)):
-            current.append(file)
-            continue
-        raw = DropFile(
-            bucket=manifest.zones["raw"], key=file.key, version_id=file.version_id, size=0, sha256=file.sha256
-        )
-        again = validation.file(raw)
-        reread.append(again)
-        if again.outcome.status == "accepted":
-            current.append(_curate(again, manifest, contract, folders))
-    return current, reread
+    earlier = [file for file in manifest.earlier_files if file.key not in replaced]
+    current = [file for file in earlier if file.curated_key.endswith(_curated_name(file.sha256, contract))]
+    raw = manifest.zones["raw"]
+    stale = [
+        DropFile(bucket=raw, key=file.key, version_id=file.version_id, size=0, sha256=file.sha256)
+        for file in earlier
+        if file not in current
+    ]
+    reread = engine.validate(validation, stale)
+    good = [item for item in reread if item.outcome.status == "accepted"]
+    return [*current, *(_curate(item, manifest, contract, folders) for item in good)], reread
 
 
 def _local_curated(file: DatasetFile, manifest: DropManifest, objects: Objects, folders: Folders) -> Path:

@@ -11,6 +11,7 @@ from typing import Final
 
 from passerelle.contracts import zones
 from passerelle.contracts.container import DatasetFile, DropManifest, PrepareResult, Problem, SplitPart
+from passerelle.domain.dataset.engine import Engine
 from passerelle.domain.dataset.identity import dataset_id
 from passerelle.domain.project import Project
 from training.prepare.build import Built
@@ -70,7 +71,12 @@ def keep_quarantine(validated: Sequence[ValidatedFile], manifest: DropManifest, 
 
 
 def make_result(
-    manifest: DropManifest, contract: str, findings: Findings, quarantine_uri: str | None, seconds: float
+    manifest: DropManifest,
+    contract: str,
+    findings: Findings,
+    quarantine_uri: str | None,
+    engine: Engine,
+    seconds: float,
 ) -> PrepareResult:
     """Return the run's result; it is accepted when there is a dataset."""
     outcomes, built = [item.outcome for item in findings.validated], findings.built
@@ -99,6 +105,8 @@ def make_result(
         label_summary=built.label_summary if built else {},
         dropped_columns=built.dropped_columns if built else {},
         problems=_worst_first(findings),
+        engine=engine.name,
+        engine_reason=engine.why,
         seconds=seconds,
     )
 

@@ -14,6 +14,7 @@ from passerelle.domain.contract.compiled import TEXTS, CompiledContract
 from passerelle.domain.contract.header import header_problems
 from passerelle.domain.project import Project
 from training.prepare.batches import batch_schema
+from training.prepare.limits import duckdb_settings
 from training.prepare.quarantine import quarantine_problems, write_quarantine
 from training.prepare.source import Source, open_source
 from training.prepare.sql import literal
@@ -99,7 +100,7 @@ def _judged(
 ) -> ValidatedFile:
     work = texts.parent
     good, quarantined = work / "good.parquet", work / "quarantine.parquet"
-    with duckdb.connect(config={"temp_directory": str(work / "spill")}) as connection:
+    with duckdb.connect(config=duckdb_settings(work / "spill")) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         # Pushed down, the filter would read every cell's value once more for each rule; and each list of words would
         # become a join of its own, so that the time of a wide contract grew with the square of its columns.

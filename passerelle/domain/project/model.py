@@ -146,7 +146,7 @@ class Thresholds(Part):
 
 
 class Data(Part):
-    """The data contract."""
+    """The data contract, and what prepares data under it: `auto` chooses by size."""
 
     format: Literal["csv", "parquet", "jsonl"] = "csv"
     csv: Csv = Csv()
@@ -157,6 +157,7 @@ class Data(Part):
     extra_columns: Literal["ignore", "reject"] = "ignore"
     thresholds: Thresholds = Thresholds()
     null_values: tuple[str, ...] = NULL_WORDS
+    engine: Literal["auto", "duckdb", "spark"] = "auto"
 
     @field_validator("entity_id", mode="before")
     @classmethod
@@ -236,7 +237,8 @@ class Project(Part):
         """Return 12 hex digits over everything that changes what the prepared data means."""
         meaning: dict[str, Any] = {
             "rules": RULES_VERSION,
-            "data": self.data.model_dump(mode="json"),
+            # The engine changes no row.
+            "data": self.data.model_dump(mode="json", exclude={"engine"}),
             "task": self.task.type,
             "split": self.training.split.model_dump(mode="json"),
             "seed": self.training.seed,

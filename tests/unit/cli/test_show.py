@@ -129,3 +129,9 @@ def test_a_cost_names_its_parts_and_what_it_leaves_out_and_no_unknown_is_zero() 
     )
     assert "On AWS, USD: unknown = Lambda unknown" in nothing
     assert "0.000000" not in nothing
+
+
+def test_a_run_names_the_engine_that_prepared_its_data_and_why() -> None:
+    summary = {"engine": "spark", "engine_reason": "25.0 GB of data are more than one machine prepares well"}
+    stage = StageRecord(stage="prepare", status="done", started_at="2026-11-21T00:00:00Z", summary=summary)
+    assert "Prepared by   spark: 25.0 GB of data are more" in _shown(stages=(stage,))

@@ -1,0 +1,101 @@
+"""What an engine must do for preparation, which is written once in Ibis; and DuckDB, the engine of most drops.
+
+An engine validates files (each by the same compiled contract), keeps tables, answers small questions and writes sorted
+rows. Only where engines spell a value differently does preparation ask them for it: `text` and `share`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import duckdb
+import ibis
+
+from passerelle.contracts.container import DropFile
+from passerelle.domain.dataset.engine import EngineName
+from training.prepare.fetch import Validation
+from training.prepare.limits import duckdb_settings
+from training.prepare.sql import literal
+from training.prepare.validate import ValidatedFile
+
+SHARES: Final = 1_000_000
+
+
+class Engine(Protocol):
+    """Where the tables of one run are computed."""
+
+    name: EngineName
+
+    def validate(self, validation: Validation, files: Sequence[DropFile]) -> list[ValidatedFile]:
+        """Return what each file holds, in their order."""
+
+    def read(self, files: Sequence[Path]) -> Any:
+        """Return the rows of Parquet files of one schema."""
+
+    def keep(self, table: Any, name: str) -> Any:
+        """Compute a table once, for many questions."""
+
+    def answers(self, table: Any) -> list[dict[str, Any]]:
+        """Return a small table's rows."""
+
+    def write(self, table: Any, folder: Path) -> None:
+        """Write an ordered table as Parquet files whose names are in the same order."""
+
+    def text(self, value: Any) -> Any:
+        """Return a value as text, the same on every engine."""
+
+    def share(self, text: Any) -> Any:
+        """Return a whole number from 0 to SHARES - 1 that a text's MD5 decides."""
+
+
+@ibis.udf.scalar.builtin(signature=(("string",), "uint64"))  # type: ignore[untyped-decorator]
+def md5_number_lower(text: Any) -> Any:
+    """DuckDB's own: the last 8 bytes of the MD5, little-endian."""
+
+
+class DuckEngine:
+    """DuckDB inside this process; what does not fit its memory goes to disk."""
+
+    name: EngineName = "duckdb"
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def validate(self, validation: Validation, files: Sequence[DropFile]) -> list[ValidatedFile]:
+        return [validation.file(file) for file in files]
+
+    def read(self, files: Sequence[Path]) -> Any:
+        return self._connection.read_parquet([str(path) for path in files], table_name="curated")
+
+    def keep(self, table: Any, name: str) -> Any:
+        return self._connection.create_table(name, table, temp=True)
+
+    def answers(self, table: Any) -> list[dict[str, Any]]:
+        return list(table.to_pyarrow().to_pylist())
+
+    def write(self, table: Any, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = literal(folder / "part-0.parquet")
+        query = self._connection.compile(table)
+        self._connection.raw_sql(f"COPY ({query}) TO {path} (FORMAT parquet, COMPRESSION zstd)")
+
+    def text(self, value: Any) -> Any:
+        return value.cast("string")
+
+    def share(self, text: Any) -> Any:
+        return (md5_number_lower(text) % SHARES).cast("int64")
+
+
+@contextmanager
+def duck_engine(spill: Path) -> Iterator[DuckEngine]:
+    """Open DuckDB for the merging of files: their order says nothing there, so it need not be kept."""
+    settings: dict[str, str | bool | int | float | list[str]] = {
+        **duckdb_settings(spill),
+        "preserve_insertion_order": "false",
+    }
+    with duckdb.connect(config=settings) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        yield DuckEngine(ibis.duckdb.from_connection(connection))
