@@ -12,6 +12,7 @@ from cli.session import Session
 
 #: Command -> module that holds a click command of the same name. Modules load only when their command runs.
 COMMANDS = {
+    "advise": "cli.commands.advise",
     "backup": "cli.commands.backup",
     "carry": "cli.commands.carry",
     "demo": "cli.commands.demo",

@@ -8,12 +8,30 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
+from training.progress import tell
+
 _PACKAGES: Final = ("scikit-learn", "xgboost-cpu", "xgboost", "numpy", "scipy", "pandas", "skops")
+
+#: Where Linux shows the first NVIDIA GPU.
+GPU: Final = Path("/dev/nvidia0")
 
 
 def cores() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def device(gpu: Path = GPU) -> str:
+    """Return "cuda" when the instance has an NVIDIA GPU and XGBoost can use it; one that it cannot use is told."""
+    if not gpu.exists():
+        return "cpu"
+    import xgboost
+
+    if xgboost.build_info().get("USE_CUDA"):
+        return "cuda"
+    why = "this image's XGBoost is built for processors only (xgboost-cpu)"
+    tell("gpu_not_used", why=f"{why}: the job pays for a GPU that it does not use")
+    return "cpu"
 
 
 def versions() -> dict[str, str]:

@@ -37,7 +37,7 @@ from training.train.candidate import LeftOutError, train_candidate, write_artifa
 from training.train.checkpoint import Checkpoints, checkpoint_key
 from training.train.context import Context
 from training.train.data import inputs_of, make_signature, read_columns, read_rows
-from training.train.machine import cores
+from training.train.machine import cores, device
 from training.train.reduce import reduce_features, with_features
 from training.train.search import search, tuned_params
 from training.usage import recorded_usage
@@ -106,13 +106,8 @@ def make_context(parameters: dict[str, str], project: Project) -> Context:
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         seed=int(parameters.get("seed", project.training.seed)),
         threads=int(parameters.get(THREADS) or cores()),
-        device=_device(),
+        device=device(),
     )
-
-
-def _device() -> str:
-    """Return "cuda" when the instance has an NVIDIA GPU."""
-    return "cuda" if Path("/dev/nvidia0").exists() else "cpu"
 
 
 def _train_all(context: Context, checkpoints: Checkpoints, output: Path) -> tuple[list[CandidateResult], list[str]]:

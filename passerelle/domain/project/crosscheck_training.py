@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
+from typing import Final
 
-from passerelle.domain.project.findings import Finding, did_you_mean
+from passerelle.domain.project.findings import Finding, Path, did_you_mean
 from passerelle.domain.project.model import Column, Project
 from passerelle.domain.rule import Line, Test, parse_rule
 
 #: How `class_weight` names the classes of a binary task.
 BINARY_CLASSES = ("negative", "positive")
+#: AWS's families with NVIDIA GPUs: ml.g4dn, ml.g5, ml.g6e, ml.p4d, …
+_GPU: Final = re.compile(r"ml\.[gp]\d")
 
 
 def crosscheck_training(project: Project) -> Iterator[Finding]:
@@ -18,8 +22,21 @@ def crosscheck_training(project: Project) -> Iterator[Finding]:
     yield from _class_weight(project)
     yield from _monotone(project)
     yield from _rule(project)
+    yield from _instances_without_gpu(project)
     if project.task.type == "regression" and project.training.calibration in ("sigmoid", "isotonic"):
         yield ("training", "calibration"), "a regression has no probabilities to calibrate; leave it out"
+
+
+def _instances_without_gpu(project: Project) -> Iterator[Finding]:
+    """A GPU would be paid for and not used: the training image's XGBoost is built for processors only."""
+    training = project.training
+    named: list[tuple[Path, str]] = [(("training", "instance_type"), training.instance_type)]
+    for index, name in enumerate(training.fallback_instance_types):
+        named.append((("training", "fallback_instance_types", index), name))
+    for path, name in named:
+        if _GPU.match(name):
+            why = f"{name} has a GPU, which the training image cannot use (its XGBoost is xgboost-cpu)"
+            yield path, f"{why}; choose a type without one: `passerelle advise` names the cheapest for a data size"
 
 
 def _weight_column(project: Project) -> Iterator[Finding]:

@@ -32,6 +32,8 @@ def told(task: str, training: dict[str, Any], **weight: Any) -> str:
         ("binary", {"class_weight": {"yes": 2}}, "class_weight.yes: 'yes' is no class of the label; known: negative, positive"),
         ("binary", {"class_weight": {"positive": -1}}, "greater than 0"),
         ("regression", {"class_weight": "balanced"}, "a regression has no classes"),
+        ("binary", {"instance_type": "ml.g5.xlarge"}, "training.instance_type: ml.g5.xlarge has a GPU, which the training"),
+        ("binary", {"fallback_instance_types": ["ml.p3.2xlarge"]}, "fallback_instance_types.0: ml.p3.2xlarge has a GPU"),
         ("regression", {"calibration": "isotonic"}, "a regression has no probabilities"),
         ("binary", {"weight_column": "ww"}, "weight_column: 'ww' is not among data.columns; did you mean 'w'?"),
         ("binary", {"weight_column": "plan"}, "is of type category; a weight is a number"),
