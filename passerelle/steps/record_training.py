@@ -7,6 +7,7 @@ from typing import Any, Final
 from passerelle.aws.clients import client, translated
 from passerelle.aws.runs_table import RunsTable
 from passerelle.contracts.runs import RunRecord
+from passerelle.contracts.study import WARM_START
 from passerelle.domain.requests.jobs import RunRef, evaluate_job, training_job
 from passerelle.domain.training_tries import interruptions, next_try, once_more, try_of
 from passerelle.errors import JobFailedError
@@ -17,6 +18,7 @@ from passerelle.steps.job_results import read_prepare_result, read_train_result
 from passerelle.steps.project_lock import need_lock
 from passerelle.steps.project_source import read_project
 from passerelle.steps.run_stages import add_try, begin_stage, end_tries, job_fields
+from passerelle.steps.studies import keep_study
 
 #: Secondary status of a job that SageMaker ended -> what a project can change (API reference, DescribeTrainingJob).
 _REMEDIES: Final = {
@@ -66,6 +68,7 @@ def record_training(request: dict[str, Any], settings: RecordTrainingSettings) -
     with translated("recording a training job"):
         need_lock(table, base)
         table.change(project, run_id, update, attempt=attempt)
+        keep_study(table, project, run_id, result.study)
     return {**base, "status": "trained", "evaluate_job": evaluation}
 
 
@@ -84,7 +87,8 @@ def _retry(request: dict[str, Any], settings: RecordTrainingSettings) -> dict[st
         raise JobFailedError(f"Training job {job['TrainingJobName']}: {_why(job)}")
     run = RunRef(project=project, run_id=run_id, attempt=attempt, project_uri=deployed.uri)
     dataset = read_prepare_result(settings.zones["curated"], base)
-    again = training_job(job_place(settings), run, deployed.project, dataset, following)
+    points = str(job.get("HyperParameters", {}).get(WARM_START, ""))
+    again = training_job(job_place(settings), run, deployed.project, dataset, following, warm_start=points)
     spent = {**job_fields("train", job, settings.region), "why": _why(job), "interruptions": interruptions(job)}
 
     def update(record: RunRecord) -> RunRecord:

@@ -32,12 +32,13 @@ REDUCTION: Final = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What to search, from where, and how long."""
+    """What to search, from where, and how long; `from_usual` begins with the candidates' usual parameters."""
 
     tuning: Tuning
     spaces: tuple[Space, ...]
     budget: Budget
     earlier: Sequence[TrialPoint] = ()
+    from_usual: bool = True
 
 
 def tune(context: Context, plan: Plan, file: StudyFile) -> Study:
@@ -109,7 +110,8 @@ class _Search:
 
     def _enqueue_starts(self) -> None:
         known = [(record.candidate, record.params) for record in self._trials]
-        usual = [TrialPoint(candidate=space.candidate, params=space.start()) for space in self._plan.spaces]
+        from_usual = self._plan.spaces if self._plan.from_usual else ()
+        usual = [TrialPoint(candidate=space.candidate, params=space.start()) for space in from_usual]
         for origin, points in (("usual", usual), ("earlier", self._plan.earlier)):
             for point in points:
                 if (point.candidate, point.params) not in known and self._fits(point.candidate, point.params):

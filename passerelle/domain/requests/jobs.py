@@ -15,6 +15,7 @@ from passerelle.contracts.container import (
     PREPARE_OUTPUTS,
     PrepareResult,
 )
+from passerelle.contracts.study import WARM_START
 from passerelle.domain.project import Project
 from passerelle.domain.training_tries import TrainingTry, first_try
 
@@ -147,11 +148,18 @@ def _processing(
 
 
 def training_job(
-    place: JobPlace, run: RunRef, project: Project, dataset: PrepareResult, tried: TrainingTry | None = None
+    place: JobPlace,
+    run: RunRef,
+    project: Project,
+    dataset: PrepareResult,
+    tried: TrainingTry | None = None,
+    *,
+    warm_start: str = "",
 ) -> Request:
     """Return CreateTrainingJob for `train`: on managed spot with checkpoints when the project says so.
 
-    A later try of the same run has a name of its own and goes on from the same checkpoints.
+    A later try of the same run has a name of its own and goes on from the same checkpoints. `warm_start` holds points
+    of an earlier study, which only a project that tunes is given.
     """
     tried = tried or first_try(project.training)
     name = naming.job_name(run.project, run.run_id, "train", run.attempt) + tried.suffix
@@ -175,6 +183,7 @@ def training_job(
             "seed": str(training.seed),
             "git_sha": place.git_sha,
             "lock_hash": place.lock_hash,
+            **({WARM_START: warm_start} if warm_start and training.tuning else {}),
         },
         "InputDataConfig": [
             _channel("project", run.project_uri),
