@@ -45,7 +45,8 @@ down: ## Stop the laptop platform (its state stays)
 	@$(RUN)/passerelle down
 
 test: install ## Run all tests
-	@$(RUN)/python -m pytest -n 2 --dist loadfile --cov --cov-report= tests/unit tests/contract tests/infra
+	@# Side by side, models fitted by two OpenMP threads each wait for one another most of the time.
+	@OMP_NUM_THREADS=1 $(RUN)/python -m pytest -n 2 --dist loadfile --cov --cov-report= tests/unit tests/contract tests/infra
 	@# The whole platform is one at a time: its jobs want both cores.
 	@$(RUN)/python -m pytest --cov --cov-append --cov-report=term:skip-covered --cov-fail-under=70 tests/e2e
 

@@ -19,7 +19,6 @@ from passerelle.contracts.bundle import (
     BundleSignature,
 )
 from training.bundle.plan import PLAN_FILE, write_plan
-from training.bundle.prove import make_proven_plan
 from training.bundle.read import Bundle, file_sha256, load_bundle
 
 if TYPE_CHECKING:
@@ -44,7 +43,8 @@ def write_bundle(
     """
     import skops.io
 
-    # Imported here: the server reads bundles only, and does without pandas.
+    # Imported here: the server reads bundles only, and does without pandas and scikit-learn.
+    from training.bundle.prove import make_proven_plan
     from training.explain.reference import write_reference
 
     directory.mkdir(parents=True, exist_ok=True)
