@@ -88,6 +88,11 @@ def describe_event(event: dict[str, Any]) -> str | None:
             f"{escape(str(event['candidate']))}: {event.get('metric', 'score')} {event.get('score', float('nan')):.4f} "
             f"[dim]({event.get('seconds', 0):.1f} s)[/]"
         )
+    if kind in ("candidate_left_out", "candidate_note"):
+        return f"[yellow]{escape(str(event['candidate']))}: {escape(str(event.get('why', event.get('note'))))}[/]"
+    if kind == "suspected_leakage":
+        column = escape(str(event["column"]))
+        return f"[yellow]{column} alone tells the label: {event['measure']} {event['score']:.4f}. Is it known before?[/]"
     if kind == "features_tried":
         return f"[dim]{escape(str(event['candidate']))} with {event['features']} features: {event['score']:.4f}[/]"
     if kind == "model_chosen":

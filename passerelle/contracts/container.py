@@ -200,6 +200,7 @@ class TrainResult(Contract):
     seconds: float
     resumed: tuple[str, ...] = ()
     curve: tuple[CurvePoint, ...] = ()
+    warnings: tuple[Problem, ...] = ()
     study: Study | None = None
 
 

@@ -62,7 +62,10 @@ def record_training(request: dict[str, Any], settings: RecordTrainingSettings) -
         record = begin_stage(record, "evaluate", job_name=evaluation["ProcessingJobName"])
         candidates = tuple(_candidate(item, result.metric) for item in result.candidates)
         image = job["AlgorithmSpecification"]["TrainingImage"]
+        # A step that is tried again finds its own warnings.
+        problems = (*record.problems, *(item for item in result.warnings if item not in record.problems))
         found = {"candidates": candidates, "chosen": result.chosen, "why": result.why, "image_uri": image}
+        found["problems"] = problems
         return record.model_copy(update=found | {"artefacts": record.artefacts | sealed})
 
     with translated("recording a training job"):

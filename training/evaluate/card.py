@@ -32,6 +32,7 @@ def model_card(project: Project, bundle: Bundle, training: TrainResult, result: 
         f"- Dataset {metadata.dataset_id} under contract {metadata.contract_hash}",
         f"- Inputs: {features}",
         f"- Known only after the event, never seen by the model: {hidden}",
+        *(f"- **Warning:** {warning.message}. {warning.remedy}" for warning in training.warnings),
         "",
         "## Metrics on the test period",
         "| metric | model | baseline | champion |",

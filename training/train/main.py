@@ -37,6 +37,7 @@ from training.train.candidate import LeftOutError, train_candidate, write_artifa
 from training.train.checkpoint import Checkpoints, checkpoint_key
 from training.train.context import Context
 from training.train.data import inputs_of, make_signature, read_columns, read_rows
+from training.train.leakage import suspected_leakage
 from training.train.machine import cores, device
 from training.train.reduce import reduce_features, with_features
 from training.train.search import search, tuned_params
@@ -66,6 +67,7 @@ def main() -> int:
     checkpoints = Checkpoints(base_dir() / "checkpoints", key)
     output = base_dir() / "output" / "data"
     output.mkdir(parents=True, exist_ok=True)
+    warnings = suspected_leakage(context)
     with recorded_usage(output / USAGE_FILE):
         if REPRODUCE in parameters:
             only = CandidateResult.model_validate_json(parameters[REPRODUCE])
@@ -79,7 +81,7 @@ def main() -> int:
             curve = _reduce(context, checkpoints, output, results, resumed)
     choice = choose_candidate(context, results)
     result = _result(context, results, choice, curve, resumed, time.monotonic() - started)
-    result = result.model_copy(update={"study": study})
+    result = result.model_copy(update={"study": study, "warnings": warnings})
     model = base_dir() / "model"
     shutil.copytree(checkpoints.bundle_folder(result.chosen), model, dirs_exist_ok=True)
     (output / RESULT_FILE).write_text(result.model_dump_json(indent=2), encoding="utf-8")

@@ -68,7 +68,7 @@ def test_the_first_line_that_holds_answers_and_an_empty_cell_leaves_the_row_to_t
         (["(hour > 1 -> 1", "otherwise -> 0"], "expected `)`, found '->'"),
         (["hour > 1 -> 1 2", "otherwise -> 0"], "expected nothing, found '2'"),
         (["hour > 1", "otherwise -> 0"], "expected `->`, found the end"),
-        (["__import__('os').system('x') -> 1", "otherwise -> 0"], "cannot be read from \".system"),
+        (["__import__('os').system('x') -> 1", "otherwise -> 0"], 'cannot be read from ".system'),
         (["(" * 50 + "hour > 1 -> 1", "otherwise -> 0"], "nested more than 20 deep"),
         (["hour > 1 -> " + "1" * 2_000, "otherwise -> 0"], "at most 1000 characters"),
     ],
