@@ -20,6 +20,7 @@ COMMANDS = {
     "doctor": "cli.commands.doctor",
     "down": "cli.commands.down",
     "drop": "cli.commands.drop",
+    "explain": "cli.commands.explain",
     "init": "cli.commands.init",
     "interrupt": "cli.commands.interrupt",
     "logs": "cli.commands.logs",

@@ -26,7 +26,7 @@ def predict(session: Session, project: str, rows: tuple[str, ...], path: Path | 
     """Ask the endpoint of PROJECT for predictions, as an application would."""
     if bool(rows) == bool(path):
         raise click.UsageError("Give either --row (one or more) or --file.")
-    body, content_type = _request(rows, path)
+    body, content_type = read_request(rows, path)
     answer = json.loads(session.platform.predict(project, body, content_type=content_type))
     if session.as_json:
         session.print_json(answer)
@@ -34,7 +34,8 @@ def predict(session: Session, project: str, rows: tuple[str, ...], path: Path | 
         show_predictions(session, answer)
 
 
-def _request(rows: tuple[str, ...], path: Path | None) -> tuple[bytes, str]:
+def read_request(rows: tuple[str, ...], path: Path | None) -> tuple[bytes, str]:
+    """Return the body of a request and its content type."""
     if path is None:
         return json.dumps({"dataframe_records": [_row(text) for text in rows]}).encode(), "application/json"
     if str(path) == "-":

@@ -239,8 +239,10 @@ class DeployedPlatform:
 
     # Predictions
 
-    def predict(self, project: str, body: bytes, *, content_type: str, accept: str = "application/json") -> bytes:
-        """Ask the project's endpoint; returns the container's answer.
+    def predict(
+        self, project: str, body: bytes, *, content_type: str, accept: str = "application/json", explain: bool = False
+    ) -> bytes:
+        """Ask the project's endpoint; returns the container's answer, with `explain` also what the columns did.
 
         Raises InputError with the container's own message for a bad row, TransientError while the endpoint sleeps.
         """
@@ -252,6 +254,7 @@ class DeployedPlatform:
                 component=naming.component_name(self.environment, project),
                 content_type=content_type,
                 accept=accept,
+                explain=explain,
             )
         except BotoCoreError as error:
             raise _unreachable(self.environment, error) from error

@@ -14,12 +14,23 @@ NO_CAPACITY: Final = "has no capacity to process this request"
 NAME_REQUIRED: Final = "Inference Component Name header is required"
 
 
-def predict(runtime: Any, body: bytes, *, endpoint: str, component: str, content_type: str, accept: str) -> bytes:
-    """Return an endpoint's answer; `component` holds the model where it scales to zero.
+def predict(
+    runtime: Any,
+    body: bytes,
+    *,
+    endpoint: str,
+    component: str,
+    content_type: str,
+    accept: str,
+    explain: bool = False,
+) -> bytes:
+    """Return an endpoint's answer, with `explain` also what its columns did; `component` holds the model where it
+    scales to zero.
 
     Raises InputError with the container's own message for a bad row, TransientError while the endpoint sleeps.
     """
     request = {"EndpointName": endpoint, "Body": body, "ContentType": content_type, "Accept": accept}
+    request |= {"CustomAttributes": "explain=true"} if explain else {}
     try:
         try:
             answer = runtime.invoke_endpoint(**request)

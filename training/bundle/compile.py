@@ -10,7 +10,6 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from passerelle.domain.candidates.calibrated import innermost
 from training.bundle.ensemble import write_ensemble
 from training.bundle.plan import Plan, make_plan
 
@@ -28,6 +27,9 @@ def compile_plan(pipeline: Any, *, classes: npt.NDArray[Any]) -> Plan:
 
     Raises NoPlanError when it holds an estimator, or a setting of one, that plans do not know.
     """
+    # Imported here: it imports scikit-learn, and the server, which does without, imports this module.
+    from passerelle.domain.candidates.calibrated import innermost
+
     try:
         encoder, model = pipeline.steps[0][1], pipeline.steps[-1][1]
         if len(pipeline.steps) != 2 or type(encoder).__name__ != "ColumnTransformer":

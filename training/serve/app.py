@@ -12,6 +12,7 @@ from granian._granian import RSGIProtocolClosed
 
 from passerelle.contracts.bundle import BundleSignature
 from training.serve.errors import RequestError, error_document
+from training.serve.explain import MAX_EXPLAINED_ROWS, RowExplainer, wants_explanation
 from training.serve.inputs import check_inputs
 from training.serve.negotiate import choose_kind, render
 from training.serve.request import JSON, read_body
@@ -27,6 +28,7 @@ MAX_ID_CHARACTERS: Final = 64
 CLIENT_GONE: Final = 499
 _PATHS: Final = {"/ping": ("GET",), "/invocations": ("POST",), "/version": ("GET",), "/openapi.json": ("GET",)}
 _INFERENCE_ID: Final = "x-amzn-sagemaker-inference-id"
+_CUSTOM_ATTRIBUTES: Final = "x-amzn-sagemaker-custom-attributes"
 
 
 class Application:
@@ -34,6 +36,7 @@ class Application:
 
     def __init__(self, scorer: Scorer, settings: ServeSettings) -> None:
         self._scorer, self._settings = scorer, settings
+        self._explainer = RowExplainer(scorer.bundle)
         self._null_words = frozenset(("", *scorer.bundle.signature.null_values))
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
@@ -57,9 +60,10 @@ class Application:
             return _refusal(error, request_id, [])
         headers = scope.headers
         kind, accept = headers.get("content-type") or JSON, headers.get("accept") or ""
-        arguments = (scope.method, scope.path, body, kind, accept, request_id, inference_id)
-        # A large batch must not keep /ping waiting: SageMaker gives it two seconds.
-        large = len(body) > LARGE_BYTES
+        explain = wants_explanation(headers.get(_CUSTOM_ATTRIBUTES) or "")
+        arguments = (scope.method, scope.path, body, kind, accept, request_id, inference_id, explain)
+        # What takes long must not keep /ping waiting: SageMaker gives it two seconds.
+        large = len(body) > LARGE_BYTES or explain or b'"explain"' in body
         answer = await asyncio.to_thread(self.answer, *arguments) if large else self.answer(*arguments)
         if inference_id:
             answer.headers.append((_INFERENCE_ID, inference_id))
@@ -94,6 +98,7 @@ class Application:
         accept: str,
         request_id: str,
         inference_id: str | None,
+        explain: bool = False,
     ) -> Answer:
         """Return the answer to a request; never raises."""
         try:
@@ -103,7 +108,7 @@ class Application:
                 message = f"{path} does not take {method[:20]}"
                 raise RequestError(405, "wrong_method", message, f"Use {' or '.join(_PATHS[path])}.")
             if path == "/invocations":
-                return self._invoke(body, content_type, accept, inference_id)
+                return self._invoke(body, content_type, accept, inference_id, explain)
             if path == "/ping":
                 return Answer(200, [], b"")
             about = path == "/version"
@@ -118,11 +123,15 @@ class Application:
             remedy = "Give the request id to the model's owner: the log names the place."
             return _refusal(RequestError(500, "internal", message, remedy), request_id, [])
 
-    def _invoke(self, body: bytes, content_type: str, accept: str, inference_id: str | None) -> Answer:
+    def _invoke(self, body: bytes, content_type: str, accept: str, inference_id: str | None, explain: bool) -> Answer:
         kind = choose_kind(accept, self._settings.default_accept)
         table = read_body(body, content_type, self._scorer.inputs)
         columns, warnings = check_inputs(table, self._scorer.inputs, self._null_words)
         document = self._scorer.score(columns)
+        if explain or table.explain:
+            if kind != JSON:
+                raise RequestError(406, "not_acceptable", f"{kind} has no place for explanations", f"Accept {JSON}.")
+            document |= self._explainer.explain(columns, document["predictions"])
         if warnings:
             document["warnings"] = warnings
         if inference_id:
@@ -171,10 +180,12 @@ def openapi(signature: BundleSignature) -> dict[str, Any]:
         "required": [column.name for column in signature.inputs if not column.nullable],
     }
     rows = {"type": "array", "items": {"$ref": "#/components/schemas/Row"}, "minItems": 1}
-    request = {"type": "object", "properties": {"dataframe_records": rows}, "required": ["dataframe_records"]}
+    explain = {"type": "boolean", "description": f"explain each row, of at most {MAX_EXPLAINED_ROWS}"}
+    properties_of_request = {"dataframe_records": rows, "explain": explain}
+    request = {"type": "object", "properties": properties_of_request, "required": ["dataframe_records"]}
     refusal = {"content": {JSON: {"schema": {"$ref": "#/components/schemas/Error"}}}}
     responses = {
-        "200": {"description": "predictions"},
+        "200": {"description": "predictions, with explain also explanations"},
         "400": {"description": "the request is wrong; code, field, row and remedy say where and what to do"} | refusal,
         "406": {"description": "the form that Accept asks for is not offered"} | refusal,
         "413": {"description": "the body is too large"} | refusal,

@@ -13,7 +13,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import msgspec
@@ -36,11 +36,15 @@ _NAME_END: Final = re.compile(rb'"\s*:')
 
 @dataclass(frozen=True)
 class Table:
-    """Columns by name, each of `rows` values; `lenient` when values are texts (CSV), to be read as numbers."""
+    """Columns by name, each of `rows` values; `lenient` when values are texts (CSV), to be read as numbers.
+
+    `explain` says that the body asks for explanations.
+    """
 
     columns: Mapping[str, Sequence[Any]]
     rows: int
     lenient: bool = False
+    explain: bool = False
 
 
 def read_body(body: bytes, content_type: str, inputs: Sequence[SignatureColumn]) -> Table:
@@ -63,7 +67,9 @@ def read_body(body: bytes, content_type: str, inputs: Sequence[SignatureColumn])
     if kind == CSV:
         return read_csv(body, names, header=parameters.get("header"))
     if kind == JSON:
-        return _read_json(_decode_json(body), names)
+        document = _decode_json(body)
+        table = _read_json(document, names)
+        return replace(table, explain=True) if _explain(document) else table
     lines = [line for line in body.split(b"\n") if line.strip()]
     records = [_decode_json(line, row=row) for row, line in enumerate(lines)]
     return _from_records_or_rows(records, names, "rows")
@@ -136,6 +142,13 @@ def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _wrong_form(message: str, *, field: str | None = None, row: int | None = None) -> RequestError:
     return RequestError(400, "wrong_form", message, _FORM_REMEDY, field=field, row=row)
+
+
+def _explain(document: dict[str, Any]) -> bool:
+    wanted = document.get("explain", False)
+    if not isinstance(wanted, bool):
+        raise _wrong_form("explain must be true or false", field="explain")
+    return wanted
 
 
 def _read_json(document: Any, names: list[str]) -> Table:

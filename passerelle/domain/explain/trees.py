@@ -65,8 +65,7 @@ class TreePaths:
         self.outputs = max(groups, leaf_values.shape[1])
         self._width, self._equal_goes_right = width, equal_goes_right
         scale = 1 / len(arrays["roots"]) if mean else 1.0
-        self.base = np.zeros(self.outputs)
-        self.base[: len(arrays["base"])] = arrays["base"]
+        self.base = np.resize(np.asarray(arrays["base"], dtype=np.float64), self.outputs)
         self._blocks: list[_Paths] = []
         for paths in _merged(arrays, np.asarray(cover, dtype=np.float64), leaf_values * scale, groups, self.outputs):
             reached = np.prod(paths.share, axis=0)[:, None] * paths.values

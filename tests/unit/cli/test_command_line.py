@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
-from cli.commands.predict import _request
+from cli.commands.predict import read_request
 from cli.failures import RunNotServedError, failures_as_exit_codes
 from cli.main import COMMANDS, cli, main
 from passerelle.errors import BundleError, InputError, PasserelleError, SettingsError, TransientError
@@ -95,11 +95,11 @@ def test_laptop_commands_refuse_other_environments(capsys: pytest.CaptureFixture
 
 
 def test_rows_to_predict_come_from_options_or_files(tmp_path: Path) -> None:
-    body, kind = _request(('{"a": 1}', '{"a": 2}'), None)
+    body, kind = read_request(('{"a": 1}', '{"a": 2}'), None)
     assert (json.loads(body), kind) == ({"dataframe_records": [{"a": 1}, {"a": 2}]}, "application/json")
     path = tmp_path / "rows.CSV"
     path.write_text("a\n1\n")
-    assert _request((), path) == (b"a\n1\n", "text/csv")
+    assert read_request((), path) == (b"a\n1\n", "text/csv")
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_rows_that_cannot_be_sent_are_refused_with_the_reason(
     rows: tuple[str, ...], name: str | None, words: str, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match=words):
-        _request(rows, tmp_path / name if name else None)
+        read_request(rows, tmp_path / name if name else None)
 
 
 def test_predict_wants_rows_or_a_file_and_not_both(capsys: pytest.CaptureFixture[str]) -> None:
