@@ -130,8 +130,10 @@ def _show_candidates(console: Console, record: RunRecord) -> None:
 
 def _show_gate(console: Console, record: RunRecord) -> None:
     for check in record.gate.get("checks", ()):
-        mark = "[green]✓[/]" if check.get("passed") else "[red]✗[/]"
-        console.print(f"{mark} {escape(str(check.get('message')))}")
+        failed = "[yellow]![/]" if check.get("severity") == "advisory" else "[red]✗[/]"
+        console.print(f"{'[green]✓[/]' if check.get('passed') else failed} {escape(str(check.get('message')))}")
+    if record.gate.get("verdict"):
+        console.print(f"[bold]Gate:[/] {escape(str(record.gate['verdict']))}")
 
 
 def _show_stages(console: Console, record: RunRecord) -> None:

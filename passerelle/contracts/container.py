@@ -212,17 +212,47 @@ class MachineUsage(Contract):
 
 
 class GateCheck(Contract):
-    """One condition of the gate with its figures."""
+    """One condition of the gate with its figures; only a required one refuses a model."""
 
     name: str
     passed: bool
     value: float | None
     required: float | None
     message: str
+    severity: Literal["required", "advisory"] = "required"
+
+
+class PairedDifference(Contract):
+    """How much better a challenger is on the same rows, with a 95 % interval; more is better whatever the metric."""
+
+    better: float
+    lower: float
+    upper: float
+    standard_error: float
+
+
+class SegmentResult(Contract):
+    """The rows of one value of a segment column; `not_judged` says why there is no verdict, `worse_than` whom it fails.
+
+    `adjusted` are p-values of being worse, after false-discovery control over all segments and comparisons.
+    """
+
+    column: str
+    value: str
+    rows: int
+    score: float | None = None
+    baseline: PairedDifference | None = None
+    champion: PairedDifference | None = None
+    adjusted: dict[str, float] = {}
+    worse_than: tuple[str, ...] = ()
+    not_judged: str = ""
 
 
 class EvaluateResult(Contract):
-    """Output of `evaluate`: metrics on the newest period, the gate's verdict with its reasons, the figures' names."""
+    """Output of `evaluate`: metrics on the newest period, the gate's verdict with its reasons, the figures' names.
+
+    `verdict` is the gate's answer in plain sentences; `not_judged` names what could not be compared, and why.
+    """
 
     status: Literal["passed", "refused"]
     candidate: str
@@ -230,9 +260,11 @@ class EvaluateResult(Contract):
     test_metrics: dict[str, float]
     baseline_metrics: dict[str, float] = {}
     champion_metrics: dict[str, float] = {}
-    segments: tuple[dict[str, Any], ...] = ()
+    segments: tuple[SegmentResult, ...] = ()
     threshold: float | None = None
     checks: tuple[GateCheck, ...]
     figures: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
+    verdict: str = ""
+    not_judged: tuple[str, ...] = ()
     seconds: float = 0.0

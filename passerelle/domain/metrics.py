@@ -9,7 +9,6 @@ import numpy.typing as npt
 from sklearn import metrics as sk
 
 Array = npt.NDArray[Any]
-BOOTSTRAP_ROUNDS: Final = 60
 
 
 def score_all(
@@ -71,31 +70,6 @@ def _multiclass(name: str, labels: Array, probabilities: Array, classes: Array) 
     if not set(np.unique(labels)) <= set(classes):  # a class that came after training has no probability
         return None
     return float(sk.log_loss(labels, probabilities, labels=classes))
-
-
-def bootstrap_scores(
-    name: str,
-    task: str,
-    labels: Array,
-    predictions: Array,
-    probabilities: Array | None,
-    classes: Array,
-    *,
-    seed: int,
-    rounds: int = BOOTSTRAP_ROUNDS,
-) -> Array:
-    """Return the metric on `rounds` resamples of the rows, shape (rounds,); the same rows for the same seed and size.
-
-    NaN where a resample leaves the metric undefined.
-    """
-    generator = np.random.default_rng(seed)
-    scores = np.full(rounds, np.nan)
-    for index in range(rounds):
-        rows = generator.integers(0, len(labels), len(labels))
-        chosen = probabilities[rows] if probabilities is not None else None
-        value = score(name, task, labels[rows], predictions[rows], chosen, classes)
-        scores[index] = np.nan if value is None else value
-    return scores
 
 
 _REGRESSION: Final = {

@@ -11,18 +11,24 @@ from passerelle.contracts import naming
 from passerelle.domain.requests.hosting import Deployment, HostingPlace, deployment
 from passerelle.domain.requests.rollout import RolloutPlace, Served, rollout
 from passerelle.settings import PlanDeploymentSettings
+from passerelle.steps.accepted import need_accepted, need_own_model
 from passerelle.steps.project_source import read_project
 
 
 def plan_deployment(request: dict[str, Any], settings: PlanDeploymentSettings) -> dict[str, Any]:
-    """Return whole requests: the model, its configuration, alarms, scaling, and what changes the endpoint."""
+    """Return whole requests: the model, its configuration, alarms, scaling, and what changes the endpoint.
+
+    Raises InputError for a model that the gate has not passed, whoever asks for it.
+    """
     project, run_id, attempt = request["project"], request["run_id"], int(request["attempt"])
     deployed = read_project(settings.environment, project)
     table = RunsTable(client("dynamodb"), settings.runs_table)
     with translated(f"run {run_id}"):
-        record = table.get(project, run_id)
+        record = table.need(project, run_id)
+    need_accepted(record)
+    need_own_model(record, request)
     # What trained a model serves it: after a new release, or in another environment, the image here is another one.
-    image_uri = (record.image_uri if record else None) or settings.image_uri
+    image_uri = record.image_uri or settings.image_uri
     planned = deployment(
         HostingPlace(
             environment=settings.environment,

@@ -11,13 +11,15 @@ from passerelle.aws.tracking_login import sign_in
 from passerelle.contracts import naming
 from passerelle.contracts.runs import RunRecord
 from passerelle.settings import PromoteModelSettings
+from passerelle.steps.accepted import need_accepted
 from passerelle.steps.run_stages import end_stage
 
 
 def promote_model(request: dict[str, Any], settings: PromoteModelSettings) -> dict[str, Any]:
     """Move the aliases (champion, and archived for the one before) and remember the champion.
 
-    Raises TransientError when MLflow does not answer; called again, it changes nothing.
+    Raises TransientError when MLflow does not answer (called again, it changes nothing), InputError for a model that
+    the gate has not passed.
     """
     project, run_id, version = request["project"], request["run_id"], str(request["model_version"])
     name = naming.registered_model_name(settings.environment, project)
@@ -34,7 +36,9 @@ def promote_model(request: dict[str, Any], settings: PromoteModelSettings) -> di
         return end_stage(record, "deploy").model_copy(update={"endpoint_name": request["endpoint_name"]})
 
     with translated("promoting a model"):
-        need_attempt(table.need(project, run_id), int(request["attempt"]))
+        record = table.need(project, run_id)
+        need_attempt(record, int(request["attempt"]))
+        need_accepted(record)
         sign_in(settings.tracking_secret)
         ExperimentLog(settings.tracking_uri).promote(name, version)
         before = table.item(project, "CHAMPION") or {}

@@ -20,6 +20,8 @@ _GATE_FIELDS: Final = (
     "metric",
     "checks",
     "reasons",
+    "verdict",
+    "not_judged",
     "test_metrics",
     "baseline_metrics",
     "champion_metrics",

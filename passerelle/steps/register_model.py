@@ -70,7 +70,7 @@ def register_model(request: dict[str, Any], settings: RegisterModelSettings) -> 
 
     def update(record: RunRecord) -> RunRecord:
         record = end_stage(record, "register")
-        if request["status"] == "passed":
+        if story.evaluation.status == "passed":
             record = begin_stage(record, "deploy")
         return record.model_copy(update={"mlflow_url": registered.run_url, "model_version": registered.version})
 
@@ -78,7 +78,7 @@ def register_model(request: dict[str, Any], settings: RegisterModelSettings) -> 
         table.change(project, run_id, update, attempt=attempt)
     return {
         **base,
-        "status": request["status"],
+        "status": story.evaluation.status,
         "model_version": registered.version,
         "model_data_url": story.model_data_url,
     }

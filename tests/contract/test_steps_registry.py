@@ -114,6 +114,20 @@ def test_a_refused_model_is_kept_with_the_reasons_and_challenges_nobody(world: W
     assert [stage.stage for stage in world.table.need("flights", "r1").stages[1:]] == ["register"]
 
 
+def test_a_refused_model_is_promoted_by_nobody_even_by_hand(world: World) -> None:
+    register_model(world.finish_training(gate="refused"), world.settings)
+    with pytest.raises(InputError, match=r"The gate refused the model of run r1.* It must not be served"):
+        _promote(world, "1")
+    assert world.alias("champion") is None
+    assert world.table.item("flights", "CHAMPION") is None
+
+
+def test_a_request_that_claims_another_verdict_than_the_gates_changes_nothing(world: World) -> None:
+    request = world.finish_training(gate="refused") | {"status": "passed"}
+    assert register_model(request, world.settings)["status"] == "refused"
+    assert world.alias("challenger") is None
+
+
 def test_registering_twice_changes_nothing(world: World) -> None:
     request = world.finish_training()
     first = register_model(request, world.settings)
@@ -286,7 +300,7 @@ def test_a_server_that_is_silent_or_busy_is_tried_again(
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
     settings = PromoteModelSettings(**world.shared, tracking_uri=strange_server(status))
-    world.begin_run()
+    world.begin_run(gate={"status": "passed"})
     with pytest.raises(TransientError, match=r"MLflow at http://127\.0\.0\.1"):
         promote_model(_promotion("1"), settings)
 
@@ -294,7 +308,7 @@ def test_a_server_that_is_silent_or_busy_is_tried_again(
 @pytest.mark.parametrize("status", [400, 401, 403])
 def test_a_server_that_refuses_is_not_tried_again(world: World, strange_server: Any, status: int) -> None:
     settings = PromoteModelSettings(**world.shared, tracking_uri=strange_server(status))
-    world.begin_run()
+    world.begin_run(gate={"status": "passed"})
     with pytest.raises(MlflowException):
         promote_model(_promotion("1"), settings)
 

@@ -37,6 +37,35 @@ def test_every_state_is_reached_and_every_way_ends(path: Any) -> None:
         assert ends or state.get("Next"), name
 
 
+def _deploys(state: dict[str, Any]) -> bool:
+    return "${DeployModel}" in json.dumps(state)
+
+
+def test_no_way_leads_to_a_deployment_but_the_gates_yes() -> None:
+    """A deployment is begun only behind a choice for `passed`, after the verdict was read from what evaluate wrote."""
+    guarded = []
+    for path in FILES:
+        states = json.loads(path.read_text())["States"]
+        for name in (name for name, state in states.items() if _deploys(state)):
+            guarded.append(path.name)
+            assert [other for other, state in states.items() if name in _targets(state)] == ["IsModelAccepted"]
+            choice = states["IsModelAccepted"]
+            assert choice["Choices"] == [{"Condition": "{% $states.input.status = 'passed' %}", "Next": name}]
+            assert choice["Default"] == "CloseRun"
+            assert [other for other, one in states.items() if "IsModelAccepted" in _targets(one)] == ["RegisterModel"]
+    assert guarded == ["import_model.asl.json", "training_pipeline.asl.json"]
+
+
+def test_only_the_deployment_changes_endpoints_and_it_begins_by_asking_for_the_verdict() -> None:
+    changing = re.compile(r":(create|update)(Endpoint|InferenceComponent)$")
+    for path in FILES:
+        machine = json.loads(path.read_text())
+        changes = [name for name, state in machine["States"].items() if changing.search(state.get("Resource", ""))]
+        assert bool(changes) == (path.name == "deploy_model.asl.json"), path.name
+        if changes:
+            assert "${PlanDeployment}" in json.dumps(machine["States"][machine["StartAt"]])
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_every_task_but_a_nested_execution_is_tried_again_with_jitter(path: Any) -> None:
     for name, state in json.loads(path.read_text())["States"].items():

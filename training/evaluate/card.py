@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from passerelle.contracts.container import EvaluateResult, TrainResult
+from passerelle.contracts.container import EvaluateResult, SegmentResult, TrainResult
 from passerelle.domain.project import Project
 from training.bundle import Bundle
 
@@ -15,7 +15,7 @@ def model_card(project: Project, bundle: Bundle, training: TrainResult, result: 
     lines = [
         f"# Model card: {project.name}, run {metadata.run_id}",
         "",
-        f"**Verdict of the gate: {result.status}.** " + (" ".join(result.reasons) or training.why),
+        f"**Verdict of the gate: {result.status}.** " + (result.verdict or training.why),
         "",
         "## Model details",
         f"- Kind: {result.candidate} ({metadata.params.get('model', '')}); {training.why}",
@@ -43,14 +43,24 @@ def model_card(project: Project, bundle: Bundle, training: TrainResult, result: 
         shown = " | ".join("" if other is None else f"{other:.4f}" for other in others)
         lines.append(f"| {name} | {value:.4f} | {shown} |")
     lines += _curve(training)
-    lines += ["", "## Segments", "| segment | rows | score | better than baseline by |", "|---|---|---|---|"]
+    lines += ["", "## Segments", "| segment | rows | score | than the baseline | than the champion | verdict |"]
+    lines.append("|---|---|---|---|---|---|")
     for segment in result.segments:
-        score, better = segment.get("score"), segment.get("better_than_baseline")
-        figures = " | ".join("undefined" if figure is None else f"{figure:.4f}" for figure in (score, better))
-        lines.append(f"| {segment['column']} = {segment['value']} | {segment['rows']:,} | {figures} |")
+        lines.append(_segment(segment))
     lines += ["", "## Gate"]
-    lines += [f"- [{'x' if check.passed else ' '}] {check.message}" for check in result.checks]
+    lines += [f"- [{'x' if check.passed else ' '}] ({check.severity}) {check.message}" for check in result.checks]
     return "\n".join(lines) + "\n"
+
+
+def _segment(segment: SegmentResult) -> str:
+    score = "undefined" if segment.score is None else f"{segment.score:.4f}"
+    compared = " | ".join(
+        "" if one is None else f"{one.better:+.4f} ({one.lower:+.4f} to {one.upper:+.4f})"
+        for one in (segment.baseline, segment.champion)
+    )
+    worse = " and ".join(segment.worse_than)
+    verdict = f"not judged: {segment.not_judged}" if segment.not_judged else (f"worse than {worse}" if worse else "")
+    return f"| {segment.column} = {segment.value} | {segment.rows:,} | {score} | {compared} | {verdict} |"
 
 
 def _curve(training: TrainResult) -> list[str]:

@@ -14,13 +14,14 @@ from training.train.predict import Predicted
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """What `evaluate` reads, unpacked."""
+    """What `evaluate` reads, unpacked; `champion_missing` says why a champion that there is cannot be asked."""
 
     project: Project
     challenger: Bundle
     champion: Bundle | None
     training: TrainResult
     test: Rows
+    champion_missing: str = ""
 
 
 def score_every_metric(inputs: Inputs, predicted: Predicted) -> dict[str, float]:

@@ -8,16 +8,17 @@ from pathlib import Path
 
 from passerelle.contracts.archive import unpack
 from passerelle.contracts.container import EVALUATE_INPUTS, EVALUATE_OUTPUTS, RESULT_FILE, EvaluateResult, TrainResult
-from passerelle.domain.gate import check_gate
+from passerelle.domain.gate import check_gate, verdict_in_words
 from passerelle.errors import BundleError, InputError
 from training.bundle import Bundle, load_bundle
 from training.evaluate.baseline import guess
 from training.evaluate.card import model_card
-from training.evaluate.champion import compare_with_champion
+from training.evaluate.champion import ask_champion
+from training.evaluate.compared import Period
+from training.evaluate.evidence import gather_evidence, left_out
 from training.evaluate.explain import write_explanations
 from training.evaluate.inputs import Inputs, score_every_metric
 from training.evaluate.money import decisions_worth
-from training.evaluate.segments import judge_segments
 from training.figures.draw import draw_all, draw_curve
 from training.paths import base_dir, processing
 from training.progress import tell
@@ -52,7 +53,7 @@ def main() -> int:
     (output / RESULT_FILE).write_text(result.model_dump_json(indent=2), encoding="utf-8")
     card = model_card(inputs.project, inputs.challenger, inputs.training, result)
     (output / "model_card.md").write_text(card, encoding="utf-8")
-    tell("gate_checked", status=result.status, reasons=list(result.reasons))
+    tell("gate_checked", status=result.status, verdict=result.verdict, reasons=list(result.reasons))
     return 0
 
 
@@ -65,8 +66,15 @@ def read_inputs(work: Path) -> Inputs:
     folder = processing(EVALUATE_INPUTS["test"])
     # All features, not the challenger's only: champion and segments may need others.
     test = read_rows(folder, inputs_of(project, read_columns(folder)), project.task.type)
-    champion = _champion(processing(EVALUATE_INPUTS["champion"]), work / "champion")
-    return Inputs(project=project, challenger=challenger, champion=champion, training=result, test=test)
+    champion, missing = _champion(processing(EVALUATE_INPUTS["champion"]), work / "champion")
+    return Inputs(
+        project=project,
+        challenger=challenger,
+        champion=champion,
+        training=result,
+        test=test,
+        champion_missing=missing,
+    )
 
 
 def _only(folder: Path) -> Path:
@@ -76,47 +84,40 @@ def _only(folder: Path) -> Path:
     return archives[0]
 
 
-def _champion(folder: Path, work: Path) -> Bundle | None:
+def _champion(folder: Path, work: Path) -> tuple[Bundle | None, str]:
     """Return the champion; one that no longer loads cannot be compared with, which must not block its successor."""
     if not folder.is_dir() or not any(folder.rglob("*.tar.gz")):
-        return None
+        return None, ""
     try:
-        return load_bundle(unpack(_only(folder), work))
+        return load_bundle(unpack(_only(folder), work)), ""
     except BundleError as error:
-        print(f"The champion cannot be loaded, so the challenger is not compared with it: {error}", flush=True)
-        return None
+        return None, f"the champion, which cannot be loaded: {error}"
 
 
 def evaluate(inputs: Inputs) -> tuple[EvaluateResult, Predicted]:
     """Return the verdict and the challenger's predictions on the test rows."""
-    task = inputs.project.task
+    project, rows = inputs.project, Period.of(inputs)
     seen = [column.name for column in inputs.challenger.signature.inputs]
-    predicted = predict(inputs.challenger.pipeline, inputs.test.frame[seen], task.type)
-    scores = score_every_metric(inputs, predicted)
+    predicted = predict(inputs.challenger.pipeline, inputs.test.frame[seen], project.task.type)
     baseline = guess(inputs, predicted)
-    segments = tuple(judge_segments(inputs, predicted, baseline))
-    champion, difference = compare_with_champion(inputs, predicted)
-    outputs = predicted.probabilities if predicted.probabilities is not None else predicted.predictions
-    checks = check_gate(
-        inputs.project.training.gate,
-        metric=task.metric,
-        greater_is_better=inputs.project.greater_is_better,
-        candidate=scores.get(task.metric),
-        baseline=score_every_metric(inputs, baseline).get(task.metric),
-        champion_difference=difference,
-        outputs=outputs,
-        segments=segments,
-    )
+    champion, missing = ask_champion(inputs, predicted)
+    money = decisions_worth(inputs, rows, predicted, champion)
+    evidence = gather_evidence(inputs, rows, predicted, baseline, champion, money)
+    checks = check_gate(project.training.gate, evidence)
+    not_judged = (*([missing] if missing else []), *left_out(evidence))
+    scores = score_every_metric(inputs, predicted)
     result = EvaluateResult(
-        status="passed" if all(check.passed for check in checks) else "refused",
+        status="passed" if all(check.passed for check in checks if check.severity == "required") else "refused",
         candidate=inputs.training.chosen,
-        metric=task.metric,
-        test_metrics=scores | decisions_worth(inputs, predicted),
+        metric=project.task.metric,
+        test_metrics=scores | money.totals,
         baseline_metrics=score_every_metric(inputs, baseline),
-        champion_metrics=champion,
-        segments=segments,
+        champion_metrics=score_every_metric(inputs, champion) if champion is not None else {},
+        segments=tuple(evidence.judged),
         threshold=inputs.challenger.metadata.threshold,
         checks=checks,
-        reasons=tuple(check.message for check in checks if not check.passed),
+        reasons=tuple(check.message for check in checks if not check.passed and check.severity == "required"),
+        verdict=verdict_in_words(checks, not_judged, evidence.resampled),
+        not_judged=not_judged,
     )
     return result, predicted

@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 
 from passerelle.contracts.bundle import BundleSignature, SignatureColumn
 from passerelle.domain.candidates.frame import typed_frame
-from passerelle.domain.dataset.schema import LABEL, TIME, WEIGHT, signature_columns
+from passerelle.domain.dataset.schema import ENTITY, LABEL, TIME, WEIGHT, signature_columns
 from passerelle.domain.project import Project
+from passerelle.domain.resampling import Blocks, By, make_blocks
 from passerelle.errors import InputError
 
 
@@ -22,18 +23,24 @@ from passerelle.errors import InputError
 class Rows:
     """Model inputs of shape (n_rows, n_inputs) and labels of shape (n_rows,), oldest row first.
 
-    `weights` are the rows' own, None where the project declares none.
+    `weights` are the rows' own, None where the project declares none; `entities` a number per row's entity.
     """
 
     frame: pd.DataFrame
     labels: npt.NDArray[Any]
     times: npt.NDArray[Any]
     weights: npt.NDArray[Any] | None = None
+    entities: npt.NDArray[Any] | None = None
 
     def take(self, chosen: Any) -> Rows:
         """Return the rows at some places."""
-        weights = None if self.weights is None else self.weights[chosen]
-        return Rows(self.frame.iloc[chosen].reset_index(drop=True), self.labels[chosen], self.times[chosen], weights)
+        weights, entities = (None if one is None else one[chosen] for one in (self.weights, self.entities))
+        frame = self.frame.iloc[chosen].reset_index(drop=True)
+        return Rows(frame, self.labels[chosen], self.times[chosen], weights, entities)
+
+    def blocks(self, by: By) -> Blocks:
+        """Return which rows are resampled together."""
+        return make_blocks(len(self.labels), by=by, times=self.times, entities=self.entities)
 
 
 def read_columns(folder: Path) -> list[str]:
@@ -52,7 +59,8 @@ def read_rows(folder: Path, inputs: tuple[SignatureColumn, ...], task: str) -> R
     kind: Any = {"binary": np.int64, "regression": np.float64, "multiclass": object}[task]
     times = table[TIME].to_pandas().to_numpy()
     weights = table[WEIGHT].to_pandas().to_numpy(np.float64) if WEIGHT in table.column_names else None
-    return Rows(typed_frame(columns, inputs), labels.astype(kind), times, weights)
+    entities = pd.factorize(table[ENTITY].to_pandas())[0] if ENTITY in table.column_names else None
+    return Rows(typed_frame(columns, inputs), labels.astype(kind), times, weights, entities)
 
 
 def _files(folder: Path) -> list[Path]:

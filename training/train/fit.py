@@ -12,13 +12,17 @@ import numpy.typing as npt
 from sklearn.pipeline import Pipeline
 
 from passerelle.domain.candidates.pipelines import make_candidate
-from passerelle.domain.metrics import bootstrap_scores, score
+from passerelle.domain.metrics import score
+from passerelle.domain.resampled import resampled_scores
+from passerelle.domain.resampling import draw_weights
 from training.train.context import Context
 from training.train.data import Rows
 from training.train.fit_checkpoint import FitCheckpoint
 from training.train.predict import Predicted, predict
 from training.train.weighing import fit_pipeline
 
+#: The standard error of a difference is then itself uncertain by 5 %.
+RESAMPLES: Final = 200
 DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
@@ -69,12 +73,14 @@ def primary_score(context: Context, rows: Rows, predicted: Predicted) -> float |
 def primary_resamples(context: Context, predicted: Predicted) -> npt.NDArray[Any]:
     """Return the project's metric on bootstrap resamples of the validation rows, the same ones for every candidate."""
     task = context.project.task
-    return bootstrap_scores(
+    blocks = context.validation.blocks(context.project.training.resample_by)
+    return resampled_scores(
         task.metric,
         task.type,
         context.validation.labels,
         predicted.predictions,
         predicted.probabilities,
         predicted.classes,
-        seed=context.seed,
+        blocks=blocks,
+        weights=draw_weights(blocks, seed=context.seed, rounds=RESAMPLES),
     )

@@ -130,6 +130,48 @@ def _something_is_left_to_learn_from(project: Project) -> Iterator[Finding]:
         yield ("data", "columns"), "no column is a feature: every one is label, time, ignored, personal or leakage"
 
 
+def _segments_can_be_seen(project: Project) -> Iterator[Finding]:
+    """A segment's column must be in the prepared data, and have few values or a range that can be cut."""
+    features = {column.name for column in project.feature_columns}
+    columns = {column.name: column for column in project.data.columns}
+    for index, name in enumerate(project.task.segments):
+        if name not in columns:
+            continue
+        path: Path = ("task", "segments", index)
+        if columns[name].type == "datetime":
+            what = f"column {name!r} is a datetime; segment by a feature with few values (a weekday, a site) instead"
+            yield path, what
+        elif name not in features:
+            yield (
+                path,
+                (
+                    f"column {name!r} does not reach the prepared data (label, ignored, leakage or personal): the gate "
+                    "never sees it; make it a feature, or take it from the segments"
+                ),
+            )
+
+
+def _money_rewards_what_is_right(project: Project) -> Iterator[Finding]:
+    """A right decision is worth more than the wrong one (Elkan 2001, reasonableness conditions); costs are negative."""
+    value = project.why.value
+    if value is None:
+        return
+    if project.task.type == "binary" and any(
+        (value.true_positive, value.false_positive, value.true_negative, value.false_negative)
+    ):
+        for right, wrong in (("true_positive", "false_negative"), ("true_negative", "false_positive")):
+            if getattr(value, right) <= getattr(value, wrong):
+                yield (
+                    ("why", "value", right),
+                    (
+                        f"{right} {getattr(value, right):g} is not worth more than {wrong} {getattr(value, wrong):g}: "
+                        "one decision would always be the best; write costs as negative numbers"
+                    ),
+                )
+    if value.per_error_unit > 0:
+        yield ("why", "value", "per_error_unit"), f"an error costs: write -{value.per_error_unit:g}"
+
+
 def _parts_of_the_split_leave_enough(project: Project) -> Iterator[Finding]:
     split = project.training.split
     if split.validation + split.test > 0.8:
@@ -156,6 +198,8 @@ _CHECKS: tuple[Callable[[Project], Iterator[Finding]], ...] = (
     _candidates_fit_the_task,
     _what_is_tuned_is_known,
     _something_is_left_to_learn_from,
+    _segments_can_be_seen,
+    _money_rewards_what_is_right,
     _parts_of_the_split_leave_enough,
     _instance_types_exist,
     crosscheck_training,

@@ -19,11 +19,48 @@ class Split(Part):
     test: float = Field(default=0.15, gt=0, lt=0.5)
 
 
+Severity = Literal["required", "advisory"]
+
+
+class SegmentGate(Part):
+    """When a segment counts as worse: by more than `worse_by`, and not by chance alone.
+
+    `worse_by` is in units of the metric (of one in the label's unit, a share of it); `false_discovery_rate` is the
+    share of false alarms among the alarms over all segments.
+    """
+
+    worse_by: float = Field(default=0.02, ge=0)
+    false_discovery_rate: float = Field(default=0.05, gt=0, lt=1)
+    severity: Severity = "required"
+
+
+class CalibrationGate(Part):
+    """How far probabilities may be from what happens (a regression: the mean error, in standard deviations)."""
+
+    tolerance: float = Field(default=0.05, ge=0)
+    severity: Severity = "advisory"
+
+
+class ValueGate(Part):
+    """How much less a decision may be worth than the champion's, than never acting and than always acting."""
+
+    worse_by: float = Field(default=0.0, ge=0)
+    severity: Severity = "required"
+
+
 class Gate(Part):
-    """What a challenger must show on the test period, in units of the metric."""
+    """What a challenger must show on the test period, in units of the metric.
+
+    `confidence` is how sure it must be that the baseline is beaten and that the champion is not undercut: 0.95 asks for
+    proof, 0.5 for the better guess, 0.05 refuses only what is proven to be worse.
+    """
 
     beats_baseline_by: float = Field(default=0.0, ge=0)
     not_worse_than_champion_by: float = Field(default=0.01, ge=0)
+    confidence: float = Field(default=0.8, gt=0, lt=1)
+    segments: SegmentGate = SegmentGate()
+    calibration: CalibrationGate = CalibrationGate()
+    value: ValueGate = ValueGate()
 
 
 class Explain(Part):
@@ -41,6 +78,7 @@ class Training(Part):
     is as good. `class_weight` is by class (binary: `positive`, `negative`), `weight_column` by row; `calibration: auto`
     calibrates where classes are weighted, which makes a model's probabilities wrong.
     A fit under way is kept each `checkpoint_seconds`: an interruption loses at most so much of it.
+    `resample_by` says which rows vary together, for every interval of the choice and the gate.
     """
 
     candidates: tuple[str, ...] = ()
@@ -61,6 +99,7 @@ class Training(Part):
     fallback_instance_types: tuple[Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")], ...] = ()
     on_demand_after_interruptions: int | None = Field(default=None, ge=1, le=100)
     keep_alive_minutes: int = Field(default=0, ge=0, le=60)
+    resample_by: Literal["auto", "day", "entity", "row"] = "auto"
     gate: Gate = Gate()
     tuning: Tuning | None = None
     explain: Explain = Explain()

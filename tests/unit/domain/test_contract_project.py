@@ -91,3 +91,32 @@ def test_a_delimiter_that_cannot_delimit_is_refused(delimiter: str) -> None:
     document = project_document("p-x", "binary")
     document["data"]["csv"] = {"delimiter": delimiter}
     assert "data.csv.delimiter: " in told(document)
+
+
+@pytest.mark.parametrize("column", ["tier", "customer", "churned"])
+def test_a_segment_that_the_gate_would_never_see_is_refused_with_a_remedy(column: str) -> None:
+    document = project_document("p-x", "binary")
+    document["task"]["segments"] = ["plan", column]
+    assert f"task.segments.1: column {column!r} does not reach the prepared data" in told(document)
+
+
+def test_a_datetime_is_no_segment() -> None:
+    document = project_document("p-x", "binary")
+    document["task"]["segments"] = ["seen_at"]
+    assert "segment by a feature with few values" in told(document)
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ({"true_positive": 40, "false_positive": 12}, "true_negative 0 is not worth more than false_positive 12"),
+        ({"false_positive": -12, "false_negative": 40}, "true_positive 0 is not worth more than false_negative 40"),
+        ({"per_error_unit": 3}, "an error costs: write -3"),
+    ],
+)
+def test_money_that_rewards_what_is_wrong_is_refused(value: dict[str, float], says: str) -> None:
+    document = project_document("p-x", "binary")
+    document["why"]["value"] = value
+    assert says in told(document)
+    document["why"]["value"] = {"true_positive": 40, "false_positive": -12, "false_negative": -40, "per_error_unit": -1}
+    load_project(yaml.safe_dump(document), source="p")

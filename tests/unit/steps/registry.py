@@ -45,7 +45,7 @@ class World(Aws):
         self.put_json("curated", f"{prefix}/card.json", {"model": "card"})
         job = naming.job_name("flights", run_id, "train", 1)
         train = StageRecord(stage="train", status="done", started_at=MOMENT, ended_at=MOMENT, job_name=job)
-        self.begin_run(run_id, stages=(train,))
+        self.begin_run(run_id, stages=(train,), gate={"status": gate})
         return {"project": "flights", "run_id": run_id, "attempt": 1, "status": gate}
 
     def runs(self) -> list[Any]:

@@ -12,30 +12,35 @@ from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
 from passerelle.aws import clients
-from passerelle.errors import BundleError, JobFailedError, NotFoundError, TransientError
+from passerelle.contracts.runs import StageRecord
+from passerelle.errors import BundleError, InputError, JobFailedError, NotFoundError, TransientError
 from passerelle.settings import PlanDeploymentSettings, SmokeTestSettings
 from passerelle.steps.plan_deployment import plan_deployment
 from passerelle.steps.smoke_test import smoke_test
 
 from . import results
 from .results import BASE
-from .world import IMAGE, ROLE, Aws
+from .world import IMAGE, MOMENT, ROLE, Aws
 
 ENDPOINT = "passerelle-laptop-flights"
 MODEL = "s3://test-models/model.tar.gz"
 TRAINED = "s3://test-models/flights/training/flights-r1-train-1-2/output/model.tar.gz"
 ROLLOUT: Any = {"alerts_topic_arn": "arn:aws:sns:us-east-1:123456789012:alerts", "rollout_wait_seconds": 3_600}
+PASSED: Any = {"gate": {"status": "passed"}}
 EXAMPLE = {"dataframe_split": {"columns": ["a"], "data": [[1.5]]}, "predictions": [1], "probabilities": [[0.25, 0.75]]}
 
 
 # Planning
 
 
-def _plan(aws: Aws) -> dict[str, Any]:
+def _plan(aws: Aws, **changes: Any) -> dict[str, Any]:
     settings = PlanDeploymentSettings(
         **aws.shared, zones=aws.buckets, image_uri=IMAGE, model_role_arn=ROLE, kms_key_arn="", **ROLLOUT
     )
-    return plan_deployment({**BASE, "status": "passed", "model_version": 3, "model_data_url": TRAINED}, settings)
+    if aws.table.get("flights", "r1") is None:
+        aws.begin_run(**PASSED)
+    request = {**BASE, "status": "passed", "model_version": 3, "model_data_url": TRAINED}
+    return plan_deployment(request | changes, settings)
 
 
 @pytest.fixture
@@ -86,10 +91,10 @@ def test_a_model_is_served_by_the_image_that_trained_it_whatever_was_released_si
     aws: Aws, sagemaker: Stubber
 ) -> None:
     trained_by = f"{IMAGE.partition(':')[0]}@sha256:{'a' * 64}"
-    aws.begin_run(image_uri=trained_by)
+    aws.begin_run(image_uri=trained_by, **PASSED)
     _missing(sagemaker)
     assert _plan(aws)["model"]["PrimaryContainer"]["Image"] == trained_by
-    aws.begin_run(image_uri=None)
+    aws.begin_run(image_uri=None, **PASSED)
     _missing(sagemaker)
     assert _plan(aws)["model"]["PrimaryContainer"]["Image"] == IMAGE
 
@@ -153,6 +158,50 @@ def test_a_project_that_is_no_longer_deployed_is_named(aws: Aws) -> None:
                 **aws.shared, zones=aws.buckets, image_uri=IMAGE, model_role_arn=ROLE, kms_key_arn="", **ROLLOUT
             ),
         )
+
+
+@pytest.mark.parametrize(
+    ("gate", "says"),
+    [
+        (
+            {"status": "refused", "reasons": ["It is no better than guessing."]},
+            "It is no better than guessing.* It must",
+        ),
+        ({}, "No gate has judged a model of run r1"),
+    ],
+)
+def test_a_deployment_started_by_hand_serves_nothing_that_the_gate_has_not_passed(
+    aws: Aws, sagemaker: Stubber, gate: dict[str, Any], says: str
+) -> None:
+    aws.begin_run(gate=gate)
+    with pytest.raises(InputError, match=says):
+        _plan(aws)
+
+
+def test_a_deployment_of_a_run_that_is_not_there_serves_nothing(aws: Aws, sagemaker: Stubber) -> None:
+    aws.begin_run(**PASSED)
+    with pytest.raises(NotFoundError, match="r9"):
+        _plan(aws, run_id="r9")
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"model_version": "4"}, "made version 3 of flights, not version 4"),
+        ({"model_data_url": TRAINED.replace("r1-train", "r0-train")}, "is not what run r1 trained"),
+        ({"model_data_url": "s3://elsewhere/model.tar.gz"}, "is not what run r1 trained"),
+    ],
+)
+def test_a_passed_run_lends_its_verdict_to_no_other_model(
+    aws: Aws, sagemaker: Stubber, changes: dict[str, Any], says: str
+) -> None:
+    job = TRAINED.split("/")[-3]
+    train = StageRecord(stage="train", status="done", started_at=MOMENT, job_name=job)
+    aws.begin_run(stages=(train,), model_version="3", **PASSED)
+    with pytest.raises(InputError, match=says):
+        _plan(aws, **changes)
+    _missing(sagemaker)
+    assert _plan(aws)["action"] == "create"
 
 
 # Trying

@@ -80,7 +80,9 @@ def test_a_good_model_passes_with_figures_and_a_card(trained: tuple[str, Path], 
         assert example.base + sum(example.contributions.values()) == pytest.approx(example.total)
     card = (written / "model_card.md").read_text()
     assert "**Verdict of the gate: passed.**" in card
-    assert {segment["column"] for segment in result.segments} == {"plan"}
+    assert result.verdict.startswith("Passed: all ")
+    assert "champion" in result.segments[0].adjusted or result.segments[0].not_judged
+    assert {segment.column for segment in result.segments} == {"plan"}
     lines = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
     assert lines[-1]["event"] == "gate_checked"
 
@@ -142,7 +144,8 @@ def test_a_corrupt_champion_does_not_block_its_successor(tmp_path: Path) -> None
     archive.write_bytes(archive.read_bytes()[:-200])
     result, output = evaluate(folder)
     assert result.champion_metrics == {}
-    assert "The champion cannot be loaded" in output
+    assert "the champion, which cannot be loaded" in result.not_judged[0]
+    assert "Not judged: the champion, which cannot be loaded" in output
 
 
 @pytest.mark.parametrize("name", ["../outside", "/outside", "inner/../../outside"])
@@ -194,6 +197,6 @@ def test_a_model_of_fewer_features_is_judged_on_all_segments_and_against_a_champ
     folder = evaluation(base, tmp_path / "evaluation", champion=base / "checkpoints" / "logistic" / "bundle")
     result, _ = evaluate(folder)
     assert result.champion_metrics
-    assert {segment["column"] for segment in result.segments} == {"plan"}
+    assert {segment.column for segment in result.segments} == {"plan"}
     assert "features.png" in result.figures
     assert "## Features" in (folder / "processing" / "output" / "result" / "model_card.md").read_text()

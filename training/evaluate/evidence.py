@@ -1,0 +1,60 @@
+"""Everything that the gate is to know of a challenger, from its test rows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from passerelle.domain.gate import Evidence
+from passerelle.domain.gate.calibration import Calibration, bias_of_predictions, calibration_of_probabilities
+from passerelle.domain.gate.segments import judge_segments
+from training.evaluate.compared import Period
+from training.evaluate.inputs import Inputs
+from training.evaluate.money import Money
+from training.evaluate.segments import find_segments
+from training.train.predict import Predicted
+
+
+def gather_evidence(
+    inputs: Inputs, rows: Period, challenger: Predicted, baseline: Predicted, champion: Predicted | None, money: Money
+) -> Evidence:
+    """Return what was found about the challenger on the test rows."""
+    project = inputs.project
+    own, guessed = rows.scored(challenger), rows.scored(baseline)
+    theirs = rows.scored(champion) if champion is not None else None
+    segments = find_segments(rows, challenger, baseline, champion)
+    outputs = challenger.probabilities if challenger.probabilities is not None else challenger.predictions
+    return Evidence(
+        metric=project.task.metric,
+        outputs=outputs,
+        resampled=rows.blocks.words,
+        score=own.score,
+        baseline_score=guessed.score,
+        champion_score=theirs.score if theirs else None,
+        baseline=rows.compare(own, guessed),
+        champion=rows.compare(own, theirs) if theirs else None,
+        segments=segments,
+        judged=judge_segments(project.training.gate.segments, project.task.metric, segments),
+        calibration=_calibration(rows, challenger) if np.all(np.isfinite(outputs)) else None,
+        worth=money.worth,
+        money=money.compared,
+        currency=project.why.value.currency if project.why.value else "",
+    )
+
+
+def _calibration(rows: Period, predicted: Predicted) -> Calibration | None:
+    shares = predicted.probabilities
+    if shares is None:
+        return bias_of_predictions(rows.labels, predicted.predictions, rows.blocks, rows.weights)
+    if rows.project.task.type == "binary":
+        return calibration_of_probabilities(rows.labels == 1, shares[:, 1], rows.blocks, rows.weights)
+    right = predicted.predictions == rows.labels
+    return calibration_of_probabilities(right, shares.max(axis=1), rows.blocks, rows.weights)
+
+
+def left_out(evidence: Evidence) -> tuple[str, ...]:
+    """Return what could not be judged, each with the reason."""
+    return tuple(
+        f"{segment.name} ({segment.rows:,} rows): {segment.not_judged}"
+        for segment in evidence.segments
+        if segment.not_judged
+    )
