@@ -92,7 +92,7 @@ def describe_event(event: dict[str, Any]) -> str | None:
         return f"[yellow]{escape(str(event['candidate']))}: {escape(str(event.get('why', event.get('note'))))}[/]"
     if kind == "suspected_leakage":
         column = escape(str(event["column"]))
-        return f"[yellow]{column} alone tells the label ({event['measure']} {event['score']:.4f}): is it known before?[/]"
+        return f"[yellow]{column} alone tells the label ({event['measure']} {event['score']:.4f}): known before?[/]"
     if kind == "features_tried":
         return f"[dim]{escape(str(event['candidate']))} with {event['features']} features: {event['score']:.4f}[/]"
     if kind == "model_chosen":
