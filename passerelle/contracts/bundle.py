@@ -53,6 +53,18 @@ class BundleSignature(Contract):
     null_values: tuple[str, ...] = NULL_WORDS
 
 
+class FastPath(Contract):
+    """How a server answers: `used` by the plan, which gave the pipeline's answers on `rows` rows of the holdout, none
+    of them further off than `largest_difference`; else by the pipeline, for this `reason`."""
+
+    used: bool
+    rows: int = 0
+    largest_difference: float | None = None
+    relative_tolerance: float | None = None
+    absolute_tolerance: float | None = None
+    reason: str = ""
+
+
 class BundleMetadata(Contract):
     """Where a model comes from: `versions` of Python and packages, `machine` what else its numbers may depend on."""
 
@@ -70,3 +82,4 @@ class BundleMetadata(Contract):
     params: dict[str, Any] = {}
     versions: dict[str, str] = {}
     machine: dict[str, str] = {}
+    fast_path: FastPath | None = None

@@ -24,6 +24,8 @@ from training.bundle.read import Bundle, file_sha256, load_bundle
 if TYPE_CHECKING:
     import pandas as pd
 
+    from training.bundle.prove import Holdout
+
 
 def write_bundle(
     directory: Path,
@@ -34,21 +36,25 @@ def write_bundle(
     profile: dict[str, Any],
     metadata: BundleMetadata,
     background: pd.DataFrame | None = None,
+    holdout: Holdout | None = None,
 ) -> Bundle:
     """Write a bundle and load it back, so that one which could not be loaded is never shipped.
 
     `background` are the rows that answers are explained against; without them there are no explanations.
+    The server answers from a plan only if that gives the answers of `holdout`; the metadata say so.
 
     Raises BundleError when the pipeline holds a type that is not on the allow-list.
     """
     import skops.io
 
     # Imported here: the server reads bundles only, and does without pandas and scikit-learn.
-    from training.bundle.prove import make_proven_plan
+    from training.bundle.prove import prove_plan
     from training.explain.reference import write_reference
 
     directory.mkdir(parents=True, exist_ok=True)
     skops.io.dump(pipeline, directory / MODEL_FILE)
+    plan, fast_path = prove_plan(pipeline, signature, example, holdout)
+    metadata = metadata.model_copy(update={"fast_path": fast_path})
     texts = {
         SIGNATURE_FILE: signature.model_dump_json(indent=2),
         METADATA_FILE: metadata.model_dump_json(indent=2),
@@ -58,7 +64,6 @@ def write_bundle(
     for name, text in texts.items():
         (directory / name).write_text(text, encoding="utf-8")
     (directory / PLAN_FILE).unlink(missing_ok=True)
-    plan = make_proven_plan(pipeline, signature, example)
     if plan is not None:
         (directory / PLAN_FILE).write_bytes(write_plan(plan))
     (directory / EXPLAINER_FILE).unlink(missing_ok=True)

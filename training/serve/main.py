@@ -77,8 +77,10 @@ def _load_and_listen(settings: ServeSettings, alive: int | None) -> int:
         return REFUSED
     about = scorer.bundle.metadata
     seconds = round(time.perf_counter() - started, 3)
+    planned = scorer.bundle.plan is not None
+    slow = {"no_plan_because": about.fast_path.reason} if about.fast_path and not planned else {}
     write_event({"event": "serving", "host": settings.host, "port": settings.port, "load_seconds": seconds,
                  "project": about.project, "run_id": about.run_id, "candidate": about.candidate,
-                 "plan": scorer.bundle.plan is not None})  # fmt: skip
+                 "plan": planned} | slow)  # fmt: skip
     listen(Application(scorer, settings), settings, alive)
     return 0

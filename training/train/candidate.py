@@ -25,6 +25,7 @@ from passerelle.domain.metrics import score_all
 from passerelle.domain.profile import profile_frame, profile_labels
 from passerelle.errors import PasserelleError
 from training.bundle import Bundle, write_bundle
+from training.bundle.prove import Holdout
 from training.bundle.trusted import TRUSTED_TYPES
 from training.explain.reference import choose_background
 from training.figures.draw import draw_all
@@ -75,6 +76,7 @@ def train_candidate(
         | {"label": profile_labels(context.train.labels, task)},
         metadata=metadata,
         background=choose_background(context.train.frame, context.seed),
+        holdout=Holdout(context.validation.frame, validation.answers),
     )
     resamples = primary_resamples(context, validation)
     result = CandidateResult(

@@ -18,6 +18,11 @@ class Predicted:
     probabilities: npt.NDArray[Any] | None
     classes: npt.NDArray[Any]
 
+    @property
+    def answers(self) -> npt.NDArray[Any]:
+        """What a server answers from: probabilities, or a regression's predictions."""
+        return self.predictions if self.probabilities is None else self.probabilities
+
 
 def predict(pipeline: Any, frame: pd.DataFrame, task: str) -> Predicted:
     """Return what the pipeline gives for these rows."""

@@ -24,7 +24,15 @@ def typed_frame(columns: Mapping[str, Sequence[Any]], inputs: Sequence[Signature
 
 def plain_columns(frame: pd.DataFrame) -> dict[str, list[Any]]:
     """Return a typed frame as columns of plain values, as a caller sends them: `typed_frame` the other way round."""
-    return {str(name): [plain_value(value) for value in frame[name]] for name in frame.columns}
+    return {str(name): _plain(frame[name].to_numpy()) for name in frame.columns}
+
+
+def _plain(values: np.ndarray[Any, Any]) -> list[Any]:
+    if values.dtype.kind != "M":
+        return [None if value is None or value != value else value for value in values.tolist()]
+    whole = values.astype("datetime64[s]")
+    finest = whole if np.all((whole == values) | np.isnat(values)) else values
+    return [None if moment == "NaT" else f"{moment}Z" for moment in np.datetime_as_string(finest).tolist()]
 
 
 def plain_value(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from tests.serving import INPUTS, NAMES, make_bundle, rows_of
 from training.bundle.compile import NoPlanError, compile_plan
 from training.bundle.ensemble import same_answers
 from training.bundle.plan import read_plan, write_plan
-from training.bundle.prove import make_proven_plan
+from training.bundle.prove import Holdout, prove_plan
 from training.serve.inputs import check_inputs
 from training.serve.request import Table
 
@@ -76,10 +77,21 @@ def test_a_plan_that_answers_otherwise_than_its_pipeline_is_not_shipped() -> Non
     own = make_candidate("random_forest", task="binary", inputs=INPUTS, time_parts=(), seed=1, threads=1)
     frame = typed_frame(rows_of(300), INPUTS)
     pipeline = own.fit(frame, frame["hour"] > 12)
-    assert make_proven_plan(pipeline, signature, example) is not None
+    answers = pipeline.predict_proba(frame)
+    plan, found = prove_plan(pipeline, signature, example, Holdout(frame, answers))
+    assert plan is not None
+    assert (found.used, found.rows) == (True, 300)
+    assert found.largest_difference is not None
+    assert found.largest_difference < 1e-6
+    answers[299] = answers[299][::-1] + 0.001
+    plan, found = prove_plan(pipeline, signature, example, Holdout(frame, answers))
+    assert plan is None
+    assert re.fullmatch(
+        r"the plan differs from the pipeline by up to \S+ on rows 0 to 299 of the holdout", found.reason
+    )
     shares = pipeline.predict_proba
     pipeline.predict_proba = lambda frame: np.sqrt(shares(frame))
-    assert make_proven_plan(pipeline, signature, example) is None
+    assert "rows that were made odd" in prove_plan(pipeline, signature, example, None)[1].reason
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", np.lib.format.magic(1, 0)])
