@@ -11,6 +11,21 @@ from passerelle.errors import InputError
 PROJECT_FILE = "project.yaml"
 
 
+def read_code(folder: Path, name: str) -> bytes:
+    """Return a file of the project's own code.
+
+    Raises InputError when the archive does not hold it.
+    """
+    (path,) = sorted(folder.glob("*.zip"))
+    with zipfile.ZipFile(path) as archive:
+        try:
+            return archive.read(name)
+        except KeyError as error:
+            raise InputError(
+                f"training.model is {name}, and there is no such file beside project.yaml. Add it, then deploy again."
+            ) from error
+
+
 def read_project(folder: Path) -> Project:
     """Return the project of the only archive in a folder.
 

@@ -22,7 +22,13 @@ _MLFLOW_TYPES: Final = {
 
 
 def save_model(
-    folder: Path, pipeline: Any, signature: BundleSignature, example: pd.DataFrame, *, trusted: tuple[str, ...]
+    folder: Path,
+    pipeline: Any,
+    signature: BundleSignature,
+    example: pd.DataFrame,
+    *,
+    trusted: tuple[str, ...],
+    code: Path | None = None,
 ) -> None:
     """Write `folder` as `mlflow models serve` and `mlflow.sklearn.load_model` read it.
 
@@ -44,6 +50,7 @@ def save_model(
         input_example=example,
         serialization_format="skops",
         skops_trusted_types=list(trusted),
+        code_paths=None if code is None else [str(code)],
         pip_requirements=[f"{package}=={version(package)}" for package in packages],
     )
 

@@ -4,6 +4,7 @@ manifest.json   {"format": 1, "files": {name: sha256}}; every file of the bundle
 model.skops     the fitted pipeline, loaded with a fixed allow-list of types
 plan.npz        the same model as plain arrays, which the server answers from; absent for a model of a project's own
 explainer.npz   what answers are explained with: a few training rows, the cover of the trees' nodes
+model.py        the code of a model of the project's own, whose types model.skops names; absent for any other
 signature.json  `BundleSignature`
 input_example.json  {"dataframe_split": {...}} of a few rows, with `predictions` they must give
 profile.json    the reference profile for drift
@@ -20,6 +21,7 @@ from passerelle.contracts.words import NULL_WORDS
 FORMAT: Final = 1
 MANIFEST_FILE: Final = "manifest.json"
 MODEL_FILE: Final = "model.skops"
+OWN_FILE: Final = "model.py"
 SIGNATURE_FILE: Final = "signature.json"
 EXAMPLE_FILE: Final = "input_example.json"
 PROFILE_FILE: Final = "profile.json"

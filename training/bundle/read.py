@@ -17,6 +17,7 @@ from passerelle.contracts.bundle import (
     MANIFEST_FILE,
     METADATA_FILE,
     MODEL_FILE,
+    OWN_FILE,
     PROFILE_FILE,
     SIGNATURE_FILE,
     BundleMetadata,
@@ -47,8 +48,10 @@ class Bundle:
     reference: bytes = b""
 
 
-def load_bundle(directory: Path, *, plan_suffices: bool = False) -> Bundle:
+def load_bundle(directory: Path, *, plan_suffices: bool = False, project_code: bool = False) -> Bundle:
     """Return the bundle in a directory; with `plan_suffices`, without its pipeline where there is a plan.
+
+    Code that a bundle brings is imported only where `project_code` says that the deployed project has such.
 
     Raises BundleError, naming the file, when anything is missing, altered, added, of an unknown format, or of a type
     that is not on the allow-list. Nothing of the model is executed before the manifest holds.
@@ -65,8 +68,9 @@ def load_bundle(directory: Path, *, plan_suffices: bool = False) -> Bundle:
         ) from error
     except (ValueError, OSError, RecursionError) as error:
         raise BundleError(f"{directory}: the bundle's description cannot be read: {error}. {_REMEDY}") from error
+    own = _own_code(directory / OWN_FILE, project_code) if OWN_FILE in files else None
     plan = read_plan((directory / PLAN_FILE).read_bytes()) if PLAN_FILE in files else None
-    pipeline = None if plan is not None and plan_suffices else _load_pipeline(directory / MODEL_FILE)
+    pipeline = None if plan is not None and plan_suffices else _load_pipeline(directory / MODEL_FILE, own)
     reference = (directory / EXPLAINER_FILE).read_bytes() if EXPLAINER_FILE in files else b""
     return Bundle(pipeline, signature, example, profile, metadata, plan, reference)
 
@@ -120,17 +124,32 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _load_pipeline(path: Path) -> Any:
+def _own_code(path: Path, allowed: bool) -> bytes:
+    """Return the code that a bundle brings, to be imported when its model is loaded."""
+    if not allowed:
+        raise BundleError(
+            f"{path}: the bundle brings code, and the deployed project declares none (training.model). Nothing of it "
+            "was run. Deploy the project whose model this is."
+        )
+    return path.read_bytes()
+
+
+def _load_pipeline(path: Path, own: bytes | None) -> Any:
     import skops.io
 
+    from training.bundle.own_code import import_own
+
     try:
-        unknown = sorted(set(skops.io.get_untrusted_types(file=path)) - set(TRUSTED_TYPES))
+        named = set(skops.io.get_untrusted_types(file=path))
+        module = import_own(own).__name__ if own is not None else None
+        trusted = {*TRUSTED_TYPES, *(name for name in named if module and name.startswith(f"{module}."))}
+        unknown = sorted(named - trusted)
         if unknown:
             raise BundleError(
                 f"{path}: holds types that are not on the allow-list: {', '.join(unknown)}. Nothing of it was loaded. "
                 "Where did this file come from? A model of this platform's training holds none of them."
             )
-        return skops.io.load(path, trusted=list(TRUSTED_TYPES))
+        return skops.io.load(path, trusted=sorted(trusted))
     except BundleError:
         raise
     except Exception as error:  # skops raises many kinds for a file that is not its own

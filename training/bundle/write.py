@@ -13,6 +13,7 @@ from passerelle.contracts.bundle import (
     MANIFEST_FILE,
     METADATA_FILE,
     MODEL_FILE,
+    OWN_FILE,
     PROFILE_FILE,
     SIGNATURE_FILE,
     BundleMetadata,
@@ -37,11 +38,13 @@ def write_bundle(
     metadata: BundleMetadata,
     background: pd.DataFrame | None = None,
     holdout: Holdout | None = None,
+    own_code: bytes | None = None,
 ) -> Bundle:
     """Write a bundle and load it back, so that one which could not be loaded is never shipped.
 
     `background` are the rows that answers are explained against; without them there are no explanations.
     The server answers from a plan only if that gives the answers of `holdout`; the metadata say so.
+    `own_code` is the project's model.py, where the pipeline holds types of it.
 
     Raises BundleError when the pipeline holds a type that is not on the allow-list.
     """
@@ -63,14 +66,19 @@ def write_bundle(
     }
     for name, text in texts.items():
         (directory / name).write_text(text, encoding="utf-8")
+    (directory / OWN_FILE).unlink(missing_ok=True)
+    if own_code is not None:
+        (directory / OWN_FILE).write_bytes(own_code)
     (directory / PLAN_FILE).unlink(missing_ok=True)
     if plan is not None:
         (directory / PLAN_FILE).write_bytes(write_plan(plan))
     (directory / EXPLAINER_FILE).unlink(missing_ok=True)
     if background is not None:
         (directory / EXPLAINER_FILE).write_bytes(write_reference(pipeline, background))
-    present = [name for name in (MODEL_FILE, PLAN_FILE, EXPLAINER_FILE, *texts) if (directory / name).exists()]
+    present = [
+        name for name in (MODEL_FILE, OWN_FILE, PLAN_FILE, EXPLAINER_FILE, *texts) if (directory / name).exists()
+    ]
     files = {name: file_sha256(directory / name) for name in sorted(present)}
     manifest = {"format": FORMAT, "files": files}
     (directory / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2), encoding="utf-8")
-    return load_bundle(directory)
+    return load_bundle(directory, project_code=own_code is not None)

@@ -60,13 +60,14 @@ def main() -> int:
 def read_inputs(work: Path) -> Inputs:
     """Unpack and verify everything that came from S3."""
     project = read_project(processing(EVALUATE_INPUTS["project"]))
-    challenger = load_bundle(unpack(_only(processing(EVALUATE_INPUTS["model"])), work / "model"))
+    own = bool(project.training.model)
+    challenger = load_bundle(unpack(_only(processing(EVALUATE_INPUTS["model"])), work / "model"), project_code=own)
     training = unpack(_only(processing(EVALUATE_INPUTS["training"])), work / "training")
     result = TrainResult.model_validate_json((training / RESULT_FILE).read_text(encoding="utf-8"))
     folder = processing(EVALUATE_INPUTS["test"])
     # All features, not the challenger's only: champion and segments may need others.
     test = read_rows(folder, inputs_of(project, read_columns(folder)), project.task.type)
-    champion, missing = _champion(processing(EVALUATE_INPUTS["champion"]), work / "champion")
+    champion, missing = _champion(processing(EVALUATE_INPUTS["champion"]), work / "champion", project_code=own)
     return Inputs(
         project=project,
         challenger=challenger,
@@ -84,12 +85,12 @@ def _only(folder: Path) -> Path:
     return archives[0]
 
 
-def _champion(folder: Path, work: Path) -> tuple[Bundle | None, str]:
+def _champion(folder: Path, work: Path, *, project_code: bool) -> tuple[Bundle | None, str]:
     """Return the champion; one that no longer loads cannot be compared with, which must not block its successor."""
     if not folder.is_dir() or not any(folder.rglob("*.tar.gz")):
         return None, ""
     try:
-        return load_bundle(unpack(_only(folder), work)), ""
+        return load_bundle(unpack(_only(folder), work), project_code=project_code), ""
     except BundleError as error:
         return None, f"the champion, which cannot be loaded: {error}"
 

@@ -70,7 +70,7 @@ def _load_and_listen(settings: ServeSettings, alive: int | None) -> int:
     from training.serve.scorer import Scorer
 
     try:
-        scorer = Scorer(load_bundle(base_dir() / "model", plan_suffices=True))
+        scorer = Scorer(load_bundle(base_dir() / "model", plan_suffices=True, project_code=settings.project_code))
         scorer.prove()
     except BundleError as error:
         print(f"The model is refused: {error}", file=sys.stderr, flush=True)

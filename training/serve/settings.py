@@ -12,6 +12,8 @@ PORT_VARIABLE: Final = "SAGEMAKER_BIND_TO_PORT"
 HOST_VARIABLE: Final = "PASSERELLE_BIND_HOST"
 WORKERS_VARIABLE: Final = "SAGEMAKER_MODEL_SERVER_WORKERS"
 PAYLOAD_VARIABLE: Final = "SAGEMAKER_MAX_PAYLOAD_IN_MB"
+#: Ours, set by the deployment of a project that has a model.py; without it no bundle's code is run.
+CODE_VARIABLE: Final = "PASSERELLE_PROJECT_CODE"
 ACCEPT_VARIABLE: Final = "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT"
 #: InvokeEndpoint's limit: 6 MiB.
 DEFAULT_PAYLOAD_MB: Final = 6
@@ -28,6 +30,7 @@ class ServeSettings:
     workers: int = 1
     max_bytes: int = DEFAULT_PAYLOAD_MB * 1024**2
     default_accept: str = "application/json"
+    project_code: bool = False
 
 
 def read_settings(environment: Mapping[str, str]) -> ServeSettings:
@@ -43,6 +46,7 @@ def read_settings(environment: Mapping[str, str]) -> ServeSettings:
         workers=_whole(environment, WORKERS_VARIABLE, 1, 1, MAX_WORKERS),
         max_bytes=_whole(environment, PAYLOAD_VARIABLE, DEFAULT_PAYLOAD_MB, 1, MAX_PAYLOAD_MB) * 1024**2,
         default_accept=environment.get(ACCEPT_VARIABLE) or "application/json",
+        project_code=environment.get(CODE_VARIABLE) == "allowed",
     )
 
 

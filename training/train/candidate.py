@@ -23,8 +23,10 @@ from passerelle.domain.candidates.monotone import broken_constraint
 from passerelle.domain.decision import best_threshold
 from passerelle.domain.metrics import score_all
 from passerelle.domain.profile import profile_frame, profile_labels
+from passerelle.domain.project.metric_names import OWN
 from passerelle.errors import PasserelleError
 from training.bundle import Bundle, write_bundle
+from training.bundle.own_code import own_file, own_types
 from training.bundle.prove import Holdout
 from training.bundle.trusted import TRUSTED_TYPES
 from training.explain.reference import choose_background
@@ -77,6 +79,7 @@ def train_candidate(
         metadata=metadata,
         background=choose_background(context.train.frame, context.seed),
         holdout=Holdout(context.validation.frame, validation.answers),
+        own_code=context.own if name == OWN else None,
     )
     resamples = primary_resamples(context, validation)
     result = CandidateResult(
@@ -124,7 +127,7 @@ def _fit_checkpoint(
 def _stop_using_threads(pipeline: Pipeline) -> None:
     """A served model answers one row at a time: threads would only add latency."""
     model = innermost(pipeline.named_steps["model"])
-    if "n_jobs" in model.get_params(deep=False):
+    if hasattr(model, "get_params") and "n_jobs" in model.get_params(deep=False):
         model.set_params(n_jobs=1)
 
 
@@ -178,7 +181,8 @@ def _plain_params(pipeline: Pipeline) -> dict[str, Any]:
     """Return the model's parameters that were set to something, as MLflow shows them."""
     outer = pipeline.named_steps["model"]
     model = innermost(outer)
-    plain = {key: value for key, value in model.get_params().items() if isinstance(value, str | int | float | bool)}
+    params = model.get_params() if hasattr(model, "get_params") else {}
+    plain = {key: value for key, value in params.items() if isinstance(value, str | int | float | bool)}
     calibration = {"calibration": outer.method} if isinstance(outer, CalibratedClassifier) else {}
     known = {key: value for key, value in plain.items() if value == value}
     return {"model": type(model).__name__, **known, **calibration}
@@ -203,7 +207,10 @@ def write_artifacts(bundle: Bundle, result: CandidateResult, context: Context, o
     folder.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(folder / "model", ignore_errors=True)
     example = context.validation.frame.head(EXAMPLE_ROWS)
-    save_model(folder / "model", bundle.pipeline, bundle.signature, example, trusted=TRUSTED_TYPES)
+    own = context.own if result.kind == OWN else None
+    with own_file(own) as code:
+        trusted = (*TRUSTED_TYPES, *(own_types(bundle.pipeline, own) if own else ()))
+        save_model(folder / "model", bundle.pipeline, bundle.signature, example, trusted=trusted, code=code)
     predicted = predict(bundle.pipeline, context.validation.frame, context.project.task.type)
     draw_all(
         folder / "plots",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from passerelle.contracts.container import CandidateResult
+from passerelle.domain.project.metric_names import OWN
 from passerelle.errors import BundleError
 from training.bundle import Bundle, load_bundle
 from training.train.fit_checkpoint import FitCheckpoint
@@ -24,8 +25,8 @@ def checkpoint_key(**identity: Any) -> str:
 class Checkpoints:
     """The candidates that an interrupted attempt has finished, and the fit that it was at."""
 
-    def __init__(self, folder: Path, key: str) -> None:
-        self._folder, self._key = folder, key
+    def __init__(self, folder: Path, key: str, *, project_code: bool = False) -> None:
+        self._folder, self._key, self._project_code = folder, key, project_code
         folder.mkdir(parents=True, exist_ok=True)
 
     def save(self, bundle_folder: Path, result: CandidateResult) -> None:
@@ -52,7 +53,8 @@ class Checkpoints:
             state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
             if state["key"] != self._key:
                 raise BundleError("it was made by other code, or from other data")
-            return load_bundle(folder / "bundle"), CandidateResult.model_validate(state["result"])
+            result = CandidateResult.model_validate(state["result"])
+            return load_bundle(folder / "bundle", project_code=self._project_code and result.kind == OWN), result
         except (BundleError, OSError, ValueError, KeyError, TypeError) as error:
             print(f"Checkpoint of {name} is not used: {error}; it is trained again from the start.", flush=True)
             return None

@@ -11,7 +11,7 @@ from training.train.data import Rows
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """The project, the data, and where they come from."""
+    """The project, the data, and where they come from; `own` is the project's model.py, where it has one."""
 
     project: Project
     signature: BundleSignature
@@ -26,3 +26,4 @@ class Context:
     seed: int
     threads: int
     device: str
+    own: bytes | None = None

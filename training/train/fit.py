@@ -13,11 +13,13 @@ from sklearn.pipeline import Pipeline
 
 from passerelle.domain.candidates.pipelines import make_candidate
 from passerelle.domain.metrics import score
+from passerelle.domain.project.metric_names import OWN
 from passerelle.domain.resampled import resampled_scores
 from passerelle.domain.resampling import draw_weights
 from training.train.context import Context
 from training.train.data import Rows
 from training.train.fit_checkpoint import FitCheckpoint
+from training.train.own import own_pipeline
 from training.train.predict import Predicted, predict
 from training.train.weighing import fit_pipeline
 
@@ -50,6 +52,8 @@ def fit_candidate(
 
 def candidate_pipeline(name: str, context: Context, params: Mapping[str, Any] = DEFAULTS) -> Pipeline:
     """Return a candidate's unfitted pipeline."""
+    if name == OWN:
+        return own_pipeline(context)
     return make_candidate(
         name,
         task=context.project.task.type,

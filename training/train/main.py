@@ -25,14 +25,15 @@ from passerelle.contracts.container import (
 )
 from passerelle.contracts.study import Study
 from passerelle.domain.project import Project
-from passerelle.domain.project.metric_names import RULE, complexity
+from passerelle.domain.project.metric_names import OWN, RULE, complexity
 from passerelle.domain.rule import columns_of, parse_rule
 from passerelle.domain.selection import Choice, Option, choose
 from passerelle.errors import PasserelleError
 from training.bundle import Bundle
+from training.bundle.own_code import module_name
 from training.paths import base_dir, channel, hyperparameters
 from training.progress import metric, tell
-from training.project_archive import read_project
+from training.project_archive import read_code, read_project
 from training.train.candidate import LeftOutError, train_candidate, write_artifacts
 from training.train.checkpoint import Checkpoints, checkpoint_key
 from training.train.context import Context
@@ -44,7 +45,7 @@ from training.train.search import search, tuned_params
 from training.usage import recorded_usage
 
 #: What these see is declared, or nothing: there is nothing to leave out.
-FIXED: Final = ("baseline", RULE)
+FIXED: Final = ("baseline", RULE, OWN)
 
 
 class NoCandidateError(PasserelleError):
@@ -57,6 +58,7 @@ def main() -> int:
     parameters, project = hyperparameters(), read_project(channel("project"))
     context = make_context(parameters, project)
     key = checkpoint_key(
+        own=context.own and module_name(context.own),
         dataset=context.dataset_id,
         contract=context.contract_hash,
         seed=context.seed,
@@ -64,7 +66,7 @@ def main() -> int:
         lock=context.lock_hash,
         project=project.model_dump(mode="json", exclude={"training": {"candidates"}}),
     )
-    checkpoints = Checkpoints(base_dir() / "checkpoints", key)
+    checkpoints = Checkpoints(base_dir() / "checkpoints", key, project_code=context.own is not None)
     output = base_dir() / "output" / "data"
     output.mkdir(parents=True, exist_ok=True)
     warnings = suspected_leakage(context)
@@ -109,6 +111,7 @@ def make_context(parameters: dict[str, str], project: Project) -> Context:
         seed=int(parameters.get("seed", project.training.seed)),
         threads=int(parameters.get(THREADS) or cores()),
         device=device(),
+        own=read_code(channel("project"), project.training.model) if project.training.model else None,
     )
 
 

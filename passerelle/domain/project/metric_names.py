@@ -27,6 +27,7 @@ METRICS: Final[dict[str, dict[str, bool]]] = {
 
 #: Candidates that a project declares itself: a business rule, and a model of its own.
 RULE: Final = "rule"
+OWN: Final = "own"
 
 _CLASSIFIERS: Final = ("baseline", "logistic", "random_forest", "hist_gradient_boosting", "xgboost")
 
@@ -41,4 +42,4 @@ CANDIDATES: Final[dict[str, tuple[str, ...]]] = {
 def complexity(task: str, name: str) -> int:
     """Return a candidate's rank, from the simplest to the most complex."""
     first, *rest = CANDIDATES[task]
-    return [first, RULE, *rest].index(name)
+    return [first, RULE, *rest, OWN].index(name)

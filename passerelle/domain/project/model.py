@@ -14,7 +14,7 @@ from pydantic import Field, field_validator, model_validator
 from passerelle.contracts.bundle import ColumnType, TaskType
 from passerelle.contracts.naming import PROJECT_PATTERN
 from passerelle.contracts.words import NULL_WORDS
-from passerelle.domain.project.metric_names import CANDIDATES, METRICS, RULE, complexity
+from passerelle.domain.project.metric_names import CANDIDATES, METRICS, OWN, RULE, complexity
 from passerelle.domain.project.part import Part
 from passerelle.domain.project.patterns import pattern_error
 from passerelle.domain.project.serving import Serving
@@ -225,7 +225,7 @@ class Project(Part):
     @property
     def candidates(self) -> tuple[str, ...]:
         """The candidates to train, simplest first: all of the task's when the file names none, and what it declares."""
-        declared = (RULE,) if self.training.rule else ()
+        declared = [*([RULE] if self.training.rule else []), *([OWN] if self.training.model else [])]
         named = {*(self.training.candidates or CANDIDATES[self.task.type]), *declared}
         return tuple(sorted(named, key=lambda name: complexity(self.task.type, name)))
 

@@ -76,7 +76,8 @@ class Training(Part):
     `on_demand_after_interruptions` times goes on without spot. `keep_alive_minutes` keeps the instance for the next
     job (a warm pool, billed); SageMaker has none for spot. `reduce_features` looks for a model with fewer inputs that
     is as good. `class_weight` is by class (binary: `positive`, `negative`), `weight_column` by row; `calibration: auto`
-    calibrates where classes are weighted, which makes a model's probabilities wrong.
+    calibrates where classes are weighted, which makes a model's probabilities wrong. `model` is a file beside
+    project.yaml whose `make_model` competes as candidate `own`.
     A fit under way is kept each `checkpoint_seconds`: an interruption loses at most so much of it.
     `resample_by` says which rows vary together, for every interval of the choice and the gate.
     """
@@ -87,6 +88,7 @@ class Training(Part):
     weight_column: str | None = None
     monotone: dict[str, Literal["increasing", "decreasing"]] = {}
     calibration: Literal["auto", "none", "sigmoid", "isotonic"] = "auto"
+    model: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*\.py$")
     rule: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     time_features: tuple[Literal["weekday", "hour", "month", "day_of_year"], ...] = ()
     split: Split = Split()

@@ -48,11 +48,13 @@ def deployment(
     """Return what must be created to serve a model. Equal inputs give equal names, so a retry creates nothing new."""
     marks = tags(project, place.environment, run_id)
     endpoint = naming.endpoint_name(place.environment, project.name)
+    # A server runs a bundle's code only if the project, which came another way than the bundle, has such.
+    code = {"PASSERELLE_PROJECT_CODE": "allowed"} if project.training.model else {}
     content: Request = {
         "PrimaryContainer": {
             "Image": place.image_uri,
             "ModelDataUrl": model_data_url,
-            "Environment": {"PASSERELLE_MODEL_VERSION": model_version},
+            "Environment": {"PASSERELLE_MODEL_VERSION": model_version, **code},
         },
         "ExecutionRoleArn": place.role_arn,
         **_network(place, project),

@@ -18,6 +18,7 @@ from passerelle.errors import InputError
 from tests.unit.training.fitting import make_context, make_project, make_rows
 from training.bundle import Bundle, load_bundle
 from training.serve.scorer import Scorer
+from training.train import weighing
 from training.train.candidate import LeftOutError, train_candidate
 from training.train.context import Context
 from training.train.fit import Fitted, fit_candidate
@@ -102,8 +103,11 @@ def test_balanced_classes_make_a_model_find_more_and_calibration_keeps_its_share
 @pytest.mark.parametrize("task", ["binary", "multiclass"])
 @pytest.mark.parametrize("method", ["sigmoid", "isotonic"])
 @pytest.mark.parametrize("name", LEARNERS)
-def test_a_calibrated_model_answers_the_same_from_its_bundle(tmp_path: Path, name: str, method: str, task: str) -> None:
-    context = make_context(make_project(task, calibration=method, class_weight="balanced"), 5_200)
+def test_a_calibrated_model_answers_the_same_from_its_bundle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, method: str, task: str
+) -> None:
+    monkeypatch.setattr(weighing, "MIN_ISOTONIC_ROWS", 100)
+    context = make_context(make_project(task, calibration=method, class_weight="balanced"), 1_000)
     bundle, result = train_small(name, context, tmp_path)
     assert result.params["calibration"] == method
     columns, _ = make_rows(task, 400, seed=9)
