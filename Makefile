@@ -8,7 +8,7 @@ RUN = PATH="$(NODE_BIN):$(PATH)" $(BIN)
 UV_VERSION := 0.13.8
 UV = VIRTUAL_ENV=$(VENV) $(BIN)/uv pip
 
-.PHONY: help demo test bench-serving bench-tuning check format install lock clean up down
+.PHONY: help demo test bench-serving bench-tuning bench-prepare check format install lock clean up down
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -55,6 +55,9 @@ bench-serving: install ## Measure the server beside MLflow's
 
 bench-tuning: install ## Measure tuning beside random search and FLAML
 	@$(BIN)/python -m bench.tuning
+
+bench-prepare: install ## Measure preparation beside pandas and awswrangler
+	@$(BIN)/python -m bench.prepare
 
 check: install ## Judge code and templates (style, types, imports, cdk-nag, cfn-lint, checkov, ASL)
 	@$(RUN)/python -m checks

@@ -90,6 +90,7 @@ class Lines:
     def __init__(self, text: IO[str], key: str, encoding: str) -> None:
         self._text, self._key = text, key
         self._encoding = encoding.removesuffix("-sig")
+        self.marked = encoding != self._encoding
         self._latin = encoding == "latin-1"
         self._chars, self.count = 0, 0
         self.taken: list[str] = []

@@ -8,7 +8,8 @@ A UTF-8 byte order mark outweighs the declaration.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,7 @@ from training.prepare.csv_rows import csv_batches, csv_reader, read_header
 from training.prepare.json_rows import json_batches
 from training.prepare.lines import open_lines
 from training.prepare.parquet_rows import ParquetRows
+from training.prepare.plain_csv import plain_lines, write_plain_texts
 from training.prepare.unreadable import unreadable
 
 _ARCHIVES: Final = {
@@ -36,6 +38,7 @@ class Source:
 
     `header` is None where rows name their own columns (JSON Lines): `keys` then fills, name by name with the first
     line that has it, while the batches are read. `raw_rows` gives whole rows by number where the batches do not.
+    `plain` writes the texts of a file without batches, and returns how many rows they are, where the file allows it.
     """
 
     format: str
@@ -44,6 +47,8 @@ class Source:
     batches: Callable[[], Iterator[pa.RecordBatch]]
     keys: dict[str, int] = field(default_factory=dict)
     raw_rows: Callable[[Iterator[int]], Iterator[str]] | None = None
+    plain: Callable[[Path], int | None] = lambda texts: None
+    plain_rows: Callable[[Iterator[int]], Iterator[str]] | None = None
 
 
 def open_source(path: Path, project: Project, *, key: str) -> Source:
@@ -71,4 +76,8 @@ def open_source(path: Path, project: Project, *, key: str) -> Source:
         return Source("jsonl", lines.encoding, None, lambda: json_batches(lines, project, key, keys), keys)
     reader = csv_reader(lines, project)
     header = canonical(read_header(reader, lines, project, key), project)
-    return Source("csv", lines.encoding, header, lambda: csv_batches(reader, lines, header, project, key))
+    source = Source("csv", lines.encoding, header, lambda: csv_batches(reader, lines, header, project, key))
+    if lines.marked or lines.encoding != "utf-8" or lines.count > 1 or head.startswith(b"\x1f\x8b"):
+        return source
+    plain = partial(write_plain_texts, path, header, project)
+    return replace(source, plain=plain, plain_rows=partial(plain_lines, path))

@@ -10,11 +10,12 @@ import duckdb
 import pyarrow.parquet as pq
 
 from passerelle.contracts.container import DropFile, FileOutcome, Problem
-from passerelle.domain.contract.compiled import TEXTS, CompiledContract
+from passerelle.domain.contract.compiled import FAULTS, LINE, RAW, TEXTS, CompiledContract
 from passerelle.domain.contract.header import header_problems
 from passerelle.domain.project import Project
 from training.prepare.batches import batch_schema
 from training.prepare.limits import duckdb_settings
+from training.prepare.plain_csv import FIRST_LINE
 from training.prepare.quarantine import quarantine_problems, write_quarantine
 from training.prepare.source import Source, open_source
 from training.prepare.sql import literal
@@ -64,14 +65,17 @@ def _validated(
         problems += header_problems(project, source.header, file=file.key)
         if _fatal(problems):
             return ValidatedFile(outcome=_outcome(file, "rejected", source, problems))
-    rows = _write_texts(source, project, texts)
+    rows = source.plain(texts)
+    plain = rows is not None
+    if rows is None:
+        rows = _write_texts(source, project, texts)
     if source.header is None and source.keys:
         problems += header_problems(project, list(source.keys), file=file.key, lines=source.keys)
     if rows == 0:
         problems.append(_no_rows(file.key))
     if _fatal(problems):
         return ValidatedFile(outcome=_outcome(file, "rejected", source, problems, read=rows, rejected=rows))
-    return _judged(texts, rows, source, file, project, contract, problems)
+    return _judged(texts, rows, plain, source, file, project, contract, problems)
 
 
 def _fatal(problems: list[Problem]) -> bool:
@@ -92,6 +96,7 @@ def _write_texts(source: Source, project: Project, path: Path) -> int:
 def _judged(
     texts: Path,
     rows: int,
+    plain: bool,
     source: Source,
     file: DropFile,
     project: Project,
@@ -105,14 +110,14 @@ def _judged(
         # Pushed down, the filter would read every cell's value once more for each rule; and each list of words would
         # become a join of its own, so that the time of a wide contract grew with the square of its columns.
         connection.execute("SET disabled_optimizers = 'filter_pushdown,in_clause'")
-        connection.read_parquet(str(texts)).create_view(TEXTS)
+        connection.execute(f"CREATE VIEW {TEXTS} AS {_plain_texts(texts) if plain else _texts(texts)}")
         kept = _copy(connection, contract.good, good)
         broken = rows - kept
         if broken:
             bad = work / "bad.parquet"
             copied = _copy(connection, contract.bad, bad)
             assert copied == broken, f"{copied} bad rows and {kept} good ones of {rows}"
-            write_quarantine(bad, quarantined, file.key, project, source.raw_rows)
+            write_quarantine(bad, quarantined, file.key, project, source.plain_rows if plain else source.raw_rows)
             bad.unlink()
             problems += quarantine_problems(connection, quarantined, file.key, contract)
     rejected = broken / rows > project.data.thresholds.rejected_rows
@@ -130,6 +135,16 @@ def _judged(
     return ValidatedFile(
         outcome=outcome, good=None if rejected else good, quarantined=quarantined if broken else None, broken=broken
     )
+
+
+def _texts(path: Path) -> str:
+    return f"SELECT * FROM read_parquet({literal(path)})"
+
+
+def _plain_texts(path: Path) -> str:
+    """Return the query of texts whose place in the file says their line; none is faulty as a row."""
+    return f"""SELECT file_row_number + {FIRST_LINE} AS {LINE}, NULL::VARCHAR[] AS {FAULTS}, NULL::VARCHAR AS {RAW},
+        * EXCLUDE (file_row_number) FROM read_parquet({literal(path)}, file_row_number=true)"""
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, query: str, path: Path) -> int:
