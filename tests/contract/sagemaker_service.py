@@ -22,7 +22,7 @@ class Own:
     """The service, its S3 and what it emitted; `reopen` is a restart of the platform."""
 
     def __init__(self, home: Path, **settings: Any) -> None:
-        images = {"script": (sys.executable, str(CONTAINER))}
+        images = {"script": (sys.executable, str(CONTAINER)), **settings.pop("images", {})}
         self.settings = LaptopSettings(home=home, images=images, **{"stop_grace_seconds": 1.0, **settings})
         self.open()
 

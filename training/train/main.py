@@ -23,7 +23,7 @@ from passerelle.contracts.container import (
     CurvePoint,
     TrainResult,
 )
-from passerelle.contracts.study import Study
+from passerelle.contracts.study import TUNED_CANDIDATE, Study
 from passerelle.domain.project import Project
 from passerelle.domain.project.metric_names import OWN, RULE, complexity
 from passerelle.domain.rule import columns_of, parse_rule
@@ -41,7 +41,7 @@ from training.train.data import inputs_of, make_signature, read_columns, read_ro
 from training.train.leakage import suspected_leakage
 from training.train.machine import cores, device
 from training.train.reduce import reduce_features, with_features
-from training.train.search import search, tuned_params
+from training.train.search import search, trial_job, tuned_params
 from training.usage import recorded_usage
 
 #: What these see is declared, or nothing: there is nothing to leave out.
@@ -57,6 +57,8 @@ def main() -> int:
     started = time.monotonic()
     parameters, project = hyperparameters(), read_project(channel("project"))
     context = make_context(parameters, project)
+    if TUNED_CANDIDATE in parameters:
+        return trial_job(context, parameters)
     key = checkpoint_key(
         own=context.own and module_name(context.own),
         dataset=context.dataset_id,

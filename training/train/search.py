@@ -8,15 +8,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from passerelle.contracts.study import WARM_START, Study, TrialPoint, TrialRecord
+from passerelle.contracts.study import (
+    OBJECTIVE,
+    TUNED_CANDIDATE,
+    WARM_START,
+    Study,
+    TrialPoint,
+    TrialRecord,
+    TrialStage,
+)
 from passerelle.domain.cost.prices import instance_price
+from passerelle.domain.project.training import Training
 from passerelle.domain.project.tuning import Tuning
 from passerelle.domain.tuning.budget import Budget
 from passerelle.domain.tuning.space import SPACES, Space, spaces
 from training.paths import base_dir
-from training.progress import tell
+from training.progress import metric, tell
 from training.train.context import Context
 from training.train.study_file import StudyFile
+from training.train.trial import best_of, encode, scored_stages, search_context
 from training.train.tune import Plan, tune
 
 #: Where a price in USD is read when the job does not say its region.
@@ -30,9 +40,9 @@ def search(context: Context, parameters: Mapping[str, str], key: str) -> Study |
         return None
     found = spaces(tuning.candidates or context.project.candidates, tuning.overrides())
     earlier = earlier_points(parameters.get(WARM_START, ""), found)
-    if not found or (tuning.engine == "sagemaker" and not earlier):
+    if not found:
         return None
-    budget = budget_of(tuning, context.project.training, trials=_trials(tuning, found, earlier))
+    budget = budget_of(tuning, context.project.training)
     if budget.usd is not None and not budget.hourly_usd:
         tell("tuning_skipped", why="No price of this instance is known to keep a budget in USD: give minutes instead.")
         return None
@@ -43,17 +53,12 @@ def search(context: Context, parameters: Mapping[str, str], key: str) -> Study |
     return study
 
 
-def _trials(tuning: Tuning, found: tuple[Space, ...], earlier: tuple[TrialPoint, ...]) -> int:
-    """Return how many trials: after a SageMaker tuning job, only its best points beside the usual ones."""
-    return len(found) + len(earlier) if tuning.engine == "sagemaker" else tuning.trials
-
-
-def budget_of(tuning: Tuning, training: Any, *, trials: int) -> Budget:
+def budget_of(tuning: Tuning, training: Training) -> Budget:
     """Return the search's budget on this job's instance."""
     instance, region = _instance_type(training.instance_type), os.environ.get("AWS_REGION", REGION)
     price = instance_price("SageMaker Training", instance, region)
     return Budget(
-        trials=trials,
+        trials=tuning.trials,
         minutes=tuning.minutes,
         usd=tuning.usd,
         hourly_usd=price.usd if price else None,
@@ -87,6 +92,24 @@ def earlier_points(text: str, found: tuple[Space, ...]) -> tuple[TrialPoint, ...
     except (ValueError, TypeError) as error:
         print(f"The earlier study is not used: {error}", flush=True)
         return ()
+
+
+def trial_job(context: Context, parameters: Mapping[str, str]) -> int:
+    """Run one training of a SageMaker tuning job: a candidate with the parameters that SageMaker chose.
+
+    The best score so far is told after every stage, so that the last one told is the trial's, and Hyperband counts
+    stages as it counts epochs (developer guide, "Hyperband").
+    """
+    tuning, candidate = context.project.training.tuning or Tuning(), parameters[TUNED_CANDIDATE]
+    (space,) = spaces([candidate], tuning.overrides())
+    params = {item.name: item.parse(parameters[item.name]) for item in space.dimensions if item.name in parameters}
+    part, reached = search_context(context, threads=context.threads), list[TrialStage]()
+    for stage in scored_stages(space, params, part, encode(candidate, part)):
+        reached.append(stage)
+        best = best_of(reached, greater_is_better=context.project.greater_is_better)
+        metric(OBJECTIVE, best.score)
+    tell("trial_ended", candidate=candidate, score=best.score, rounds=best.rounds, params=params)
+    return 0
 
 
 def tuned_params(trial: TrialRecord) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from typing import Any, Final
 from passerelle.contracts.study import Study, TrialPoint, TrialRecord, TrialStage, Value
 from passerelle.domain.project.tuning import Tuning
 from passerelle.domain.tuning.budget import Budget
-from passerelle.domain.tuning.space import WHOLE, Space, suggest
+from passerelle.domain.tuning.space import SPACES, WHOLE, Space, suggest
 from training.progress import tell
 from training.train.context import Context
 from training.train.study_file import StudyFile
@@ -110,8 +110,9 @@ class _Search:
 
     def _enqueue_starts(self) -> None:
         known = [(record.candidate, record.params) for record in self._trials]
-        from_usual = self._plan.spaces if self._plan.from_usual else ()
-        usual = [TrialPoint(candidate=space.candidate, params=space.start()) for space in from_usual]
+        # Quick ones first: the pruner judges a slow model's first rounds by what it has seen before.
+        quick = [self._spaces[name] for name in SPACES if name in self._spaces and self._plan.from_usual]
+        usual = [TrialPoint(candidate=space.candidate, params=space.start()) for space in quick]
         for origin, points in (("usual", usual), ("earlier", self._plan.earlier)):
             for point in points:
                 if (point.candidate, point.params) not in known and self._fits(point.candidate, point.params):

@@ -28,8 +28,7 @@ class Tuning(Part):
 
     It ends with the first of `trials`, `minutes` and `usd` (the instance's price on demand). `candidates` are those to
     search, all of the project's when left out. `space` changes ranges (`xgboost: {max_depth: {low: 2, high: 6}}`), or
-    keeps a parameter as it is (`max_depth: false`). `engine: sagemaker` searches by a SageMaker tuning job with
-    `parallel` instances at a time.
+    keeps a parameter as it is (`max_depth: false`).
     """
 
     trials: int = Field(default=30, ge=1, le=10_000)
@@ -39,8 +38,6 @@ class Tuning(Part):
     sampler: Literal["tpe", "random"] = "tpe"
     candidates: tuple[str, ...] = ()
     space: dict[str, dict[str, DimensionRange | Literal[False]]] = {}
-    engine: Literal["job", "sagemaker"] = "job"
-    parallel: int = Field(default=4, ge=1, le=100)
 
     def overrides(self) -> dict[str, dict[str, Override]]:
         """Return what the project changes in the spaces."""

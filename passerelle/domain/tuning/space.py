@@ -84,20 +84,24 @@ def _whole(name: str, usual: int, low: int, high: int, *, log: bool = False) -> 
 #: Rounds of a boosted model's longest fit: a multiple of the stages' 27 parts (see `stages`).
 BOOSTING_ROUNDS: Final = 405
 
+#: The quickest to judge first.
 SPACES: Final[Mapping[str, Space]] = {
     space.candidate: space
     for space in (
         Space("logistic", (_real("C", 0.5, 1e-3, 100.0, log=True),)),
         Space("linear", (_real("alpha", 1.0, 1e-3, 1e4, log=True),)),
         Space(
-            "random_forest",
+            "xgboost",
             (
-                _whole("min_samples_leaf", 25, 5, 200, log=True),
-                _real("max_features", 0.35, 0.15, 1.0),
-                _real("max_samples", 0.4, 0.2, 0.9),
+                _real("learning_rate", 0.06, 0.02, 0.3, log=True),
+                _whole("max_depth", 6, 2, 10),
+                _real("min_child_weight", 1.0, 1.0, 100.0, log=True),
+                _real("subsample", 0.8, 0.5, 1.0),
+                _real("colsample_bytree", 0.8, 0.3, 1.0),
+                _real("reg_lambda", 1.0, 1e-2, 50.0, log=True),
             ),
             "n_estimators",
-            108,
+            BOOSTING_ROUNDS,
         ),
         Space(
             "hist_gradient_boosting",
@@ -111,17 +115,14 @@ SPACES: Final[Mapping[str, Space]] = {
             BOOSTING_ROUNDS,
         ),
         Space(
-            "xgboost",
+            "random_forest",
             (
-                _real("learning_rate", 0.06, 0.02, 0.3, log=True),
-                _whole("max_depth", 6, 2, 10),
-                _real("min_child_weight", 1.0, 1.0, 100.0, log=True),
-                _real("subsample", 0.8, 0.5, 1.0),
-                _real("colsample_bytree", 0.8, 0.3, 1.0),
-                _real("reg_lambda", 1.0, 1e-2, 50.0, log=True),
+                _whole("min_samples_leaf", 25, 5, 200, log=True),
+                _real("max_features", 0.35, 0.15, 1.0),
+                _real("max_samples", 0.4, 0.2, 0.9),
             ),
             "n_estimators",
-            BOOSTING_ROUNDS,
+            108,
         ),
     )
 }

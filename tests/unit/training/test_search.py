@@ -54,11 +54,11 @@ def test_a_budget_in_usd_is_of_the_instance_that_the_job_got(tmp_path: Path, mon
     monkeypatch.setenv("SAGEMAKER_BASE_DIR", str(tmp_path))
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     tuning, training = Tuning(usd=1.0), Training(instance_type="ml.m5.xlarge")
-    declared = budget_of(tuning, training, trials=5).hourly_usd
+    declared = budget_of(tuning, training).hourly_usd
     config = tmp_path / "input" / "config"
     config.mkdir(parents=True)
     (config / "resourceconfig.json").write_text(json.dumps({"current_instance_type": "ml.m5.4xlarge"}))
-    got = budget_of(tuning, training, trials=5).hourly_usd
+    got = budget_of(tuning, training).hourly_usd
     assert declared is not None
     assert got == pytest.approx(4 * declared, rel=0.05)
 
