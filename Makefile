@@ -8,7 +8,7 @@ RUN = PATH="$(NODE_BIN):$(PATH)" $(BIN)
 UV_VERSION := 0.13.8
 UV = VIRTUAL_ENV=$(VENV) $(BIN)/uv pip
 
-.PHONY: help demo test bench-serving bench-tuning bench-prepare check format install lock clean up down
+.PHONY: help demo test bench-serving bench-tuning bench-prepare bench-spot bench-gpu check format install lock clean up down
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -58,6 +58,12 @@ bench-tuning: install ## Measure tuning beside random search and FLAML
 
 bench-prepare: install ## Measure preparation beside pandas and awswrangler
 	@$(BIN)/python -m bench.prepare
+
+bench-spot: install ## Measure what spot interruptions waste, with checkpoints and without
+	@$(BIN)/python -m bench.spot
+
+bench-gpu: install ## Measure XGBoost on processor and GPU, for `passerelle advise`
+	@$(BIN)/python -m bench.gpu
 
 check: install ## Judge code and templates (style, types, imports, cdk-nag, cfn-lint, checkov, ASL)
 	@$(RUN)/python -m checks

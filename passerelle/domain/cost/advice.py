@@ -15,7 +15,7 @@ MEMORY_SHARE: Final = 0.7
 #: Which candidates a GPU speeds up.
 ON_GPU: Final = ("xgboost",)
 #: Their fits take no time that counts.
-INSTANT: Final = ("baseline",)
+INSTANT: Final = ("baseline", "rule")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -108,7 +108,7 @@ def series(
     found = [
         fit
         for fit in (fit_times() if fits is None else fits)
-        if (fit.candidate, fit.task, fit.device) == (candidate, task, device) and _names(fit.hardware, gpu)
+        if (fit.candidate, fit.task, fit.device) == (candidate, task, device) and names_gpu(fit.hardware, gpu)
     ]
     alone = [fit for fit in found if device != "cpu" or fit.threads == 1]
     if not alone:
@@ -124,7 +124,8 @@ def series(
     )
 
 
-def _names(hardware: str, gpu: str) -> bool:
+def names_gpu(hardware: str, gpu: str) -> bool:
+    """Return whether a record's hardware is this model of GPU; every one is the empty model."""
     return not gpu or re.search(rf"\b{re.escape(gpu)}\b", hardware) is not None
 
 
