@@ -75,27 +75,31 @@ class _Search:
     def _make_study(self) -> Any:
         import optuna
         from optuna.pruners import HyperbandPruner, NopPruner, SuccessiveHalvingPruner
-        from optuna.samplers import RandomSampler, TPESampler
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-        # Another seed when going on: with the same one the sampler would draw its first trials again.
-        seed = self._context.seed + len(self._trials)
-        tuning = self._plan.tuning
         pruners: dict[str, Any] = {
             "asha": lambda: SuccessiveHalvingPruner(min_resource=1, reduction_factor=REDUCTION),
             "hyperband": lambda: HyperbandPruner(min_resource=1, max_resource=WHOLE, reduction_factor=REDUCTION),
             "none": NopPruner,
         }
-        samplers: dict[str, Any] = {
-            "tpe": lambda: TPESampler(seed=seed, multivariate=True, group=True, constant_liar=self._workers > 1),
-            "random": lambda: RandomSampler(seed),
-        }
         return optuna.create_study(
+            study_name="search",  # Hyperband draws a trial's bracket from it
             direction="maximize" if self._context.project.greater_is_better else "minimize",
-            sampler=samplers[tuning.sampler](),
-            pruner=pruners[tuning.pruner](),
+            pruner=pruners[self._plan.tuning.pruner](),
         )
+
+    def _sampler(self) -> Any:
+        """Return the next trial's sampler, seeded by its number: a search that goes on draws what it would have drawn.
+
+        One sampler for all would begin its draws anew with each interruption.
+        """
+        from optuna.samplers import RandomSampler, TPESampler
+
+        seed = self._context.seed + len(self._study.trials)
+        if self._plan.tuning.sampler == "random":
+            return RandomSampler(seed)
+        return TPESampler(seed=seed, multivariate=True, group=True, constant_liar=self._workers > 1)
 
     def _replay(self, record: TrialRecord) -> None:
         """Tell Optuna of a trial that an interrupted attempt has ended, sampler and pruner alike."""
@@ -130,6 +134,7 @@ class _Search:
         self._study.enqueue_trial({"candidate": point.candidate, **values}, user_attrs={"origin": origin})
 
     def _ask(self) -> tuple[Any, Space, dict[str, Value]]:
+        self._study.sampler = self._sampler()
         trial = self._study.ask()
         space = self._spaces[trial.suggest_categorical("candidate", list(self._spaces))]
         params = {item.name: suggest(trial, item, f"{space.candidate}.{item.name}") for item in space.dimensions}

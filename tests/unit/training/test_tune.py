@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,34 @@ def test_a_search_that_was_killed_goes_on_with_what_it_had(
     assert [trial.origin for trial in study.trials].count("usual") == 1
     assert len({json.dumps(trial.params) for trial in study.trials}) == 6
     assert study.seconds > kept.seconds
+
+
+@pytest.mark.parametrize(("sampler", "pruner"), [("tpe", "asha"), ("random", "hyperband")])
+def test_interrupted_three_times_a_search_on_one_core_tries_what_it_would_have_tried(
+    context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sampler: str, pruner: str
+) -> None:
+    _scripted(monkeypatch, lambda params, rounds: rounds / 1_000 - abs(params["learning_rate"] - 0.1))
+    plan = _plan(trials=30, sampler=sampler, pruner=pruner)
+    whole = tune(context, plan, _file(tmp_path / "whole"))
+    ended: list[int] = []
+    moments = random.Random(5).sample(range(1, 30), 3)
+
+    def interrupt(event: str, **fields: Any) -> None:
+        ended.append(fields["number"])
+        if len(ended) in moments:
+            raise SystemExit(1)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "tell", interrupt)
+        for _ in moments:
+            with pytest.raises(SystemExit):
+                tune(context, plan, _file(tmp_path / "cut"))
+    cut = tune(context, plan, _file(tmp_path / "cut"))
+    assert len(ended) == max(moments)  # none was tried twice
+    assert [(trial.params, trial.score, trial.state) for trial in cut.trials] == [
+        (trial.params, trial.score, trial.state) for trial in whole.trials
+    ]
+    assert cut.best == whole.best
 
 
 def test_a_finished_search_is_not_begun_again(context: Context, tmp_path: Path) -> None:
