@@ -31,13 +31,13 @@ from bench.serving import machine, say
 from passerelle.contracts.bundle import BundleSignature
 from passerelle.contracts.study import Study
 from passerelle.domain.candidates.frame import typed_frame
+from passerelle.domain.machine import cores
 from passerelle.domain.project import load_project
 from passerelle.domain.project.tuning import Tuning
 from passerelle.domain.tuning.budget import Budget
 from passerelle.domain.tuning.space import spaces
 from training.train.context import Context
 from training.train.data import Rows
-from training.train.machine import cores
 from training.train.study_file import StudyFile
 from training.train.tune import Plan, tune
 

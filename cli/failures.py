@@ -20,6 +20,7 @@ INPUT: Final = 3
 SETTINGS: Final = 4
 TRANSIENT: Final = 5
 NOT_SERVED: Final = 6
+NOT_REPRODUCED: Final = 7
 INTERRUPTED: Final = 130
 AGAIN_SECONDS: Final = 1.0
 
@@ -33,6 +34,10 @@ _CODES: Final[tuple[tuple[type[PasserelleError], int], ...]] = (
 
 class RunNotServedError(PasserelleError):
     """A run ended, but not with a newly served model: rejected, refused, duplicate or failed."""
+
+
+class NotReproducedError(PasserelleError):
+    """A run's model, trained again, does not predict the same."""
 
 
 def heed_interruptions() -> None:
@@ -59,6 +64,8 @@ def exit_code(error: PasserelleError) -> int:
     """Return the documented exit code of an error."""
     if isinstance(error, RunNotServedError):
         return NOT_SERVED
+    if isinstance(error, NotReproducedError):
+        return NOT_REPRODUCED
     return next((code for kind, code in _CODES if isinstance(error, kind)), DEFECT)
 
 

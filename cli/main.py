@@ -26,6 +26,7 @@ COMMANDS = {
     "logs": "cli.commands.logs",
     "predict": "cli.commands.predict",
     "redeploy": "cli.commands.redeploy",
+    "reproduce": "cli.commands.reproduce",
     "restore": "cli.commands.restore",
     "runs": "cli.commands.runs",
     "status": "cli.commands.status",
@@ -72,7 +73,8 @@ def cli(ctx: click.Context, environment: str, as_json: bool) -> None:
     \b
     Exit codes:   0 done             1 defect of Passerelle     2 wrong usage
                   3 your input       4 your installation        5 something is down: try again
-                  6 the run ended without a new served model    130 interrupted
+                  6 the run ended without a new served model
+                  7 trained again, a run's model predicts otherwise    130 interrupted
     """
     ctx.obj = Session(environment=environment, as_json=as_json)
 

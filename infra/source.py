@@ -1,30 +1,7 @@
-"""Where the deployed code comes from: the commit and the lock, written into every run and model."""
+"""Where the deployed code comes from."""
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
+from passerelle.contracts.checkout import ROOT, git_sha, lock_hash
 
-ROOT = Path(__file__).resolve().parent.parent
-
-
-def git_sha() -> str:
-    """Return the commit that is checked out, read from .git without running git; "unknown" outside a checkout."""
-    head = ROOT / ".git" / "HEAD"
-    if not head.is_file():
-        return "unknown"
-    text = head.read_text(encoding="utf-8").strip()
-    if not text.startswith("ref: "):
-        return text[:12]
-    reference = text.removeprefix("ref: ")
-    loose = ROOT / ".git" / reference
-    if loose.is_file():
-        return loose.read_text(encoding="utf-8").strip()[:12]
-    packed = ROOT / ".git" / "packed-refs"
-    lines = packed.read_text(encoding="utf-8").splitlines() if packed.is_file() else []
-    return next((line.split()[0][:12] for line in lines if line.endswith(f" {reference}")), "unknown")
-
-
-def lock_hash() -> str:
-    """Return 12 hex digits of the locked dependencies."""
-    return hashlib.sha256((ROOT / "requirements.txt").read_bytes()).hexdigest()[:12]
+__all__ = ["ROOT", "git_sha", "lock_hash"]

@@ -1,4 +1,4 @@
-"""The image's ENTRYPOINT: `python -m training prepare|train|evaluate|serve`."""
+"""The image's ENTRYPOINT: `python -m training prepare|train|evaluate|serve|compare`."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ ENTRIES: Final = {
     "train": "training.train.main",
     "evaluate": "training.evaluate.main",
     "serve": "training.serve.main",
+    "compare": "training.compare",
 }
 #: SageMaker shows the first 1,024 characters as FailureReason.
 REASON_CHARACTERS: Final = 1_024

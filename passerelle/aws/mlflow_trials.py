@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from passerelle.aws.mlflow_batches import Point, log_values
 from passerelle.aws.mlflow_server import keep_first, without_secrets
+from passerelle.contracts.study import Study, TrialRecord
 
 #: Of very many only the best have runs of their own; `study.json`, with the parent run, holds all.
 MOST_TRIALS: Final = 400
@@ -35,7 +36,7 @@ class TrialLog:
     parents: Mapping[str, str]
     otherwise: str
 
-    def tell(self, study: Any, pool: ThreadPoolExecutor) -> None:
+    def tell(self, study: Study, pool: ThreadPoolExecutor) -> None:
         """Tell every trial that is not told yet."""
         told = self._told()
         missing = [trial for trial in shown_trials(study) if not _is_over(told.get(str(trial.number)), trial)]
@@ -64,7 +65,7 @@ class TrialLog:
     def _delete(self, run: Any) -> None:
         self.client.delete_run(run.info.run_id)
 
-    def _trial(self, trial: Any, study: Any, run: Any) -> None:
+    def _trial(self, trial: TrialRecord, study: Study, run: Any) -> None:
         self.go_on()
         if run is None:
             parent = self.parents.get(trial.candidate, self.otherwise)
@@ -85,18 +86,18 @@ class TrialLog:
         self.client.set_terminated(run.info.run_id, STATUSES[trial.state])
 
 
-def shown_trials(study: Any) -> list[Any]:
+def shown_trials(study: Study) -> list[TrialRecord]:
     """Return the trials that get a run: all, or the best of very many."""
     sign = -1.0 if study.greater_is_better else 1.0
     ranked = sorted(study.trials, key=lambda trial: float("inf") if trial.score is None else sign * trial.score)
     return sorted(ranked[:MOST_TRIALS], key=lambda trial: int(trial.number))
 
 
-def _is_over(run: Any, trial: Any) -> bool:
+def _is_over(run: Any, trial: TrialRecord) -> bool:
     return run is not None and run.info.status == STATUSES[trial.state]
 
 
-def _stages(trial: Any, metric: str) -> Iterator[Point]:
+def _stages(trial: TrialRecord, metric: str) -> Iterator[Point]:
     """Yield the scores that the pruner saw, by rounds."""
     for stage in trial.stages:
         yield Point(f"stage_{metric}", float(stage.score), 0, int(stage.rounds))

@@ -15,6 +15,7 @@ from passerelle.aws.mlflow_server import without_secrets
 from passerelle.aws.model_registry import VersionRequest
 from passerelle.contracts.container import CandidateResult, EvaluateResult, MachineUsage, PrepareResult, TrainResult
 from passerelle.contracts.runs import RunOrigin
+from passerelle.contracts.study import Study
 
 MAX_TEXT: Final = 5_000
 #: Part of the split -> the context in which MLflow shows it.
@@ -54,9 +55,9 @@ class RunStory:
         return f"{self.run_id}-{self.attempt}"
 
     @property
-    def study(self) -> Any:
+    def study(self) -> Study | None:
         """The trials of a tuned run; None of one that was not tuned."""
-        return getattr(self.training, "study", None)
+        return self.training.study
 
 
 def experiment_tags(story: RunStory) -> Tags:

@@ -1,6 +1,7 @@
 """What goes into and comes out of the training container, entry by entry.
 
-The image's ENTRYPOINT is `python -m training`; the entries are `prepare`, `train`, `evaluate`, `serve`.
+The image's ENTRYPOINT is `python -m training`; the entries are `prepare`, `train`, `evaluate`, `serve`,
+and `compare`, for a run that is trained again (`passerelle reproduce`).
 SAGEMAKER_BASE_DIR moves `/opt/ml` (SageMaker training toolkit's convention): the laptop sets it.
 """
 
@@ -19,6 +20,9 @@ PROJECT_ARCHIVE: Final = "project.zip"
 #: Hyperparameters that only a reproduction has: the one candidate to train, and with how many threads.
 REPRODUCE: Final = "reproduce"
 THREADS: Final = "threads"
+#: Where `compare`, below the base folder, finds the bundle of the run and the one that was trained again.
+ORIGINAL: Final = "original"
+COMPARISON_FILE: Final = "comparison.json"
 #: Beside `train`'s result: what the job used of its machine.
 USAGE_FILE: Final = "usage.json"
 
@@ -209,6 +213,20 @@ class MachineUsage(Contract):
 
     moments: tuple[int, ...]
     series: dict[str, tuple[float, ...]]
+
+
+class Comparison(Contract):
+    """Output of `compare`: two models on the same rows; `output` is what was compared.
+
+    `largest` is the largest difference, `different` counts the rows where a bit differs, `decisions` those where the prediction does.
+    """
+
+    rows: int
+    output: Literal["probabilities", "predictions"]
+    equal: bool
+    different: int
+    decisions: int
+    largest: float
 
 
 class GateCheck(Contract):

@@ -109,7 +109,8 @@ class RunOrigin(Contract):
 class RunRecord(Contract):
     """Everything about one run.
 
-    `image_uri` is the image that trained, by digest on AWS; the model is served by it. `artefacts` are what the jobs
+    `image_uri` is the image that trained, by digest on AWS; the model is served by it. `project_uri` is the archive of
+    the project that it trained. `artefacts` are what the jobs
     left, by name (`train/model.tar.gz`, `evaluate/result.json`), with the SHA-256 that each had when it was recorded;
     a model is carried to another environment only with these bytes. `origin` is None where the run was trained here.
     """
@@ -126,6 +127,7 @@ class RunRecord(Contract):
     stages: tuple[StageRecord, ...] = ()
     dataset_id: str | None = None
     image_uri: str | None = None
+    project_uri: str | None = None
     artefacts: dict[str, str] = {}
     origin: RunOrigin | None = None
     problems: tuple[Problem, ...] = ()

@@ -66,6 +66,7 @@ def record_training(request: dict[str, Any], settings: RecordTrainingSettings) -
         problems = (*record.problems, *(item for item in result.warnings if item not in record.problems))
         found = {"candidates": candidates, "chosen": result.chosen, "why": result.why, "image_uri": image}
         found["problems"] = problems
+        found["project_uri"] = _channel_uri(job, "project")
         return record.model_copy(update=found | {"artefacts": record.artefacts | sealed})
 
     with translated("recording a training job"):
@@ -116,6 +117,12 @@ def _is_redriven(record: RunRecord, job_name: str) -> bool:
         return False
     failed_by_it = record.status == "failed" and stage.status == "failed" and stage.job_name == job_name
     return failed_by_it or any(item["job_name"] == job_name for item in stage.summary.get("tries", ()))
+
+
+def _channel_uri(job: dict[str, Any], name: str) -> str | None:
+    """Return where a job's channel comes from, as its description says it."""
+    channels = [item for item in job.get("InputDataConfig", ()) if item["ChannelName"] == name]
+    return str(channels[0]["DataSource"]["S3DataSource"]["S3Uri"]) if channels else None
 
 
 def _why(job: dict[str, Any]) -> str:

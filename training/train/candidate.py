@@ -21,6 +21,7 @@ from passerelle.domain.candidates.calibrated import CalibratedClassifier, innerm
 from passerelle.domain.candidates.frame import plain_value
 from passerelle.domain.candidates.monotone import broken_constraint
 from passerelle.domain.decision import best_threshold
+from passerelle.domain.machine import machine, versions
 from passerelle.domain.metrics import score_all
 from passerelle.domain.profile import profile_frame, profile_labels
 from passerelle.domain.project.metric_names import OWN
@@ -35,7 +36,6 @@ from training.train.checkpoint import Checkpoints
 from training.train.context import Context
 from training.train.fit import DEFAULTS, fit_candidate, primary_resamples
 from training.train.fit_checkpoint import FitCheckpoint
-from training.train.machine import machine, versions
 from training.train.predict import Predicted, predict
 
 EXAMPLE_ROWS: Final = 5

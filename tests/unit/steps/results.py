@@ -112,6 +112,12 @@ def training_description(aws: Aws, **changes: Any) -> dict[str, Any]:
         "SecondaryStatus": "Completed",
         "AlgorithmSpecification": {"TrainingImage": IMAGE},
         "ResourceConfig": {"InstanceType": "ml.m5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 30},
+        "InputDataConfig": [
+            {
+                "ChannelName": "project",
+                "DataSource": {"S3DataSource": {"S3Uri": f"s3://{aws.buckets['curated']}/flights.zip"}},
+            }
+        ],
         "OutputDataConfig": {"S3OutputPath": output},
         "BillableTimeInSeconds": 120,
         "SecondaryStatusTransitions": [{"Status": name} for name in ("Starting", "Interrupted", "Training")],

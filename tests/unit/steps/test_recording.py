@@ -182,6 +182,7 @@ def test_a_trained_model_is_handed_to_evaluation_with_the_champion(aws: Aws) -> 
     assert [item["name"] for item in run.candidates] == ["forest", "broken"]
     assert run.stages[0].summary == {"resumed": [], "interruptions": 1}
     assert run.image_uri == IMAGE
+    assert run.project_uri == "s3://test-curated/flights.zip"
     assert run.artefacts["train/model.tar.gz"] == hashlib.sha256(b"the bundle").hexdigest()
 
 

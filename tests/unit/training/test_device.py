@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import xgboost
 
-from training.train.machine import device
+from passerelle.domain.machine import device
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def versions() -> dict[str, str]:
 
 
 def machine(threads: int, device: str) -> dict[str, str]:
-    """Return the processor, the device, and how many threads candidates, OpenMP and BLAS compute with.
+    """Return the processor, the device, and how many threads candidates, OpenMP and BLAS (once loaded) compute with.
 
     A sum over several threads is rounded by how it is divided among them: XGBoost and BLAS give other last bits with
     another number of threads.

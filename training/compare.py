@@ -1,0 +1,61 @@
+"""Entry `compare`: a run's model and the one that was trained again, on the same test rows, bit for bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from passerelle.contracts.container import COMPARISON_FILE, ORIGINAL, Comparison
+from passerelle.errors import InputError
+from training.bundle import Bundle, load_bundle
+from training.paths import base_dir, channel
+from training.progress import tell
+from training.train.data import read_rows
+from training.train.predict import Predicted, predict
+
+
+def main() -> int:
+    """Run the entry in the layout of a training job whose model is trained; the run's own bundle is beside it."""
+    original, again = (load_bundle(base_dir() / name) for name in (ORIGINAL, "model"))
+    result = compare(original, again, channel("test"))
+    (base_dir() / "output" / "data" / COMPARISON_FILE).write_text(result.model_dump_json(indent=2), encoding="utf-8")
+    tell("models_compared", **result.model_dump())
+    return 0
+
+
+def compare(original: Bundle, again: Bundle, test: Path) -> Comparison:
+    """Return how two models differ on the rows of a folder.
+
+    Raises InputError for models of other tasks or classes, which no number compares.
+    """
+    if original.signature.task != again.signature.task or original.signature.classes != again.signature.classes:
+        raise InputError(
+            f"The run's model is of {original.signature.task} {list(original.signature.classes)}, the one trained "
+            f"again of {again.signature.task} {list(again.signature.classes)}: the data or the project is another."
+        )
+    first, second = _predicted(original, test), _predicted(again, test)
+    ours, theirs = _numbers(first), _numbers(second)
+    unequal = ~((ours == theirs) | (np.isnan(ours) & np.isnan(theirs)))
+    gaps = np.abs(ours - theirs)[unequal]
+    return Comparison(
+        rows=len(ours),
+        output="predictions" if first.probabilities is None else "probabilities",
+        equal=not unequal.any(),
+        different=int(unequal.any(axis=1).sum()),
+        decisions=int((first.predictions != second.predictions).sum()),
+        largest=float(np.nanmax(gaps)) if len(gaps) else 0.0,
+    )
+
+
+def _predicted(bundle: Bundle, test: Path) -> Predicted:
+    rows = read_rows(test, bundle.signature.inputs, bundle.signature.task)
+    return predict(bundle.pipeline, rows.frame, bundle.signature.task)
+
+
+def _numbers(predicted: Predicted) -> npt.NDArray[Any]:
+    """Return what is compared, of shape (n_rows, n_outputs)."""
+    numbers = predicted.predictions if predicted.probabilities is None else predicted.probabilities
+    return np.asarray(numbers, dtype=np.float64).reshape(len(predicted.predictions), -1)
