@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import pandas as pd
 
+from passerelle.aws.mlflow_code import copy_code
 from passerelle.contracts.bundle import BundleSignature
 
 _REQUIREMENTS: Final = ("scikit-learn", "skops", "pandas", "numpy")
@@ -30,7 +32,7 @@ def save_model(
     trusted: tuple[str, ...],
     code: Path | None = None,
 ) -> None:
-    """Write `folder` as `mlflow models serve` and `mlflow.sklearn.load_model` read it.
+    """Write `folder` as `mlflow models serve`, `mlflow.pyfunc` and `mlflow.sklearn` read it, without Passerelle.
 
     Requirements are given explicitly: letting MLflow infer them loads the model in another process for seconds.
     """
@@ -43,16 +45,17 @@ def save_model(
     )
     output = {"binary": "long", "multiclass": "string", "regression": "double"}[signature.task]
     packages = [*_REQUIREMENTS, *(["xgboost-cpu"] if _uses_xgboost(pipeline) else [])]
-    mlflow.sklearn.save_model(
-        pipeline,
-        str(folder),
-        signature=ModelSignature(inputs=inputs, outputs=Schema([ColSpec(output)])),
-        input_example=example,
-        serialization_format="skops",
-        skops_trusted_types=list(trusted),
-        code_paths=None if code is None else [str(code)],
-        pip_requirements=[f"{package}=={version(package)}" for package in packages],
-    )
+    with TemporaryDirectory() as work:
+        mlflow.sklearn.save_model(
+            pipeline,
+            str(folder),
+            signature=ModelSignature(inputs=inputs, outputs=Schema([ColSpec(output)])),
+            input_example=example,
+            serialization_format="skops",
+            skops_trusted_types=list(trusted),
+            pip_requirements=[f"{package}=={version(package)}" for package in packages],
+            code_paths=[str(copy_code(trusted, Path(work))), *([] if code is None else [str(code)])],
+        )
 
 
 def _uses_xgboost(pipeline: Any) -> bool:

@@ -218,7 +218,8 @@ class MachineUsage(Contract):
 class Comparison(Contract):
     """Output of `compare`: two models on the same rows; `output` is what was compared.
 
-    `largest` is the largest difference, `different` counts the rows where a bit differs, `decisions` those where the prediction does.
+    `largest` is the largest difference, `different` counts the rows where a bit differs, `decisions` those where the
+    prediction does.
     """
 
     rows: int

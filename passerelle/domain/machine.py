@@ -8,8 +8,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
-from training.progress import tell
-
 _PACKAGES: Final = ("scikit-learn", "xgboost-cpu", "xgboost", "numpy", "scipy", "pandas", "skops")
 
 #: Where Linux shows the first NVIDIA GPU.
@@ -22,16 +20,12 @@ def cores() -> int:
 
 
 def device(gpu: Path = GPU) -> str:
-    """Return "cuda" when the instance has an NVIDIA GPU and XGBoost can use it; one that it cannot use is told."""
+    """Return "cuda" when the machine has an NVIDIA GPU and XGBoost can use it."""
     if not gpu.exists():
         return "cpu"
     import xgboost
 
-    if xgboost.build_info().get("USE_CUDA"):
-        return "cuda"
-    why = "this image's XGBoost is built for processors only (xgboost-cpu)"
-    tell("gpu_not_used", why=f"{why}: the job pays for a GPU that it does not use")
-    return "cpu"
+    return "cuda" if xgboost.build_info().get("USE_CUDA") else "cpu"
 
 
 def versions() -> dict[str, str]:

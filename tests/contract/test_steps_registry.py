@@ -342,6 +342,25 @@ def test_the_champion_before_is_archived_and_promoting_twice_changes_nothing(wor
     assert (record.endpoint_name, record.stages[-1].status) == ("e", "done")
 
 
+def test_aliases_follow_promotion_refusal_and_going_back(world: World) -> None:
+    def aliases() -> dict[str, str]:
+        return dict(world.mlflow.get_registered_model(world.model).aliases)
+
+    register_model(world.finish_training("r1"), world.settings)
+    assert aliases() == {"challenger": "1"}
+    _promote(world, "1", "r1")
+    assert aliases() == {"champion": "1"}, "what is served challenges no longer"
+    register_model(world.finish_training("r2"), world.settings)
+    assert aliases() == {"champion": "1", "challenger": "2"}
+    _promote(world, "2", "r2")
+    assert aliases() == {"champion": "2", "archived": "1"}
+    register_model(world.finish_training("r3", gate="refused"), world.settings)
+    assert aliases() == {"champion": "2", "archived": "1"}
+    register_model(world.finish_training("r4"), world.settings)
+    _promote(world, "1", "r1")  # `passerelle redeploy --version 1`
+    assert aliases() == {"champion": "1", "archived": "2", "challenger": "4"}
+
+
 def test_f25_a_promotion_killed_between_the_aliases_is_completed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     for number, run_id in (("1", "r1"), ("2", "r2")):
         register_model(world.finish_training(run_id), world.settings)

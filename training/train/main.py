@@ -24,7 +24,7 @@ from passerelle.contracts.container import (
     TrainResult,
 )
 from passerelle.contracts.study import TUNED_CANDIDATE, Study
-from passerelle.domain.machine import cores, device
+from passerelle.domain.machine import cores
 from passerelle.domain.project import Project
 from passerelle.domain.project.metric_names import OWN, RULE, complexity
 from passerelle.domain.rule import columns_of, parse_rule
@@ -40,6 +40,7 @@ from training.train.checkpoint import Checkpoints, checkpoint_key
 from training.train.context import Context
 from training.train.data import inputs_of, make_signature, read_columns, read_rows
 from training.train.leakage import suspected_leakage
+from training.train.machine import device
 from training.train.reduce import reduce_features, with_features
 from training.train.search import search, trial_job, tuned_params
 from training.usage import recorded_usage

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import xgboost
 
-from passerelle.domain.machine import device
+from training.train.machine import device
 
 
 @pytest.mark.parametrize(
