@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
+import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from passerelle.domain.calibration import Method
@@ -59,10 +61,22 @@ def fit_weights(name: str, context: Context, rows: Rows) -> Weights:
 
 def _fit(pipeline: Pipeline, name: str, context: Context, rows: Rows, checkpoint: FitCheckpoint | None) -> None:
     weights = fit_weights(name, context, rows)
+    if weights is not None and not weights.all():
+        rows, weights = rows.take(weights > 0), weights[weights > 0]
+    rows = replace(rows, frame=_with_something(rows.frame))
     if checkpoint:
         fit_resumably(pipeline, rows.frame, rows.labels, checkpoint, weights=weights)
     else:
         fit_whole(pipeline, rows.frame, rows.labels, weights=weights)
+
+
+def _with_something(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame in which no column of numbers is empty: scikit-learn's histograms cannot bin one.
+
+    Preparation drops what is empty in all of train; in part of it a rare column may be. A constant is split by no tree.
+    """
+    empty = [name for name in frame.columns if frame[name].dtype.kind == "f" and frame[name].isna().all()]
+    return frame.assign(**dict.fromkeys(empty, 0.0)) if empty else frame
 
 
 def _calibrate(pipeline: Pipeline, rows: Rows, method: Method) -> tuple[str, ...]:
