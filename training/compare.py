@@ -13,13 +13,15 @@ from passerelle.errors import InputError
 from training.bundle import Bundle, load_bundle
 from training.paths import base_dir, channel
 from training.progress import tell
+from training.project_archive import read_project
 from training.train.data import read_rows
 from training.train.predict import Predicted, predict
 
 
 def main() -> int:
     """Run the entry in the layout of a training job whose model is trained; the run's own bundle is beside it."""
-    original, again = (load_bundle(base_dir() / name) for name in (ORIGINAL, "model"))
+    own = bool(read_project(channel("project")).training.model)
+    original, again = (load_bundle(base_dir() / name, project_code=own) for name in (ORIGINAL, "model"))
     result = compare(original, again, channel("test"))
     (base_dir() / "output" / "data" / COMPARISON_FILE).write_text(result.model_dump_json(indent=2), encoding="utf-8")
     tell("models_compared", **result.model_dump())
