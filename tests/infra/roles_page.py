@@ -30,12 +30,12 @@ Every role of `prod`, made from its templates by `python -m tests.infra.roles_pa
 
 #: They work on the laptop only, with an administrator's rights, or the page says it in words.
 _NOT_HERE: Final = (
-    "backup", "carry", "demo", "deploy", "doctor", "down", "init", "interrupt", "redeploy", "restore", "up",
+    "backup", "carry", "demo", "deploy", "doctor", "down", "init", "interrupt", "redeploy", "reproduce", "restore", "up",
 )  # fmt: skip
 _COMMANDS: Final = """
 # What the commands need
 
-Of the person who calls them, for the project `flights` in `prod`; found by following the commands' code, as for functions. `passerelle tracking` also starts a session: `ssm:StartSession` on the task and the document `AWS-StartPortForwardingSession`. What `doctor` needs stands in [operations.md](operations.md); `carry` needs what the role in [delivery.md](delivery.md) has, `redeploy` what `runs retry` needs and `states:StartExecution` on `DeployModelMachine`; `deploy`, `backup` and `restore` are an administrator's.
+Of the person who calls them, for the project `flights` in `prod`; found by following the commands' code, as for functions. `passerelle tracking` also starts a session: `ssm:StartSession` on the task and the document `AWS-StartPortForwardingSession`. What `doctor` needs stands in [operations.md](operations.md); `carry` needs what the role in [delivery.md](delivery.md) has, `redeploy` what `runs retry` needs and `states:StartExecution` on `DeployModelMachine`, `reproduce` what `runs show` needs, `s3:ListBucket` on the buckets of curated data and models, and `s3:GetObject` on these and on the project's archive; `deploy`, `backup` and `restore` are an administrator's.
 
 | command | needs |
 |---|---|
