@@ -16,6 +16,8 @@ def test_the_same_bytes_under_a_new_name_are_told_the_run_that_processed_them(la
     assert second["status"] == "duplicate"
     assert second["duplicate_of"] == first["run_id"]
     assert second["model_version"] is None
+    again = json.loads(laptop.passerelle("--json", "reproduce", first["run_id"]).stdout)
+    assert (again["equal"], again["candidate"], again["differences"]) == (True, first["chosen"], [])
 
 
 def test_the_same_event_twice_makes_one_run(laptop: DeployedLaptop) -> None:
