@@ -33,7 +33,7 @@ class Scenario:
     rows: int = 4_000
     segments: int = 20
     days: int = 50
-    metric: str = "roc_auc"
+    metric: str = "brier"
     day_error: float = 0.0
     worse_noise: float = 0.0
     collapsed: int = 0
@@ -41,7 +41,7 @@ class Scenario:
 
 @dataclass(frozen=True)
 class Drawn:
-    """One test period: labels, days, segments, and the probabilities of both models."""
+    """One test period: labels, times, segments, and the probabilities of both models."""
 
     labels: Array
     times: Array
