@@ -93,10 +93,20 @@ def describe_event(event: dict[str, Any]) -> str | None:
     if kind == "suspected_leakage":
         column = escape(str(event["column"]))
         return f"[yellow]{column} alone tells the label ({event['measure']} {event['score']:.4f}): known before?[/]"
-    if kind == "features_tried":
-        return f"[dim]{escape(str(event['candidate']))} with {event['features']} features: {event['score']:.4f}[/]"
     if kind == "model_chosen":
         return f"[bold]chosen: {escape(str(event.get('candidate', event.get('chosen'))))}[/]"
     if kind == "gate_checked":
         return f"gate: {escape(str(event.get('status', event.get('message', ''))))}"
+    return _describe_fit(event)
+
+
+def _describe_fit(event: dict[str, Any]) -> str | None:
+    kind = event.get("event")
+    if kind == "features_tried":
+        return f"[dim]{escape(str(event['candidate']))} with {event['features']} features: {event['score']:.4f}[/]"
+    if kind == "fit_resumed":
+        done = f"{event['rounds']} of {event['of']} rounds"
+        return f"[dim]{escape(str(event['candidate']))} goes on from its checkpoint, with {done}[/]"
+    if kind == "gpu_not_used":
+        return f"[yellow]GPU not used: {escape(str(event['why']))}[/]"
     return None
