@@ -271,12 +271,14 @@ class EvaluateResult(Contract):
     """Output of `evaluate`: metrics on the newest period, the gate's verdict with its reasons, the figures' names.
 
     `verdict` is the gate's answer in plain sentences; `not_judged` names what could not be compared, and why.
+    `intervals` are 95 % bounds of the test metrics.
     """
 
     status: Literal["passed", "refused"]
     candidate: str
     metric: str
     test_metrics: dict[str, float]
+    intervals: dict[str, tuple[float, float]] = {}
     baseline_metrics: dict[str, float] = {}
     champion_metrics: dict[str, float] = {}
     segments: tuple[SegmentResult, ...] = ()

@@ -1,76 +1,138 @@
-"""The model card (Mitchell et al., 2019, Model Cards for Model Reporting), filled from the run."""
+"""The model card (Mitchell et al. 2019, "Model Cards for Model Reporting"), its sections filled from the run."""
 
 from __future__ import annotations
 
-from passerelle.contracts.container import EvaluateResult, SegmentResult, TrainResult
-from passerelle.domain.project import Project
-from training.bundle import Bundle
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+
+from passerelle.contracts.container import EvaluateResult
+from passerelle.contracts.explain import EXPLANATIONS_FILE, Explanations
+from training.evaluate.card_tables import analyses, candidates, curve, explanations, metrics
+from training.evaluate.inputs import Inputs
+
+_TASKS: Final = {
+    "binary": "says how probable the event is, and decides",
+    "multiclass": "says how probable each class is",
+    "regression": "estimates a number",
+}
 
 
-def model_card(project: Project, bundle: Bundle, training: TrainResult, result: EvaluateResult) -> str:
+def model_card(inputs: Inputs, result: EvaluateResult, explained: Explanations | None) -> str:
     """Return the card as Markdown."""
-    metadata = bundle.metadata
-    features = ", ".join(column.name for column in bundle.signature.inputs)
-    hidden = ", ".join(column.name for column in project.data.columns if column.role == "leakage") or "none"
+    metadata = inputs.challenger.metadata
+    verdict = result.verdict or inputs.training.why
+    sections = {
+        "Model details": _details(inputs, result),
+        "Why this model": [inputs.training.why, "", *candidates(inputs.training), *curve(inputs.training)],
+        "Intended use": _use(inputs),
+        "Factors": _factors(inputs),
+        "Metrics": [*_measured(inputs), "", *metrics(result)],
+        "Evaluation data": _evaluation_data(inputs),
+        "Training data": _training_data(inputs),
+        "Quantitative analyses": analyses(result),
+        "Explanations": explanations(explained) if explained else ["The model could not be explained; see the log."],
+        "Ethical considerations": _ethics(inputs),
+        "Caveats and recommendations": _caveats(inputs, result, explained),
+        "Gate": [f"- [{'x' if check.passed else ' '}] ({check.severity}) {check.message}" for check in result.checks],
+    }
     lines = [
-        f"# Model card: {project.name}, run {metadata.run_id}",
+        f"# Model card: {inputs.project.name}, run {metadata.run_id}",
         "",
-        f"**Verdict of the gate: {result.status}.** " + (result.verdict or training.why),
-        "",
-        "## Model details",
-        f"- Kind: {result.candidate} ({metadata.params.get('model', '')}); {training.why}",
-        f"- Trained {metadata.created_at}, seed {metadata.seed}",
-        f"- Code {metadata.git_sha}, lock {metadata.lock_hash}",
-        f"- Owner: {project.why.owner}",
-        "",
-        "## Intended use",
-        f"- {project.why.objective}",
-        f"- KPI: {project.why.kpi}",
-        f"- One row: {project.why.scope.row}; horizon: {project.why.scope.horizon}",
-        "",
-        "## Data",
-        f"- Dataset {metadata.dataset_id} under contract {metadata.contract_hash}",
-        f"- Inputs: {features}",
-        f"- Known only after the event, never seen by the model: {hidden}",
-        *(f"- **Warning:** {warning.message}. {warning.remedy}" for warning in training.warnings),
-        "",
-        "## Metrics on the test period",
-        "| metric | model | baseline | champion |",
-        "|---|---|---|---|",
+        f"**Verdict of the gate: {result.status}.** {verdict}",
     ]
-    for name, value in result.test_metrics.items():
-        others = (result.baseline_metrics.get(name), result.champion_metrics.get(name))
-        shown = " | ".join("" if other is None else f"{other:.4f}" for other in others)
-        lines.append(f"| {name} | {value:.4f} | {shown} |")
-    lines += _curve(training)
-    lines += ["", "## Segments", "| segment | rows | score | than the baseline | than the champion | verdict |"]
-    lines.append("|---|---|---|---|---|---|")
-    for segment in result.segments:
-        lines.append(_segment(segment))
-    lines += ["", "## Gate"]
-    lines += [f"- [{'x' if check.passed else ' '}] ({check.severity}) {check.message}" for check in result.checks]
+    for heading, content in sections.items():
+        lines += ["", f"## {heading}", *content]
     return "\n".join(lines) + "\n"
 
 
-def _segment(segment: SegmentResult) -> str:
-    score = "undefined" if segment.score is None else f"{segment.score:.4f}"
-    compared = " | ".join(
-        "" if one is None else f"{one.better:+.4f} ({one.lower:+.4f} to {one.upper:+.4f})"
-        for one in (segment.baseline, segment.champion)
+def _details(inputs: Inputs, result: EvaluateResult) -> Iterator[str]:
+    metadata, project = inputs.challenger.metadata, inputs.project
+    params = ", ".join(f"{name} {value}" for name, value in sorted(metadata.params.items()) if name != "model")
+    yield f"- Kind: {result.candidate} ({metadata.params.get('model', '')}); it {_TASKS[project.task.type]}"
+    yield f"- Version: run {metadata.run_id}, trained {metadata.created_at}, seed {metadata.seed}"
+    yield f"- Code {metadata.git_sha}, lock {metadata.lock_hash}"
+    if params:
+        yield f"- Parameters: {params}"
+    yield f"- Owner, and where to send questions: {project.why.owner}"
+
+
+def _use(inputs: Inputs) -> Iterator[str]:
+    why = inputs.project.why
+    yield f"- Objective: {why.objective}"
+    yield f"- KPI: {why.kpi}"
+    horizon = why.scope.horizon or "not declared"
+    yield f"- One row: {why.scope.row}; period: {why.scope.period or 'not declared'}; horizon: {horizon}"
+    yield "- Out of scope: rows of any other kind, another horizon, and values outside the data contract"
+
+
+def _factors(inputs: Inputs) -> Iterator[str]:
+    project = inputs.project
+    segments = ", ".join(project.task.segments) or "none declared (task.segments)"
+    yield f"- Groups looked at one by one: {segments}, each with at least {project.task.min_segment_rows:,} rows"
+    yield f"- Inputs: {', '.join(column.name for column in inputs.challenger.signature.inputs)}"
+
+
+def _measured(inputs: Inputs) -> Iterator[str]:
+    task, why, threshold = inputs.project.task, inputs.project.why, inputs.challenger.metadata.threshold
+    yield f"- Chosen and gated by {task.metric}, {'greater' if inputs.project.greater_is_better else 'less'} is better"
+    if threshold is not None:
+        how = "the one of greatest value on validation" if task.decision.threshold == "auto" else "fixed by the project"
+        yield f"- Decides from a probability of {threshold:.3f} on: {how}"
+    if why.value is not None and task.type == "binary":
+        value = why.value
+        yield (
+            f"- Worth in {value.currency}: a hit {value.true_positive:g}, a false alarm {value.false_positive:g}, "
+            f"a miss {value.false_negative:g}, a rightly quiet row {value.true_negative:g}"
+        )
+    elif why.value is not None and why.value.per_error_unit:
+        yield f"- Worth of one unit of error: {why.value.per_error_unit:g} {why.value.currency}"
+
+
+def _evaluation_data(inputs: Inputs) -> Iterator[str]:
+    split, times = inputs.project.training.split, inputs.test.times
+    known = times[~np.isnat(times)] if np.issubdtype(times.dtype, np.datetime64) else times[:0]
+    span = f", {str(known.min())[:10]} to {str(known.max())[:10]}" if len(known) else ""
+    yield f"- {len(inputs.test.labels):,} rows that no model was fitted or chosen on{span}"
+    yield f"- Why these: the split is by {split.by}" + (
+        ", so the newest rows stand for those to come" if split.by == "time" else ""
     )
-    worse = " and ".join(segment.worse_than)
-    verdict = f"not judged: {segment.not_judged}" if segment.not_judged else (f"worse than {worse}" if worse else "")
-    return f"| {segment.column} = {segment.value} | {segment.rows:,} | {score} | {compared} | {verdict} |"
 
 
-def _curve(training: TrainResult) -> list[str]:
-    """Return the table of score v. number of features, nothing where none was drawn."""
-    if not training.curve:
-        return []
-    head = ["", "## Features", f"| features | {training.metric}, part of the rows | behind the best | as good |"]
-    rows = [
-        f"| {len(point.features)}: {', '.join(point.features)} | {point.score:.4f} "
-        f"| {point.behind_best:.4f} ± {point.standard_error:.4f} | {'yes' if point.as_good else 'no'} |"
-        for point in training.curve
-    ]
-    return [*head, "|---|---|---|---|", *rows]
+def _training_data(inputs: Inputs) -> Iterator[str]:
+    metadata, project = inputs.challenger.metadata, inputs.project
+    hidden = ", ".join(column.name for column in project.data.columns if column.role == "leakage") or "none"
+    yield f"- Dataset {metadata.dataset_id} under contract {metadata.contract_hash}"
+    yield f"- Known only after the event, never seen by the model: {hidden}"
+    rows = inputs.challenger.profile.get("rows")
+    if rows:
+        yield f"- {rows:,} rows; the bundle's profile.json describes each column"
+
+
+def _ethics(inputs: Inputs) -> Iterator[str]:
+    columns, used = inputs.project.data.columns, {column.name for column in inputs.challenger.signature.inputs}
+    personal = [column.name for column in columns if column.sensitivity == "personal"]
+    sensitive = [column.name for column in columns if column.sensitivity == "sensitive"]
+    yield f"- Personal columns, which never reach a model: {', '.join(personal) or 'none declared'}"
+    for name in sensitive:
+        watched = "watched as a segment" if name in inputs.project.task.segments else "NOT watched as a segment"
+        yield f"- Sensitive: {name}, {'used' if name in used else 'not used'} by the model, {watched}"
+    if not sensitive:
+        yield "- Sensitive columns: none declared; other columns may stand for them"
+    value = inputs.project.why.value
+    if value is not None and inputs.project.task.type == "binary":
+        worse = "misses" if value.false_negative < value.false_positive else "false alarms"
+        yield f"- By the declared values, {worse} are the dearer mistakes; ask who bears them"
+
+
+def _caveats(inputs: Inputs, result: EvaluateResult, explained: Explanations | None) -> Iterator[str]:
+    for warning in inputs.training.warnings:
+        yield f"- **Warning:** {warning.message}. {warning.remedy}"
+    yield from (f"- {reason}" for reason in result.reasons)
+    yield from (f"- Not judged: {left}" for left in result.not_judged)
+    yield "- Groups are looked at one by one, not in combination"
+    yield "- Contributions and importance say what the model does with its inputs, not what causes the event"
+    if explained is not None:
+        yield f"- Explained on {explained.shapley.rows} test rows; all figures are in {EXPLANATIONS_FILE}"
+    yield f"- Retrained: {inputs.project.monitoring.retrain}; drift is looked for {inputs.project.monitoring.schedule}"

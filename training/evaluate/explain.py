@@ -38,8 +38,10 @@ from training.train.predict import predict
 
 #: Exact values take milliseconds a row; those of a black box 5,120 predictions a row.
 SHAPLEY_ROWS: Final = 300
+LEAST_SHAPLEY_ROWS: Final = 50
 KERNEL_ROWS: Final = 20
-SHAPLEY_SECONDS: Final = 2.0
+#: Rows times nodes of trees: some two seconds.
+SHAPLEY_NODES: Final = 15_000_000
 PERMUTATION_ROWS: Final = 1_500
 PERMUTATION_REPEATS: Final = 3
 DEPENDENCE_ROWS: Final = 100
@@ -113,13 +115,12 @@ def explain(project: Project, bundle: Bundle, candidate: str, test: Rows) -> Exp
 
 
 def _shapley(explainer: Explainer, bundle: Bundle, frame: pd.DataFrame) -> tuple[pd.DataFrame, Contributions]:
-    """Return as many of the rows as fit the time, and their contributions."""
-    first = frame.head(5)
-    started = time.monotonic()
-    explainer.explain(plain_columns(first))
-    seconds = (time.monotonic() - started) / len(first)
-    most = SHAPLEY_ROWS if bundle.plan is not None else KERNEL_ROWS
-    frame = frame.head(int(np.clip(SHAPLEY_SECONDS / max(seconds, 1e-9), KERNEL_ROWS, most)))
+    """Return as many rows as the model's size allows, the same on every machine, and their contributions."""
+    most = KERNEL_ROWS
+    if bundle.plan is not None:
+        nodes = len(bundle.plan.arrays.get("feature", ()))
+        most = int(np.clip(SHAPLEY_NODES // max(nodes, 1), LEAST_SHAPLEY_ROWS, SHAPLEY_ROWS))
+    frame = frame.head(most)
     return frame, explainer.explain(plain_columns(frame))
 
 

@@ -6,8 +6,11 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
+
 from passerelle.contracts.archive import unpack
 from passerelle.contracts.container import EVALUATE_INPUTS, EVALUATE_OUTPUTS, RESULT_FILE, EvaluateResult, TrainResult
+from passerelle.domain.extra_metrics import extra_metrics
 from passerelle.domain.gate import check_gate, verdict_in_words
 from passerelle.errors import BundleError, InputError
 from training.bundle import Bundle, load_bundle
@@ -18,6 +21,7 @@ from training.evaluate.compared import Period
 from training.evaluate.evidence import gather_evidence, left_out
 from training.evaluate.explain import write_explanations
 from training.evaluate.inputs import Inputs, score_every_metric
+from training.evaluate.intervals import intervals
 from training.evaluate.money import decisions_worth
 from training.figures.draw import draw_all, draw_curve
 from training.paths import base_dir, processing
@@ -51,7 +55,7 @@ def main() -> int:
         figures += explanations.figures
     result = result.model_copy(update={"figures": tuple(figures), "seconds": time.monotonic() - started})
     (output / RESULT_FILE).write_text(result.model_dump_json(indent=2), encoding="utf-8")
-    card = model_card(inputs.project, inputs.challenger, inputs.training, result)
+    card = model_card(inputs, result, explanations.document if explanations else None)
     (output / "model_card.md").write_text(card, encoding="utf-8")
     tell("gate_checked", status=result.status, verdict=result.verdict, reasons=list(result.reasons))
     return 0
@@ -111,7 +115,8 @@ def evaluate(inputs: Inputs) -> tuple[EvaluateResult, Predicted]:
         status="passed" if all(check.passed for check in checks if check.severity == "required") else "refused",
         candidate=inputs.training.chosen,
         metric=project.task.metric,
-        test_metrics=scores | money.totals,
+        test_metrics=scores | money.totals | _extra(inputs, predicted),
+        intervals=intervals(rows, predicted, scores),
         baseline_metrics=score_every_metric(inputs, baseline),
         champion_metrics=score_every_metric(inputs, champion) if champion is not None else {},
         segments=tuple(evidence.judged),
@@ -122,3 +127,11 @@ def evaluate(inputs: Inputs) -> tuple[EvaluateResult, Predicted]:
         not_judged=not_judged,
     )
     return result, predicted
+
+
+def _extra(inputs: Inputs, predicted: Predicted) -> dict[str, float]:
+    """Return the metrics that `evaluate_model` gives to MLflow's own evaluation, too."""
+    shares = predicted.probabilities
+    if inputs.project.task.type != "binary" or shares is None or not np.all(np.isfinite(shares)):
+        return {}
+    return extra_metrics(inputs.test.labels, shares[:, 1])

@@ -58,6 +58,23 @@ def change_test_rows(base: Path, change: Any) -> None:
         pq.write_table(change(pq.read_table(path)), path)
 
 
+#: Of Mitchell et al. 2019, with the reasons for the choice and the explanations.
+SECTIONS = (
+    "Model details",
+    "Why this model",
+    "Intended use",
+    "Factors",
+    "Metrics",
+    "Evaluation data",
+    "Training data",
+    "Quantitative analyses",
+    "Explanations",
+    "Ethical considerations",
+    "Caveats and recommendations",
+    "Gate",
+)
+
+
 @pytest.fixture(scope="module", params=["binary", "multiclass", "regression"])
 def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     base = job(tmp_path_factory.mktemp(request.param), request.param, None)
@@ -80,6 +97,13 @@ def test_a_good_model_passes_with_figures_and_a_card(trained: tuple[str, Path], 
         assert example.base + sum(example.contributions.values()) == pytest.approx(example.total)
     card = (written / "model_card.md").read_text()
     assert "**Verdict of the gate: passed.**" in card
+    sections = dict(part.split("\n", 1) for part in card.split("\n## ")[1:])
+    assert set(SECTIONS) <= set(sections)
+    assert all(sections[name].strip() for name in SECTIONS)
+    assert all(f"| {name} |" in sections["Explanations"] for name in list(explained.shapley.importance)[:3])
+    for name, (low, high) in result.intervals.items():
+        assert low <= result.test_metrics[name] <= high
+        assert f"| {low:.4f} to {high:.4f} |" in sections["Metrics"]
     assert result.verdict.startswith("Passed: all ")
     assert "champion" in result.segments[0].adjusted or result.segments[0].not_judged
     assert {segment.column for segment in result.segments} == {"plan"}
