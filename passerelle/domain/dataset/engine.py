@@ -10,7 +10,7 @@ from passerelle.errors import InputError
 EngineName = Literal["duckdb", "spark"]
 EngineChoice = Literal["auto", "duckdb", "spark"]
 
-#: DuckDB works out of core, so its bound is the job's disk and hours, not its memory: five times the 4 GB measured.
+#: DuckDB works out of core, so its bound is the job's disk (30 GB) and hours, not its memory.
 DUCKDB_MOST_BYTES: Final = 20 * 10**9
 #: What a cell of an earlier file is taken to have been in CSV: of those only the rows are recorded.
 CELL_BYTES: Final = 6
