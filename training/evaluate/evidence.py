@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from passerelle.domain.gate import Evidence
@@ -14,13 +16,21 @@ from training.evaluate.segments import find_segments
 from training.train.predict import Predicted
 
 
-def gather_evidence(
-    inputs: Inputs, rows: Period, challenger: Predicted, baseline: Predicted, champion: Predicted | None, money: Money
-) -> Evidence:
+@dataclass(frozen=True, kw_only=True)
+class Rivals:
+    """What others say of the same rows: the baseline, the served champion and the declared business rule."""
+
+    baseline: Predicted
+    champion: Predicted | None
+    rule: Predicted | None
+
+
+def gather_evidence(inputs: Inputs, rows: Period, challenger: Predicted, rivals: Rivals, money: Money) -> Evidence:
     """Return what was found about the challenger on the test rows."""
-    project = inputs.project
+    project, baseline, champion = inputs.project, rivals.baseline, rivals.champion
     own, guessed = rows.scored(challenger), rows.scored(baseline)
     theirs = rows.scored(champion) if champion is not None else None
+    ruled = rows.scored(rivals.rule) if rivals.rule is not None else None
     segments = find_segments(rows, challenger, baseline, champion)
     outputs = challenger.probabilities if challenger.probabilities is not None else challenger.predictions
     return Evidence(
@@ -30,7 +40,9 @@ def gather_evidence(
         score=own.score,
         baseline_score=guessed.score,
         champion_score=theirs.score if theirs else None,
+        rule_score=ruled.score if ruled else None,
         baseline=rows.compare(own, guessed),
+        rule=rows.compare(own, ruled) if ruled else None,
         champion=rows.compare(own, theirs) if theirs else None,
         segments=segments,
         judged=judge_segments(project.training.gate.segments, project.task.metric, segments),

@@ -14,11 +14,11 @@ from passerelle.domain.extra_metrics import extra_metrics
 from passerelle.domain.gate import check_gate, verdict_in_words
 from passerelle.errors import BundleError, InputError
 from training.bundle import Bundle, load_bundle
-from training.evaluate.baseline import guess
+from training.evaluate.baseline import ask_rule, guess
 from training.evaluate.card import model_card
 from training.evaluate.champion import ask_champion
 from training.evaluate.compared import Period
-from training.evaluate.evidence import gather_evidence, left_out
+from training.evaluate.evidence import Rivals, gather_evidence, left_out
 from training.evaluate.explain import write_explanations
 from training.evaluate.inputs import Inputs, score_every_metric
 from training.evaluate.intervals import intervals
@@ -107,9 +107,11 @@ def evaluate(inputs: Inputs) -> tuple[EvaluateResult, Predicted]:
     baseline = guess(inputs, predicted)
     champion, missing = ask_champion(inputs, predicted)
     money = decisions_worth(inputs, rows, predicted, champion)
-    evidence = gather_evidence(inputs, rows, predicted, baseline, champion, money)
+    rule, no_rule = ask_rule(inputs, predicted)
+    rivals = Rivals(baseline=baseline, champion=champion, rule=rule)
+    evidence = gather_evidence(inputs, rows, predicted, rivals, money)
     checks = check_gate(project.training.gate, evidence)
-    not_judged = (*([missing] if missing else []), *left_out(evidence))
+    not_judged = (*filter(None, (missing, no_rule)), *left_out(evidence))
     scores = score_every_metric(inputs, predicted)
     result = EvaluateResult(
         status="passed" if all(check.passed for check in checks if check.severity == "required") else "refused",

@@ -30,8 +30,10 @@ class Evidence:
     resampled: str = "rows"
     baseline_score: float | None = None
     champion_score: float | None = None
+    rule_score: float | None = None
     baseline: Comparison | None = None
     champion: Comparison | None = None
+    rule: Comparison | None = None
     segments: Sequence[Segment] = ()
     judged: Sequence[SegmentResult] = ()
     calibration: Calibration | None = None
@@ -43,6 +45,8 @@ class Evidence:
 def check_gate(gate: Gate, evidence: Evidence) -> tuple[GateCheck, ...]:
     """Return every check with its figures."""
     checks = [_finite(evidence.outputs), _beats_baseline(gate, evidence)]
+    if evidence.rule is not None:
+        checks.append(_beats_rule(gate, evidence, evidence.rule))
     if evidence.champion is not None:
         checks.append(_not_worse(gate, evidence, evidence.champion))
     if evidence.segments:
@@ -77,6 +81,17 @@ def _beats_baseline(gate: Gate, evidence: Evidence) -> GateCheck:
         required=required,
         message=message,
     )
+
+
+def _beats_rule(gate: Gate, evidence: Evidence, compared: Comparison) -> GateCheck:
+    """What the business does today costs nothing to go on with: a model must be shown to be better."""
+    sure = compared.sureness(0.0)
+    message = (
+        f"{evidence.metric} {evidence.score:.4f} against {evidence.rule_score:.4f} of the business rule on the same "
+        f"rows: {told(compared)}; {_sure(sure, gate)} that it is no worse"
+    )
+    passed = sure >= gate.confidence
+    return GateCheck(name="beats_rule", passed=passed, value=compared.better, required=0.0, message=message)
 
 
 def _not_worse(gate: Gate, evidence: Evidence, compared: Comparison) -> GateCheck:

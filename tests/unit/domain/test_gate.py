@@ -44,6 +44,13 @@ def test_the_baseline_itself_is_as_good_as_required_where_nothing_is_required() 
     assert not passed(Gate(beats_baseline_by=0.01), baseline=itself)["beats_baseline"]
 
 
+@pytest.mark.parametrize(("better", "passes"), [(0.01, True), (0.0005, False), (-0.01, False)])
+def test_a_model_that_is_not_shown_to_be_better_than_the_business_rule_is_refused(better: float, passes: bool) -> None:
+    found = passed(rule=compared(better, error=0.002), rule_score=0.7 - better)
+    assert found["beats_rule"] is passes
+    assert found["beats_baseline"]
+
+
 @pytest.mark.parametrize(
     ("confidence", "better", "passes"),
     [

@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import yaml
 
+from tests.unit.training.test_evaluate import evaluate, evaluation
 from tests.unit.training.test_own_model import SOURCE
 from tests.unit.training.test_train import job, train
 from training.bundle import load_bundle
@@ -48,3 +49,5 @@ def test_every_declared_candidate_competes_and_one_that_cannot_keep_its_word_is_
     assert "too few" in found["logistic"].notes[0]
     assert result.chosen != "own"
     assert load_bundle(base / "model").metadata.candidate == result.chosen
+    verdict, _ = evaluate(evaluation(base, tmp_path / "evaluate"))
+    assert ("beats_rule" in {check.name for check in verdict.checks}) is (result.chosen != "rule")
