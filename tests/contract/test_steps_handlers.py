@@ -74,7 +74,10 @@ class Whole(World):
             return results.processing_description("evaluate", ProcessingJobName=job["ProcessingJobName"])
 
         name = naming.execution_name("flights", run_id, 1)
-        files = {"candidates/forest/model/MLmodel": b"flavors: {}", "result.json": results.trained().model_dump_json().encode()}
+        files = {
+            "candidates/forest/model/MLmodel": b"flavors: {}",
+            "result.json": results.trained().model_dump_json().encode(),
+        }
         results.put_training_output(self, results.archive(files), run_id)
         machine = Machine(
             "training_pipeline.asl.json",

@@ -66,10 +66,10 @@ def test_the_names_were_as_long_as_names_may_be(told: Told) -> None:
     assert any(f"-{MOST_ATTEMPTS}" in name and name.endswith(f"-{MOST_REDRIVES}") for name in jobs)
 
 
-def test_trainings_were_spot_and_on_demand_warm_on_a_gpu_and_tried_three_times(told: Told) -> None:
+def test_trainings_were_spot_and_on_demand_warm_on_other_types_and_tried_three_times(told: Told) -> None:
     jobs = told.of("createTrainingJob")
     assert {job["EnableManagedSpotTraining"] for job in jobs} == {True, False}
-    assert {"ml.g4dn.xlarge", "ml.g5.xlarge", "ml.p3.2xlarge"} <= {
+    assert {"ml.r5.4xlarge", "ml.m5.4xlarge", "ml.c5.9xlarge"} <= {
         job["ResourceConfig"]["InstanceType"] for job in jobs
     }
     assert any("KeepAlivePeriodInSeconds" in job["ResourceConfig"] for job in jobs)

@@ -51,11 +51,12 @@ _WRAPPERS: Final = (
     "functools.wraps", "functools.cache", "functools.lru_cache", "functools.cached_property", "contextlib.",
     "dataclasses.",
 )  # fmt: skip
-#: Modules that talk to MLflow's server, whose client has methods with names that SageMaker's has, too.
+#: Modules with other clients, whose methods have names that AWS's have, too.
 NOT_AWS: Final = {
     "passerelle.aws.experiment_log": "MLflow's client: HTTP to the tracking server",
     "passerelle.aws.model_registry": "MLflow's client: HTTP to the tracking server",
     "passerelle.aws.mlflow_models": "writes a folder, calls nobody",
+    "training.prepare.engine": "DuckDB, in the process itself",
 }
 #: Whose records are read from the environment that the template gives.
 SETTINGS: Final = "passerelle.settings"

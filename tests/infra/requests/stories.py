@@ -92,9 +92,9 @@ def _no_quota(services: Services) -> None:
     services.refusals = {"CreateTrainingJob": [RefusalError("SageMaker.ResourceLimitExceededException", "0 instances")]}
 
 
-_GPU: Final = {
-    "instance_type": "ml.g4dn.xlarge",
-    "fallback_instance_types": ["ml.g5.xlarge", "ml.p3.2xlarge"],
+_SCARCE: Final = {
+    "instance_type": "ml.r5.4xlarge",
+    "fallback_instance_types": ["ml.m5.4xlarge", "ml.c5.9xlarge"],
     "on_demand_after_interruptions": 2,
     "spot": True,
 }
@@ -107,15 +107,18 @@ STORIES: Final = (
             "training": {"spot": False, "keep_alive_minutes": 60},
         },
     ),
-    Story("captured", "staging", {**_real_time(capture_percent=100), "training": _GPU}, _interrupted, runs=2),
+    Story("captured", "staging", {**_real_time(capture_percent=100), "training": _SCARCE}, _interrupted, runs=2),
     Story(
         "one instance",
         "dev",
-        {**_real_time(instance_count=1, capture_percent=0), "training": _GPU},
+        {**_real_time(instance_count=1, capture_percent=0), "training": _SCARCE},
         _no_capacity_twice,
     ),
     Story(
-        "no vpc nor key", "laptop", {**_real_time(instance_count=1, capture_percent=100), "training": _GPU}, _no_quota
+        "no vpc nor key",
+        "laptop",
+        {**_real_time(instance_count=1, capture_percent=100), "training": _SCARCE},
+        _no_quota,
     ),
     Story("plain serverless", "laptop", _serverless(), _everything_exists),
     Story(
@@ -143,7 +146,7 @@ STORIES: Final = (
     Story("shadow", project=_real_time(capture_percent=50, shadow={"percent": 50, "hours": 2}), runs=2),
     Story(
         "longest names",
-        project={"training": _GPU, "tags": _TAGS, **_real_time(capture_percent=100)},
+        project={"training": _SCARCE, "tags": _TAGS, **_real_time(capture_percent=100)},
         happens=_no_capacity_twice,
         redrives=MOST_REDRIVES,
         attempt=MOST_ATTEMPTS,
