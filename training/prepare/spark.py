@@ -8,6 +8,7 @@ split, order) is the Ibis program of `build`, run by Spark.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -111,6 +112,8 @@ def local_session(spill: Path, cores: str = "*") -> Any:
     from pyspark.sql import SparkSession
 
     os.environ.setdefault("JAVA_HOME", str(java_home(spill)))
+    # The first python on PATH may be another than this one.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     settings: dict[str, bool | float | int | str | None] = {
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",

@@ -12,7 +12,7 @@ from tests.unit.training.prepared import ROWS, accepted, make_project, quarantin
 COLUMNS = [
     {"name": "customer", "type": "category", "role": "ignored"},
     {"name": "seen_at", "type": "datetime"},
-    {"name": "plan", "type": "category", "role": "ignored"},
+    {"name": "plan", "type": "category"},
     {"name": "visits", "type": "integer"},
     {"name": "age", "type": "number", "nullable": True},
     {"name": "churned", "type": "integer"},
