@@ -137,16 +137,7 @@ def _pack(trees: Sequence[_Tree], *, base: Any, **description: Any) -> tuple[dic
         "roots": starts[:-1].astype(np.int64),
         "base": np.asarray(base),
     }
-    return {"model": "trees", "depth": max(map(_depth, trees)), "mean": False} | description, arrays
-
-
-def _depth(tree: _Tree) -> int:
-    depth, level = 0, np.zeros(1, dtype=np.int64)
-    while True:
-        inner = level[tree.left[level] != LEAF]
-        if not len(inner):
-            return depth
-        depth, level = depth + 1, np.concatenate([tree.left[inner], tree.right[inner]])
+    return {"model": "trees", "mean": False} | description, arrays
 
 
 def _compile_xgboost(model: Any, inputs: _Inputs) -> tuple[dict[str, Any], Arrays]:
