@@ -22,13 +22,13 @@ from typing import Any, Final
 import numpy as np
 
 from bench.flights import INPUTS, train_flights
-from bench.serving import ROOT, machine
+from bench.report import machine, write_result
+from bench.serving import ROOT
 from passerelle.domain.candidates.calibrated import innermost
 from passerelle.domain.candidates.frame import typed_frame
 from training.bundle import load_bundle
 from training.serve.explain import RowExplainer
 
-RESULT: Final = ROOT / "bench" / "results" / "explain.json"
 ASKED: Final = 40
 CANDIDATES: Final = ("xgboost", "hist_gradient_boosting", "random_forest", "logistic")
 _FIRST: Final = """
@@ -115,8 +115,7 @@ def main(arguments: list[str] | None = None) -> int:
                 *(f"{row['measure']:60} {row['ours']:10} {row['peer']}" for row in rows[-3:]), sep="\n", file=sys.stderr
             )
     result = {"bench": "explain", "rows": rows, "machine": machine()}
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    RESULT.write_text(json.dumps(result, indent=2), encoding="utf-8")
+    write_result(result)
     print(json.dumps(result))
     return 0
 

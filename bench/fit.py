@@ -25,6 +25,8 @@ from typing import Any, Final
 
 from bench.flights import INPUTS
 from bench.flights_rows import write_flights
+from bench.report import say
+from passerelle.domain import machine
 from passerelle.domain.cost.fit_times import FitTime
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -45,14 +47,7 @@ class Hardware:
 
 def processor() -> str:
     """Return the processor's name and how many cores of it this process may use."""
-    model = platform.processor() or "unknown processor"
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [
-            line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")
-        ]
-        model = names[0] if names else model
-    return f"{model}, {len(os.sched_getaffinity(0))} cores"
+    return f"{machine.processor() or 'unknown processor'}, {machine.cores()} cores"
 
 
 def measure(folder: Path, candidate: str, hardware: Hardware, threads: int, rows: int, repeat: int) -> FitTime:
@@ -111,14 +106,9 @@ def record(found: Iterable[FitTime], path: Path = RECORD) -> None:
 
 def warn_of_load() -> None:
     """Say so when this machine has other work to do."""
-    load, cores = os.getloadavg()[0], len(os.sched_getaffinity(0))
+    load, cores = os.getloadavg()[0], machine.cores()
     if load > QUIET_LOAD * cores:
         say(f"This machine is busy (load {load:.1f} on {cores} cores): the times will be too long.")
-
-
-def say(text: str) -> None:
-    """Write progress where no JSON is."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -126,7 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.fit", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--candidates", nargs="+", default=list(CANDIDATES), choices=CANDIDATES)
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, len(os.sched_getaffinity(0))])
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, machine.cores()])
     parser.add_argument("--repeat", type=int, default=1, help="fits of each kind; the quickest counts (default 1)")
     parser.add_argument("--dry-run", action="store_true", help="measure, and leave the record as it is")
     options = parser.parse_args(arguments)

@@ -24,12 +24,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
-from bench.fit import ROOT, Hardware, described, processor, record, run, say, warn_of_load
+from bench.fit import ROOT, Hardware, described, processor, record, run, warn_of_load
+from bench.report import say, write_result
 from passerelle.domain.cost.fit_times import FitTime, names_gpu
 from passerelle.domain.cost.instances import Instance, instances
 from passerelle.domain.cost.prices import instance_price
+from passerelle.domain.machine import cores
 
-RESULT: Final = ROOT / "bench" / "results" / "gpu.json"
 PEER: Final = ROOT / ".build" / "bench" / "xgboost-gpu"
 CANDIDATE: Final = "xgboost"
 
@@ -115,7 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.gpu", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--json", action="store_true", help="write nothing to standard output but the JSON")
     parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000, 10_000_000])
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--threads", type=int, default=cores())
     parser.add_argument("--region", default="us-east-1")
     parser.add_argument("--dry-run", action="store_true", help="measure, and leave the record as it is")
     options = parser.parse_args(arguments)
@@ -135,8 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "break_even": break_even(cpu, gpu, options.region),
         "machine": described() | {"gpu": gpu_name},
     }
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_result(result)
     print(json.dumps(result))
     return 0
 

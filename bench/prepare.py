@@ -21,10 +21,9 @@ from typing import Any, Final
 
 from bench.generated_flights import write_flights
 from bench.prepare_subjects import BUCKET, S3_VARIABLE
-from bench.serving import machine, say
+from bench.report import machine, say, write_result
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-RESULT: Final = ROOT / "bench" / "results" / "prepare.json"
 FILES: Final = 4
 MEASURES: Final = {
     "throughput": ("rows/s", "per_second"),
@@ -123,8 +122,7 @@ def main(arguments: list[str] | None = None) -> int:
         "rows": rows,
         "machine": described,
     }
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_result(result)
     for row in rows:
         peer_words = (
             f"  {row['peer']:>12,.1f} ({row['peer_name']})  {row['ratio']:g} times better" if "peer" in row else ""

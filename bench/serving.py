@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import signal
 import socket
 import statistics
@@ -30,9 +29,9 @@ import psutil
 
 from bench.flights import Flights, train_flights
 from bench.load import ask_once, run_load
+from bench.report import machine, say, write_result
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-RESULT: Final = ROOT / "bench" / "results" / "serving.json"
 START_SECONDS: Final = 120.0
 CONCURRENCY: Final = 8
 WARM_UP_REQUESTS: Final = 50
@@ -182,28 +181,6 @@ def compare(ours: dict[str, float], peer: dict[str, float] | None, peer_name: st
     return rows
 
 
-def machine() -> dict[str, Any]:
-    """Describe the machine that the figures hold for."""
-    models = [line.partition(":")[2].strip() for line in _lines(Path("/proc/cpuinfo")) if line.startswith("model name")]
-    return {
-        "cpu": models[0] if models else platform.processor(),
-        "cores": os.cpu_count(),
-        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
-        "load_average_at_start": round(os.getloadavg()[0], 2),
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.release()}",
-    }
-
-
-def _lines(path: Path) -> list[str]:
-    return path.read_text().splitlines() if path.exists() else []
-
-
-def say(words: str) -> None:
-    """Show progress."""
-    print(words, file=sys.stderr, flush=True)
-
-
 def free_port() -> int:
     """Return a port of 127.0.0.1 that nobody listens on."""
     with socket.socket() as listener:
@@ -244,8 +221,7 @@ def main(arguments: list[str] | None = None) -> int:
     peer_name = names[1] if len(names) > 1 else None
     rows = compare(figures[names[0]], figures[peer_name] if peer_name else None, peer_name)
     result = {"bench": "serving", "candidate": options.candidate, "rows": rows, "machine": described}
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_result(result)
     for row in rows:
         peer = "" if row["peer"] is None else f"  {row['peer']:>10,.2f} ({peer_name})  {row['ratio']:g} times better"
         print(

@@ -27,11 +27,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
 
-from bench.fit import described, say
+from bench.fit import described
 from bench.flights_rows import write_flights
+from bench.report import say, write_result
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-RESULT: Final = ROOT / "bench" / "results" / "spot.json"
 INTERRUPTIONS: Final = 3
 NEVER: Final = 1e9
 PEER: Final = "restart from scratch"
@@ -153,8 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="passerelle-bench-") as name:
         rows = measure(Path(name), options.rows, options.intervals, options.seed)
     result = {"bench": "spot", "rows": rows, "machine": described()}
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_result(result)
     print(json.dumps(result))
     return 0
 

@@ -27,7 +27,7 @@ import numpy as np
 import pandas as pd
 
 from bench.flights import INPUTS, read_columns
-from bench.serving import machine, say
+from bench.report import machine, say, write_result
 from passerelle.contracts.bundle import BundleSignature
 from passerelle.contracts.study import Study
 from passerelle.domain.candidates.frame import typed_frame
@@ -42,7 +42,6 @@ from training.train.study_file import StudyFile
 from training.train.tune import Plan, tune
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-RESULT: Final = ROOT / "bench" / "results" / "tuning.json"
 FLAML: Final = "flaml[automl]"
 VALIDATION_ROWS: Final = 15_000
 CANDIDATES: Final = ("logistic", "random_forest", "hist_gradient_boosting", "xgboost")
@@ -241,8 +240,7 @@ def main(arguments: list[str] | None = None) -> int:
         "seeds": records,
         "machine": described | {"load_average_at_end": round(os.getloadavg()[0], 2)},
     }
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_result(result)
     for row in result["rows"]:
         figures = f"{row['ours'] or '-':>10} {row['unit']:4} {row['peer'] or '-':>10} ({row['peer_name']})"
         print(f"{row['measure']:45} {figures}", file=sys.stderr if options.json else sys.stdout)

@@ -51,14 +51,14 @@ def machine(threads: int, device: str) -> dict[str, str]:
     return {
         "system": platform.system(),
         "machine": platform.machine(),
-        "processor": _processor(),
+        "processor": processor(),
         "device": device,
         "threads": str(threads),
         **{f"{name}_threads": str(number) for name, number in sorted(pools.items())},
     }
 
 
-def _processor() -> str:
+def processor() -> str:
     """Return the processor's name, as Linux tells it: `platform.processor` says there only what `machine` says."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
