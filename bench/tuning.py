@@ -1,6 +1,7 @@
 """Tune on real flights: our search, random search, and FLAML, each for the same wall time, in the same run.
 
     make bench-tuning            or: python -m bench.tuning [--json] [--seconds 60] [--seeds 3] [--rows 60000]
+    python -m bench.tuning --candidates xgboost --from-nothing --no-peer       what sampler and pruner do alone
 
 The train rows are the oldest, the validation rows the newest; every tool fits on the first and is judged by ROC AUC on
 the second, one after the other, with all cores. Random search is Optuna's, in the same space, without a pruner and
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import venv
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, Final
@@ -104,10 +106,12 @@ def make_context(table: pd.DataFrame, split: int, seed: int) -> Context:
     )
 
 
-def search(context: Context, seconds: float, tuning: Tuning, *, from_usual: bool) -> Study:
+def search(
+    context: Context, seconds: float, tuning: Tuning, candidates: Sequence[str] = CANDIDATES, *, from_usual: bool
+) -> Study:
     """Search for so many seconds, from the candidates' usual parameters or from nothing."""
     budget = Budget(minutes=seconds / 60)
-    plan = Plan(tuning=tuning, spaces=spaces(CANDIDATES), budget=budget, from_usual=from_usual)
+    plan = Plan(tuning=tuning, spaces=spaces(candidates), budget=budget, from_usual=from_usual)
     with tempfile.TemporaryDirectory(prefix="passerelle-bench-") as name:
         study = tune(context, plan, StudyFile(Path(name) / "study.json", "bench"))
     # A trial that was running at the end of the time was over it.
@@ -116,6 +120,8 @@ def search(context: Context, seconds: float, tuning: Tuning, *, from_usual: bool
 
 def score_of(study: Study) -> float:
     """Return the study's best score."""
+    if not study.ranked():
+        raise SystemExit("no trial ended within --seconds: give more")
     return float(study.ranked()[0].score or 0.0)
 
 
@@ -155,10 +161,10 @@ def measure(table: pd.DataFrame, split: int, options: argparse.Namespace, flaml:
         table.to_parquet(path)
         for seed in range(1, options.seeds + 1):
             context = make_context(table, split, seed)
-            ours = search(context, options.seconds, Tuning(), from_usual=True)
+            ours = search(context, options.seconds, Tuning(), options.candidates, from_usual=not options.from_nothing)
             say(_line("ours", seed, ours))
             plain = Tuning(sampler="random", pruner="none")
-            random = search(context, options.seconds, plain, from_usual=False)
+            random = search(context, options.seconds, plain, options.candidates, from_usual=False)
             say(_line("random", seed, random))
             record: dict[str, Any] = {"seed": seed, "ours": score_of(ours), "random": score_of(random)}
             record |= {"trials": len(ours.trials), "random_trials": len(random.trials)}
@@ -169,6 +175,8 @@ def measure(table: pd.DataFrame, split: int, options: argparse.Namespace, flaml:
 
 
 def _line(name: str, seed: int, study: Study) -> str:
+    if not study.ranked():
+        return f"{name}, seed {seed}: no trial ended in time"
     best = study.ranked()[0]
     pruned = sum(trial.state == "pruned" for trial in study.trials)
     words = f"{best.score:.5f} by {best.candidate} in {study.seconds:.0f} s, at {best.ended_at:.0f} s"
@@ -209,6 +217,12 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=60.0, help="wall time of each search (default 60)")
     parser.add_argument("--seeds", type=int, default=3, help="how many seeds (default 3)")
     parser.add_argument("--rows", type=int, default=60_000, help="flights, train and validation (default 60,000)")
+    parser.add_argument(
+        "--candidates", nargs="+", choices=CANDIDATES, default=CANDIDATES, help="what ours and random search tune"
+    )
+    parser.add_argument(
+        "--from-nothing", action="store_true", help="let ours begin as random search does, without usual parameters"
+    )
     parser.add_argument("--flaml", type=Path, help="Python of an environment that has FLAML")
     parser.add_argument("--no-peer", action="store_true", help="measure our search and random search only")
     options = parser.parse_args(arguments)
@@ -234,6 +248,8 @@ def main(arguments: list[str] | None = None) -> int:
     result = {
         "bench": "tuning",
         "seconds": options.seconds,
+        "candidates": list(options.candidates),
+        "from_usual": not options.from_nothing,
         "train_rows": split,
         "validation_rows": VALIDATION_ROWS,
         "rows": compare(records, options.seconds),
