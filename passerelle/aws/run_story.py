@@ -95,6 +95,7 @@ def parent_tags(story: RunStory) -> Tags:
         "passerelle.execution": story.execution_arn,
         "passerelle.execution_url": story.execution_url,
         "passerelle.reasons": _shown(" ".join(story.evaluation.reasons)),
+        "passerelle.warnings": _warnings(story),
     }
     return {
         "passerelle.gate": story.evaluation.status,
@@ -111,6 +112,7 @@ def _note(story: RunStory) -> str:
     verdict = "passed the gate" if story.evaluation.status == "passed" else "was refused by the gate"
     lines = [f"**{story.training.chosen}** {verdict}. {story.training.why}"]
     lines += [f"- {check.message} ({'passed' if check.passed else 'not passed'})" for check in story.evaluation.checks]
+    lines += [f"- **Warning:** {warning.message}. {warning.remedy}" for warning in story.training.warnings]
     rows = ", ".join(f"{part} {story.dataset.split[part].rows:,}" for part in CONTEXTS if part in story.dataset.split)
     lines.append(f"\nDataset `{story.dataset.dataset_id}` (rows: {rows}). Bundle `{story.model_data_url}`.")
     lines.append(f"Train it again: `passerelle --env {story.environment} reproduce {story.run_id}`.")
@@ -217,8 +219,14 @@ def version_request(story: RunStory, run: str, model: str, run_url: str) -> Vers
             "passerelle.gate": story.evaluation.status,
             "passerelle.reasons": _shown(" ".join(story.evaluation.reasons)),
             "passerelle.run_url": run_url,
+            **({"passerelle.warnings": _warnings(story)} if story.training.warnings else {}),
         },
     )
+
+
+def _warnings(story: RunStory) -> str:
+    """Return what training warns of (a feature that is suspected to leak), "" where there is nothing."""
+    return _shown(" ".join(f"{warning.message}." for warning in story.training.warnings))
 
 
 def _provenance(story: RunStory) -> Tags:

@@ -219,7 +219,8 @@ class Comparison(Contract):
     """Output of `compare`: two models on the same rows; `output` is what was compared.
 
     `largest` is the largest difference, `different` counts the rows where a bit differs, `decisions` those where the
-    prediction does.
+    prediction does. `tolerance` is the largest difference that still counts as the same model: 0 unless a GPU fitted
+    one of the two.
     """
 
     rows: int
@@ -228,6 +229,11 @@ class Comparison(Contract):
     different: int
     decisions: int
     largest: float
+    tolerance: float = 0.0
+
+    @property
+    def reproduced(self) -> bool:
+        return self.equal or self.largest <= self.tolerance
 
 
 class GateCheck(Contract):

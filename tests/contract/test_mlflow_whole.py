@@ -25,6 +25,7 @@ from passerelle.contracts.container import (
     GateCheck,
     MachineUsage,
     PrepareResult,
+    Problem,
     SplitPart,
     TrainResult,
 )
@@ -40,6 +41,8 @@ from training.train.main import main
 PAGE = (Path(__file__).parents[2] / "docs" / "mlflow.md").read_text(encoding="utf-8")
 DATASET, COMMIT, LOCK, RUN = "06fb9db842705a0c", "0a1b2c3d4e5f", "5f4e3d2c1b0a", "r20261121050000-0a1b2c"
 DIGEST = "sha256:" + "ab" * 32
+LEAK = Problem(code="suspected_leakage", severity="warning", column="visits", rule="r",
+               message="column 'visits' alone tells 'churned'", remedy="Set role: leakage.")  # fmt: skip
 
 
 def _study() -> Study:
@@ -106,7 +109,9 @@ def _story(base: Path, environment: str) -> RunStory:
         environment=environment, project="flights", run_id=RUN, attempt=1, git_sha=COMMIT, lock_hash=LOCK,
         dataset=PrepareResult(status="accepted", dataset_id=DATASET, contract_hash="c1", files=(), split=split,
                               label_summary={"share_positive": 0.4}),
-        training=trained.model_copy(update={"candidates": (*trained.candidates, broken), "study": _study()}),
+        training=trained.model_copy(
+            update={"candidates": (*trained.candidates, broken), "study": _study(), "warnings": (LEAK,)}
+        ),
         evaluation=EvaluateResult(status="passed", candidate="logistic", metric="roc_auc",
                                   test_metrics={"roc_auc": 0.9}, baseline_metrics={"roc_auc": 0.5}, checks=(check,)),
         training_folder=output, evaluation_folder=output / "candidates" / "logistic" / "plots",
@@ -155,6 +160,14 @@ def test_every_run_and_version_says_what_it_was_made_of(told: Told) -> None:
     assert version.tags.items() >= made_of.items()
     assert version.tags["passerelle.run_url"] == told.registered.run_url
     assert version.description == note
+
+
+def test_a_suspected_leak_stands_where_people_look_at_the_run_and_at_its_model(told: Told) -> None:
+    (parent,) = told.runs("run")
+    version = told.client.get_model_version(told.story.model_name, told.registered.version)
+    for tags in (parent.data.tags, version.tags):
+        assert tags["passerelle.warnings"] == "column 'visits' alone tells 'churned'."
+    assert "- **Warning:** column 'visits' alone tells 'churned'. Set role: leakage." in version.description
 
 
 def test_the_three_parts_of_the_dataset_are_mlflow_datasets(told: Told) -> None:
@@ -277,9 +290,30 @@ def test_the_champion_answers_in_plain_mlflow_as_the_endpoint_does(told: Told, t
     assert answer["accuracy"] == pytest.approx((rows.labels == expected["predictions"]).mean())
 
 
+def test_mlflows_own_command_predicts_with_the_champion(told: Told, tmp_path: Path) -> None:
+    """`mlflow models predict` in a process that knows the server's address, the model's name, and nothing of us."""
+    bundle = load_bundle(told.base / "model")
+    rows = read_rows(told.base / "input" / "data" / "test", bundle.signature.inputs, "binary").frame.head(20)
+    columns = {name: [plain_value(value) for value in rows[name]] for name in rows.columns}
+    without_zone = columns | {"seen_at": [str(moment).removesuffix("Z") for moment in columns["seen_at"]]}
+    data = [list(row) for row in zip(*without_zone.values(), strict=True)]
+    given, answer = tmp_path / "rows.json", tmp_path / "answer.json"
+    given.write_text(json.dumps({"dataframe_split": {"columns": list(columns), "data": data}}))
+    command = [sys.executable, "-m", "mlflow", "models", "predict", "--env-manager", "local", "-t", "json"]
+    command += ["-m", f"models:/{told.story.model_name}@champion", "-i", str(given), "-o", str(answer)]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment |= {"MLFLOW_TRACKING_URI": told.uri}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert json.loads(answer.read_text())["predictions"] == Scorer(bundle).score(columns)["predictions"]
+
+
 def test_a_refused_run_has_a_version_with_its_reasons_and_no_alias(told: Told) -> None:
     version = told.client.get_model_version(told.story.model_name, told.refused.version)
     assert (version.tags["passerelle.gate"], version.tags["passerelle.reasons"]) == ("refused", "Worse.")
+    assert "was refused by the gate" in version.description
+    (parent,) = list(told.client.search_runs([told.experiment], "tags.`passerelle.gate` = 'refused'"))
+    assert parent.data.tags["passerelle.reasons"] == "Worse."
     assert version.aliases == []
     aliases = told.client.get_registered_model(told.story.model_name).aliases
     assert aliases == {"champion": told.registered.version}

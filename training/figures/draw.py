@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
-from sklearn import metrics as sk
 
 from passerelle.contracts.container import CurvePoint
+from training.figures.points import Points, figure_points
 
 Array = npt.NDArray[Any]
 INK: Final = "#1f4e79"
 ACCENT: Final = "#c55a11"
-MAX_POINTS: Final = 3_000
+#: What the figures show, beside them.
+POINTS_FILE: Final = "figures.json"
 
 
 def draw_all(
@@ -29,68 +31,59 @@ def draw_all(
     classes: Array,
     title: str,
 ) -> list[str]:
-    """Write the figures that fit the task; returns their file names, none when an output is not a number."""
+    """Write the figures that fit the task, and their points; returns their names, none when an output is no number."""
     folder.mkdir(parents=True, exist_ok=True)
-    if not np.all(np.isfinite(predictions if probabilities is None else probabilities)):
-        return []
-    figures: dict[str, Callable[[Any], None]] = {}
-    if task == "binary" and probabilities is not None and len(np.unique(labels)) == 2:
-        positive, actual = probabilities[:, 1], np.asarray(labels, dtype=int)
-        figures["roc"] = lambda axes: _roc(axes, actual, positive)
-        figures["precision_recall"] = lambda axes: _precision_recall(axes, actual, positive)
-        figures["calibration"] = lambda axes: _calibration(axes, actual, positive)
-        figures["gain"] = lambda axes: _gain(axes, actual, positive)
-    elif task == "multiclass":
-        figures["confusion"] = lambda axes: _confusion(axes, labels, predictions, classes)
-    elif task == "regression":
-        figures["predicted_actual"] = lambda axes: _predicted_actual(axes, labels, predictions)
-        figures["residuals"] = lambda axes: _residuals(axes, labels, predictions)
-    for name, draw in figures.items():
+    points = figure_points(
+        task=task, labels=labels, predictions=predictions, probabilities=probabilities, classes=classes
+    )
+    for name, shown in points.items():
         figure = Figure(figsize=(5, 4), layout="constrained")
         axes = figure.subplots()
-        draw(axes)
+        _DRAWN[name](axes, shown)
         axes.set_title(title, fontsize=10)
         figure.savefig(folder / f"{name}.png", dpi=90)
-    return [f"{name}.png" for name in figures]
+    (folder / POINTS_FILE).write_text(json.dumps(points), encoding="utf-8")
+    return [f"{name}.png" for name in points]
 
 
-def _roc(axes: Any, labels: Array, positive: Array) -> None:
-    false_rate, true_rate, _ = sk.roc_curve(labels, positive)
-    axes.plot(false_rate, true_rate, color=INK, label=f"AUC {sk.auc(false_rate, true_rate):.4f}")
+def _roc(axes: Any, shown: Points) -> None:
+    several = len(shown["curves"]) > 1
+    for curve in shown["curves"]:
+        label = f"{curve['class'][:12]}: AUC {curve['auc']:.4f}" if several else f"AUC {curve['auc']:.4f}"
+        color = {} if several else {"color": INK}
+        axes.plot(curve["false_positive_rate"], curve["true_positive_rate"], label=label, **color)
     axes.plot([0, 1], [0, 1], color="grey", linestyle=":")
     axes.set(xlabel="False positive rate", ylabel="True positive rate")
-    axes.legend(loc="lower right")
+    if shown["curves"]:
+        axes.legend(loc="lower right", fontsize=8)
 
 
-def _precision_recall(axes: Any, labels: Array, positive: Array) -> None:
-    precision, recall, _ = sk.precision_recall_curve(labels, positive)
-    axes.plot(recall, precision, color=INK)
-    axes.axhline(labels.mean(), color="grey", linestyle=":", label=f"share of positives {labels.mean():.3f}")
+def _precision_recall(axes: Any, shown: Points) -> None:
+    share = shown["share_of_positives"]
+    axes.plot(shown["recall"], shown["precision"], color=INK)
+    axes.axhline(share, color="grey", linestyle=":", label=f"share of positives {share:.3f}")
     axes.set(xlabel="Recall", ylabel="Precision", ylim=(0, 1.02))
     axes.legend()
 
 
-def _calibration(axes: Any, labels: Array, positive: Array) -> None:
-    edges = np.unique(np.quantile(positive, np.linspace(0, 1, 11)))
-    bins = np.clip(np.digitize(positive, edges[1:-1]), 0, max(len(edges) - 2, 0))
-    groups = [bins == index for index in np.unique(bins)]
-    axes.plot([positive[g].mean() for g in groups], [labels[g].mean() for g in groups], "o-", color=INK)
+def _calibration(axes: Any, shown: Points) -> None:
+    axes.plot(shown["probability"], shown["share"], "o-", color=INK)
     axes.plot([0, 1], [0, 1], color="grey", linestyle=":")
-    axes.set(xlabel="Predicted probability", ylabel="Share of positives")
+    axes.set(xlabel="Predicted probability", ylabel="Share that it is so")
 
 
-def _gain(axes: Any, labels: Array, positive: Array) -> None:
-    order = np.argsort(-positive, kind="stable")
-    share = np.cumsum(labels[order]) / max(labels.sum(), 1)
-    axes.plot(np.linspace(0, 1, len(share)), share, color=INK)
+def _gain(axes: Any, shown: Points) -> None:
+    axes.plot([0, *shown["share_of_rows"]], [0, *shown["share_of_positives"]], color=INK)
     axes.plot([0, 1], [0, 1], color="grey", linestyle=":")
     axes.set(xlabel="Share of rows, most probable first", ylabel="Share of positives found")
 
 
-def _confusion(axes: Any, labels: Array, predictions: Array, classes: Array) -> None:
-    matrix = sk.confusion_matrix(labels, predictions, labels=classes, normalize="true")
+def _confusion(axes: Any, shown: Points) -> None:
+    matrix = np.asarray(shown["shares"], dtype=np.float64).reshape(len(shown["shares"]), -1)
+    if not matrix.size:
+        return
     axes.imshow(matrix, cmap="Blues", vmin=0, vmax=1)
-    names = [str(name)[:12] for name in classes]
+    names = [name[:12] for name in shown["classes"]]
     axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
     axes.set_yticks(range(len(names)), names)
     axes.set(xlabel="Predicted", ylabel="Actual")
@@ -100,23 +93,35 @@ def _confusion(axes: Any, labels: Array, predictions: Array, classes: Array) -> 
             axes.text(column, row, f"{matrix[row, column]:.2f}", ha="center", va="center", color=color, fontsize=8)
 
 
-def _sample(*arrays: Array) -> tuple[Array, ...]:
-    step = max(1, len(arrays[0]) // MAX_POINTS)
-    return tuple(array[::step] for array in arrays)
-
-
-def _predicted_actual(axes: Any, labels: Array, predictions: Array) -> None:
-    actual, predicted = _sample(labels, predictions)
-    axes.scatter(actual, predicted, s=4, alpha=0.4, color=INK)
-    ends = [float(np.min(actual)), float(np.max(actual))]
+def _predicted_actual(axes: Any, shown: Points) -> None:
+    axes.scatter(shown["actual"], shown["predicted"], s=4, alpha=0.4, color=INK)
+    ends = [min(shown["actual"]), max(shown["actual"])]
     axes.plot(ends, ends, color=ACCENT)
     axes.set(xlabel="Actual", ylabel="Predicted")
 
 
-def _residuals(axes: Any, labels: Array, predictions: Array) -> None:
-    axes.hist(labels - predictions, bins=50, color=INK)
+def _residuals(axes: Any, shown: Points) -> None:
+    axes.stairs(shown["rows"], shown["edges"], fill=True, color=INK)
     axes.axvline(0, color=ACCENT)
     axes.set(xlabel="Actual minus predicted", ylabel="Rows")
+
+
+def _residuals_predicted(axes: Any, shown: Points) -> None:
+    axes.scatter(shown["predicted"], shown["residual"], s=4, alpha=0.4, color=INK)
+    axes.axhline(0, color=ACCENT)
+    axes.set(xlabel="Predicted", ylabel="Actual minus predicted")
+
+
+_DRAWN: Final[Mapping[str, Callable[[Any, Points], None]]] = {
+    "roc": _roc,
+    "precision_recall": _precision_recall,
+    "calibration": _calibration,
+    "gain": _gain,
+    "confusion": _confusion,
+    "predicted_actual": _predicted_actual,
+    "residuals": _residuals,
+    "residuals_predicted": _residuals_predicted,
+}
 
 
 def draw_curve(folder: Path, curve: Sequence[CurvePoint], metric: str) -> str:

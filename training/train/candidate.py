@@ -125,10 +125,14 @@ def _fit_checkpoint(
 
 
 def _stop_using_threads(pipeline: Pipeline) -> None:
-    """A served model answers one row at a time: threads would only add latency."""
+    """A served model answers one row at a time: threads would only add latency.
+
+    A forest's threads add up the trees as they come, so that its last bits would differ from answer to answer, too.
+    """
     model = innermost(pipeline.named_steps["model"])
-    if hasattr(model, "get_params") and "n_jobs" in model.get_params(deep=False):
-        model.set_params(n_jobs=1)
+    if hasattr(model, "get_params"):
+        names = [name for name in model.get_params() if name == "n_jobs" or name.endswith("__n_jobs")]
+        model.set_params(**dict.fromkeys(names, 1))
 
 
 def _scores(task: str, labels: Any, predicted: Predicted) -> dict[str, float]:
