@@ -273,6 +273,13 @@ class SegmentResult(Contract):
     not_judged: str = ""
 
 
+class Resampled(Contract):
+    """A model's metric on resamples of the test rows; where `draws` of two models are equal, these are paired."""
+
+    draws: str
+    scores: tuple[float | None, ...]
+
+
 class EvaluateResult(Contract):
     """Output of `evaluate`: metrics on the newest period, the gate's verdict with its reasons, the figures' names.
 
@@ -294,4 +301,5 @@ class EvaluateResult(Contract):
     reasons: tuple[str, ...] = ()
     verdict: str = ""
     not_judged: tuple[str, ...] = ()
+    resampled: Resampled | None = None
     seconds: float = 0.0

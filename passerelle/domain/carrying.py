@@ -12,6 +12,7 @@ from passerelle.errors import InputError
 
 #: Stages of the other environment that tell how the model came about; they cost nothing here.
 _TOLD: Final = ("collect", "prepare", "train", "evaluate")
+_ROUNDING: Final = 1e-12
 
 
 def need_carriable(run: RunRecord, environment: str, artefacts: Sequence[str]) -> None:
@@ -47,35 +48,65 @@ def need_same_contract(project: Project, environment: str, contract_hash: str) -
 
 
 def compare(
-    project: Project, evaluation: EvaluateResult, dataset_id: str, champion: RunRecord | None
+    project: Project,
+    evaluation: EvaluateResult,
+    dataset_id: str,
+    champion: RunRecord | None,
+    judged: EvaluateResult | None = None,
 ) -> EvaluateResult:
-    """Return the evaluation as it stands here: refused where it is worse than the champion on the very same test data.
+    """Return the evaluation as it stands here: refused where it may be worse than the champion on the very same rows.
 
-    Scores are compared only where both models were tested on the same rows, those of one dataset, by one metric. Where
-    champion and model saw different data, neither score says anything of the other: then the model passes as it did
-    where it was trained, and the smoke test and whoever approved the carrying decide.
+    The rule is the gate's own: sure by the project's `confidence` that it is at most `not_worse_than_champion_by`
+    worse, from paired resamples that both evaluations left; `judged` is the champion's. Where those are not of the same
+    draws, the scores alone decide, and it is said. Scores are compared only where both models were tested on the rows
+    of one dataset, by one metric. Where champion and model saw different data, neither score says anything of the
+    other: then the model passes as it did where it was trained, and the smoke test and whoever approved the carrying
+    decide.
     """
     theirs, ours = _score_of(champion), evaluation.test_metrics.get(evaluation.metric)
     if champion is None or champion.dataset_id != dataset_id or champion.gate.get("metric") != evaluation.metric:
         return evaluation
     if theirs is None or ours is None:
         return evaluation
-    better = (ours - theirs) if project.greater_is_better else (theirs - ours)
-    allowed = project.training.gate.not_worse_than_champion_by
+    sign, gate = 1.0 if project.greater_is_better else -1.0, project.training.gate
+    better, allowed = sign * (ours - theirs), gate.not_worse_than_champion_by
+    differences = _paired(evaluation, judged, sign)
+    if differences:
+        sure = sum(value >= -allowed - _ROUNDING for value in differences) / len(differences)
+        lower, upper = (differences[round(share * (len(differences) - 1))] for share in (0.025, 0.975))
+        passed = sure >= gate.confidence
+        how = (
+            f"better by {better:+.4f} (95 % interval {lower:+.4f} to {upper:+.4f}); {100 * sure:.1f} % sure (required "
+            f"{100 * gate.confidence:g} %) that it is at most {allowed:g} worse"
+        )
+    else:
+        passed = better >= -allowed
+        how = f"at most {allowed:g} worse is allowed; by the scores alone, as the two were not resampled alike"
     check = GateCheck(
         name="not_worse_than_champion_here",
-        passed=better >= -allowed,
+        passed=passed,
         value=better,
         required=-allowed,
         message=(
             f"{evaluation.metric} {ours:.4f} against {theirs:.4f} of the champion here, run {champion.run_id}, on the "
-            f"test data of dataset {dataset_id}; at most {allowed:g} worse is allowed"
+            f"test data of dataset {dataset_id}: {how}"
         ),
     )
     checked: dict[str, Any] = {"checks": (*evaluation.checks, check)}
     if not check.passed:
         checked |= {"status": "refused", "reasons": (*evaluation.reasons, check.message)}
     return evaluation.model_copy(update=checked)
+
+
+def _paired(ours: EvaluateResult, theirs: EvaluateResult | None, sign: float) -> list[float]:
+    """Return by how much ours is better on each resample, in order; empty where they were not drawn alike."""
+    if theirs is None or ours.resampled is None or theirs.resampled is None:
+        return []
+    if ours.resampled.draws != theirs.resampled.draws:
+        return []
+    pairs = list(zip(ours.resampled.scores, theirs.resampled.scores, strict=True))
+    known = sorted(sign * (one - other) for one, other in pairs if one is not None and other is not None)
+    return known if len(known) >= max(2, len(pairs) / 2) else []
 
 
 def comparison(dataset_id: str, champion: RunRecord | None) -> str:

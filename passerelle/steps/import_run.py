@@ -14,9 +14,10 @@ from passerelle.aws.objects import Objects
 from passerelle.aws.runs_table import RunsTable, need_attempt, utc_now
 from passerelle.aws.source_environment import SourceEnvironment
 from passerelle.contracts.bundle import METADATA_FILE
+from passerelle.contracts.container import EvaluateResult
 from passerelle.contracts.runs import RunOrigin, RunRecord
 from passerelle.domain.carrying import carried, compare, comparison, need_carriable, need_same_contract
-from passerelle.errors import BundleError, InputError, NotFoundError
+from passerelle.errors import BundleError, InputError, JobFailedError, NotFoundError
 from passerelle.settings import ImportRunSettings
 from passerelle.steps.archives import read_member
 from passerelle.steps.artefacts import BUNDLE, NEEDED, result_key, training_key
@@ -189,7 +190,7 @@ def _take_over(
     champion_run = (table.item(project, "CHAMPION") or {}).get("run_id")
     champion = table.get(project, str(champion_run)) if champion_run else None
     dataset_id = str(theirs.dataset_id)
-    judged = compare(deployed, evaluation, dataset_id, champion)
+    judged = compare(deployed, evaluation, dataset_id, champion, _judged(champion, settings))
     publish_evaluation(settings.zones, base)
 
     def update(record: RunRecord) -> RunRecord:
@@ -200,3 +201,14 @@ def _take_over(
 
     table.change(project, run_id, update, attempt=base["attempt"])
     return {**base, "status": judged.status}
+
+
+def _judged(champion: RunRecord | None, settings: ImportRunSettings) -> EvaluateResult | None:
+    """Return how the champion was judged; one whose result is gone, or of an earlier version, is compared without."""
+    if champion is None:
+        return None
+    base = {"project": champion.project, "run_id": champion.run_id, "attempt": champion.attempt}
+    try:
+        return read_evaluate_result(settings.zones["curated"], base)
+    except JobFailedError:
+        return None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from passerelle.contracts.container import Resampled
 from passerelle.domain.gate import Comparison, compare
 from passerelle.domain.metrics import score
 from passerelle.domain.project import Project
@@ -72,6 +74,15 @@ class Period:
         sign = 1.0 if self.project.greater_is_better else -1.0
         better = sign * (ours.score - theirs.score)
         return compare(better, sign * (ours.resampled - theirs.resampled), self.blocks_present)
+
+    def recorded(self, drawn: Array) -> Resampled:
+        """Return a metric on every resample, and what tells others of just these rows in just these draws."""
+        told = hashlib.sha256("\n".join(map(str, self.labels)).encode())
+        for part in (self.project.task.metric.encode(), self.blocks.of_row.tobytes(), self.weights.tobytes()):
+            told.update(hashlib.sha256(part).digest())
+        return Resampled(
+            draws=told.hexdigest(), scores=tuple(float(value) if np.isfinite(value) else None for value in drawn)
+        )
 
     def compare_money(self, ours: Array, theirs: Array) -> Comparison | None:
         """Return how much more a decision is worth: money per row of two models, each of shape (rows,)."""

@@ -37,6 +37,7 @@ def gather_evidence(inputs: Inputs, rows: Period, challenger: Predicted, rivals:
         metric=project.task.metric,
         outputs=outputs,
         resampled=rows.blocks.words,
+        drawn=own.resampled,
         score=own.score,
         baseline_score=guessed.score,
         champion_score=theirs.score if theirs else None,

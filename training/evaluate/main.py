@@ -127,6 +127,7 @@ def evaluate(inputs: Inputs) -> tuple[EvaluateResult, Predicted]:
         reasons=tuple(check.message for check in checks if not check.passed and check.severity == "required"),
         verdict=verdict_in_words(checks, not_judged, evidence.resampled),
         not_judged=not_judged,
+        resampled=rows.recorded(evidence.drawn),
     )
     return result, predicted
 

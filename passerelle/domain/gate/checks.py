@@ -21,13 +21,15 @@ class Evidence:
     """What was found on the test period; None or empty where something could not be compared.
 
     `outputs` is everything the model gave, for the numerical check. `money` compares what a decision is worth with each
-    alternative, in `currency`; `worth` is what one is worth. `resampled` says what the intervals were drawn from.
+    alternative, in `currency`; `worth` is what one is worth. `resampled` says what the intervals were drawn from,
+    `drawn` is the challenger's metric on each resample.
     """
 
     metric: str
     outputs: npt.NDArray[Any]
     score: float | None
     resampled: str = "rows"
+    drawn: npt.NDArray[Any] = field(default_factory=lambda: np.zeros(0))
     baseline_score: float | None = None
     champion_score: float | None = None
     rule_score: float | None = None

@@ -63,7 +63,7 @@ def evaluated(status: str = "passed") -> EvaluateResult:
     reasons = () if passed else ("It is no better than guessing.",)
     return EvaluateResult.model_validate(
         {"status": status, "candidate": "forest", "metric": "roc_auc", "test_metrics": {"roc_auc": 0.8},
-         "checks": (check,), "reasons": reasons}
+         "checks": (check,), "reasons": reasons, "resampled": {"draws": "same", "scores": (0.79, 0.8, 0.81)}}
     )  # fmt: skip
 
 

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from passerelle.aws import clients
+from passerelle.contracts.container import Resampled
 from passerelle.errors import BundleError, InputError, NotFoundError, SettingsError
 from passerelle.steps import import_run as step
 from passerelle.steps.import_run import import_run
 
+from . import results
 from .two_accounts import (
     JOB,
     REQUEST,
@@ -200,6 +202,17 @@ def test_scores_are_compared_only_on_the_same_test_data(
     assert gate["here"].startswith(says)
     assert gate["status"] == status
     assert any(check["name"] == "not_worse_than_champion_here" for check in gate["checks"]) is (dataset == "d1")
+
+
+def test_the_champions_resamples_are_read_from_what_it_left_here(prod: Aws, train: Callable[..., Staging]) -> None:
+    """Its score is within the margin; row by row it is better in two of three resamples."""
+    train()
+    prod.begin_run("r0", dataset_id="d1", gate={"metric": "roc_auc", "test_metrics": {"roc_auc": 0.805}})
+    champion = results.evaluated().model_copy(update={"resampled": Resampled(draws="same", scores=(0.83, 0.8, 0.83))})
+    results.put_result(prod, "evaluate", champion.model_dump_json(), run_id="r0")
+    prod.table.put("flights", "CHAMPION", run_id="r0", model_version="1")
+    assert carry_run(prod)["status"] == "refused"
+    assert "33.3 % sure (required 80 %)" in prod.table.need("flights", "r1").gate["reasons"][0]
 
 
 # The role
