@@ -75,6 +75,33 @@ def test_an_unknown_price_is_never_shown_as_zero() -> None:
     assert "unknown" in next(line for line in text.splitlines() if "ml.unknown" in line).replace("ml.unknown", "")
 
 
+def test_a_refused_model_is_shown_with_each_reason_and_its_registered_version() -> None:
+    checks = [
+        {"name": "beats_baseline", "passed": True, "message": "0.9 against 0.5"},
+        {"name": "segments", "passed": False, "message": "plan = free is worse [by 0.2]"},
+        {"name": "calibration", "passed": False, "severity": "advisory", "message": "off by 0.3"},
+    ]
+    gate = {"status": "refused", "checks": checks, "verdict": "Refused: 1 of 2 required checks failed."}
+    text = _shown(status="refused", gate=gate, model_version="7")
+    for words in (
+        "refused (the gate refused the model; what was served before goes on)",
+        "✓ 0.9 against 0.5",
+        "✗ plan = free is worse [by 0.2]",
+        "! off by 0.3",
+        "Gate: Refused: 1 of 2 required checks failed.",
+        "Model version 7",
+    ):
+        assert words in text, text
+
+
+def test_a_suspected_leak_is_shown_with_its_column_and_what_to_do() -> None:
+    leak = Problem(code="suspected_leakage", severity="warning", column="dep_delay", rule="r",
+                   message="column 'dep_delay' alone tells 'late': ROC AUC 0.9990", remedy="Set role: leakage.")  # fmt: skip
+    text = _shown(problems=(leak,))
+    for words in ("! ", "column dep_delay", "alone tells 'late': ROC AUC 0.9990", "Set role: leakage."):
+        assert words in text
+
+
 def test_candidates_are_shown_with_their_errors_and_the_choice() -> None:
     text = _shown(
         candidates=(

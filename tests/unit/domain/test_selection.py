@@ -122,6 +122,31 @@ def test_of_two_equal_models_the_simpler_wins_in_about_five_of_six_draws(metric:
     assert 0.7 <= share_of("simple", {"simple": 0.6, "complex": 0.6}, metric=metric) <= 0.95
 
 
+def kept(gap: float, rivals: int, draws: int = 250) -> float:
+    """Return how often the simplest is kept against rivals that are truly better by `gap` standard errors."""
+    generator, spread, often = np.random.default_rng(1), 0.01, 0
+    truth = 0.8 + np.asarray([0.0, *[gap * spread * np.sqrt(2)] * rivals])
+    for _ in range(draws):
+        scores = truth + spread * generator.normal(size=len(truth))
+        options = [
+            option(f"m{place}", float(value), place, resamples=value + spread * generator.normal(size=200))
+            for place, value in enumerate(scores)
+        ]
+        often += choose(options, metric="roc_auc", greater_is_better=True).option.name == "m0"
+    return often / draws
+
+
+@pytest.mark.parametrize(
+    ("gap", "rivals", "documented"),
+    [(0, 1, 0.83), (1, 1, 0.49), (2, 1, 0.16), (0, 4, 0.82), (1, 4, 0.42), (2, 4, 0.09)],
+)
+def test_the_rule_keeps_the_simplest_as_often_as_the_documentation_says(
+    gap: float, rivals: int, documented: float
+) -> None:
+    """The sampling error of 250 draws is 3 points."""
+    assert kept(gap, rivals) == pytest.approx(documented, abs=0.08)
+
+
 def test_against_four_equal_rivals_the_simplest_wins_as_often_as_against_one() -> None:
     rivals = {"simple": 0.6, "b": 0.6, "c": 0.6, "d": 0.6, "e": 0.6}
     assert share_of("simple", rivals, metric="rmse") >= 0.7
