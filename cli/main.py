@@ -15,6 +15,7 @@ COMMANDS = {
     "advise": "cli.commands.advise",
     "backup": "cli.commands.backup",
     "carry": "cli.commands.carry",
+    "check": "cli.commands.check",
     "demo": "cli.commands.demo",
     "deploy": "cli.commands.deploy",
     "doctor": "cli.commands.doctor",

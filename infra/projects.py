@@ -41,6 +41,11 @@ def _load(folder: Path) -> ProjectSource:
     project = load_project(path.read_text(encoding="utf-8"), source=str(path))
     if project.name != folder.name:
         raise SettingsError(f"{path}: the project is named {project.name!r}; its folder must be named so too.")
+    features = project.data.features
+    if features and not (folder / features.file).is_file():
+        raise SettingsError(
+            f"{path}: data.features.file is {features.file}; there is no {folder / features.file}. Add it."
+        )
     return ProjectSource(project, folder)
 
 

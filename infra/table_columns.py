@@ -28,14 +28,14 @@ Columns = tuple[tuple[str, str], ...]
 
 
 def accepted_rows(project: Project) -> Columns:
-    """Return the columns of accepted rows: the line they stood in, and the contract's."""
-    return (("_line", "bigint"), *_declared(project))
+    """Return the columns of accepted rows: the line they stood in, the contract's, and what is derived of them."""
+    return (("_line", "bigint"), *_declared(project), *_derived(project))
 
 
 def datasets(project: Project) -> Columns:
     """Return the columns of datasets; those of the contract that a dataset does not use are empty."""
     own = (("__label", LABEL_TYPES[project.task.type]), ("__event_time", "timestamp"), ("__entity", "string"))
-    return (*_declared(project), *own)
+    return (*_declared(project), *_derived(project), *own)
 
 
 def rejected_rows(project: Project) -> Columns:
@@ -47,3 +47,7 @@ def rejected_rows(project: Project) -> Columns:
 def _declared(project: Project) -> Columns:
     """Return the contract's columns in lower case, as Athena reads every name; a project has no name in two cases."""
     return tuple((column.name.lower(), GLUE_TYPES[column.type]) for column in project.data.columns)
+
+
+def _derived(project: Project) -> Columns:
+    return tuple((column.name.lower(), GLUE_TYPES[column.type]) for column in project.derived_columns)

@@ -68,7 +68,7 @@ def _tolerance(original: Bundle, again: Bundle, predicted: Predicted) -> float:
 
 
 def _predicted(bundle: Bundle, test: Path) -> Predicted:
-    rows = read_rows(test, bundle.signature.inputs, bundle.signature.task)
+    rows = read_rows(test, bundle.signature.model_inputs, bundle.signature.task)
     return predict(bundle.pipeline, rows.frame, bundle.signature.task)
 
 

@@ -11,8 +11,8 @@ from passerelle.errors import InputError
 PROJECT_FILE = "project.yaml"
 
 
-def read_code(folder: Path, name: str) -> bytes:
-    """Return a file of the project's own code.
+def read_code(folder: Path, name: str, *, field: str = "training.model") -> bytes:
+    """Return a file of the project's own code, which a field of project.yaml names.
 
     Raises InputError when the archive does not hold it.
     """
@@ -22,8 +22,17 @@ def read_code(folder: Path, name: str) -> bytes:
             return archive.read(name)
         except KeyError as error:
             raise InputError(
-                f"training.model is {name}, and there is no such file beside project.yaml. Add it, then deploy again."
+                f"{field} is {name}, and there is no such file beside project.yaml. Add it, then deploy again."
             ) from error
+
+
+def read_features(folder: Path, project: Project) -> bytes | None:
+    """Return a project's features.py, None where it has none.
+
+    Raises InputError when the archive does not hold it.
+    """
+    features = project.data.features
+    return read_code(folder, features.file, field="data.features.file") if features else None
 
 
 def read_project(folder: Path) -> Project:

@@ -41,7 +41,10 @@ def save_model(
     from mlflow.types import ColSpec, Schema
 
     inputs = Schema(
-        [ColSpec(_MLFLOW_TYPES[column.type], column.name, required=not column.nullable) for column in signature.inputs]
+        [
+            ColSpec(_MLFLOW_TYPES[column.type], column.name, required=not column.nullable)
+            for column in signature.model_inputs
+        ]
     )
     output = {"binary": "long", "multiclass": "string", "regression": "double"}[signature.task]
     packages = [*_REQUIREMENTS, *(["xgboost-cpu"] if _uses_xgboost(pipeline) else [])]

@@ -5,6 +5,7 @@ model.skops     the fitted pipeline, loaded with a fixed allow-list of types
 plan.npz        the same model as plain arrays, which the server answers from; absent for a model of a project's own
 explainer.npz   what answers are explained with: a few training rows, the cover of the trees' nodes
 model.py        the code of a model of the project's own, whose types model.skops names; absent for any other
+features.py     the project's features, for readers: never run here, `BundleSignature` has what the server runs
 signature.json  `BundleSignature`
 input_example.json  {"dataframe_split": {...}} of a few rows, with `predictions` they must give
 profile.json    the reference profile for drift
@@ -13,6 +14,7 @@ metadata.json   `BundleMetadata`
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Final, Literal
 
 from passerelle.contracts.base import Contract
@@ -22,6 +24,7 @@ FORMAT: Final = 1
 MANIFEST_FILE: Final = "manifest.json"
 MODEL_FILE: Final = "model.skops"
 OWN_FILE: Final = "model.py"
+FEATURES_FILE: Final = "features.py"
 SIGNATURE_FILE: Final = "signature.json"
 EXAMPLE_FILE: Final = "input_example.json"
 PROFILE_FILE: Final = "profile.json"
@@ -29,6 +32,7 @@ EXPLAINER_FILE: Final = "explainer.npz"
 METADATA_FILE: Final = "metadata.json"
 
 ColumnType = Literal["integer", "number", "boolean", "category", "text", "datetime"]
+DerivedType = Literal["integer", "number", "boolean", "category"]
 TaskType = Literal["binary", "multiclass", "regression"]
 
 
@@ -42,10 +46,25 @@ class SignatureColumn(Contract):
     max: float | None = None
 
 
+class DerivedFeature(Contract):
+    """A column that the project's features.py makes of those that it `reads`, by an expression in DuckDB's SQL."""
+
+    name: str
+    type: DerivedType
+    reads: tuple[SignatureColumn, ...]
+    sql: str
+
+    @property
+    def column(self) -> SignatureColumn:
+        """What a model sees of it; it may always be missing."""
+        return SignatureColumn(name=self.name, type=self.type, nullable=True)
+
+
 class BundleSignature(Contract):
     """Inputs in order, task, and the classes in the order of the probability columns (empty for regression).
 
     `null_values` are the project's words for a missing value: a request means by them what the training data meant.
+    `inputs` are what a caller sends; a model with `derived` features sees the columns `seen` instead.
     """
 
     task: TaskType
@@ -53,6 +72,24 @@ class BundleSignature(Contract):
     classes: tuple[str, ...] = ()
     positive_class: str | None = None
     null_values: tuple[str, ...] = NULL_WORDS
+    derived: tuple[DerivedFeature, ...] = ()
+    seen: tuple[SignatureColumn, ...] = ()
+
+    @property
+    def model_inputs(self) -> tuple[SignatureColumn, ...]:
+        """The columns that the pipeline sees, in order."""
+        return self.seen or self.inputs
+
+    def seeing(self, names: Collection[str]) -> BundleSignature:
+        """Return the signature of a model that sees these columns only; a caller sends no more than it needs."""
+        seen = tuple(column for column in self.model_inputs if column.name in names)
+        derived = tuple(feature for feature in self.derived if feature.name in names)
+        if not derived:
+            return self.model_copy(update={"inputs": seen, "derived": (), "seen": ()})
+        needed = {column.name for column in seen} - {feature.name for feature in derived}
+        needed |= {column.name for feature in derived for column in feature.reads}
+        inputs = tuple(column for column in self.inputs if column.name in needed)
+        return self.model_copy(update={"inputs": inputs, "derived": derived, "seen": seen})
 
 
 class FastPath(Contract):

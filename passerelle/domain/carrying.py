@@ -34,16 +34,16 @@ def need_carriable(run: RunRecord, environment: str, artefacts: Sequence[str]) -
         )
 
 
-def need_same_contract(project: Project, environment: str, contract_hash: str) -> None:
-    """Refuse a model of other columns, labels or rules than the project has here.
+def need_same_contract(name: str, environment: str, here: str, contract_hash: str) -> None:
+    """Refuse a model of other columns, labels, rules or features than the project has here.
 
     Raises InputError.
     """
-    if project.contract_hash() != contract_hash:
+    if here != contract_hash:
         raise InputError(
-            f"Project {project.name!r} of {environment} has contract {project.contract_hash()}, the model was trained "
-            f"under {contract_hash}: callers here would send other columns than it knows. Deploy the commit of the "
-            f"model's project to {environment}, then carry again."
+            f"Project {name!r} of {environment} has contract {here}, the model was trained under {contract_hash}: "
+            "callers here would send other columns than it knows. Deploy the commit of the model's project to "
+            f"{environment}, then carry again."
         )
 
 

@@ -185,8 +185,9 @@ def _take_over(
     project, run_id = base["project"], base["run_id"]
     dataset = read_prepare_result(settings.zones["curated"], base)
     evaluation = read_evaluate_result(settings.zones["curated"], base)
-    deployed = read_project(settings.environment, project).project
-    need_same_contract(deployed, settings.environment, dataset.contract_hash)
+    here = read_project(settings.environment, project)
+    deployed = here.project
+    need_same_contract(project, settings.environment, here.contract_hash, dataset.contract_hash)
     champion_run = (table.item(project, "CHAMPION") or {}).get("run_id")
     champion = table.get(project, str(champion_run)) if champion_run else None
     dataset_id = str(theirs.dataset_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import time
@@ -17,7 +18,7 @@ from passerelle.contracts.zones import split_s3_uri
 from passerelle.domain.project import Project, load_project
 from passerelle.errors import NotFoundError, ProjectError
 
-_CACHE: dict[str, Project] = {}
+_CACHE: dict[str, tuple[Project, str]] = {}
 _BELIEVED_SECONDS: Final = 60.0
 #: (environment, project) -> until when it is believed to be deployed.
 _SEEN: dict[tuple[str, str], float] = {}
@@ -25,10 +26,11 @@ _SEEN: dict[tuple[str, str], float] = {}
 
 @dataclass(frozen=True)
 class DeployedProject:
-    """A project and where its archive lies."""
+    """A project, where its archive lies, and the hash of its data contract with its features.py."""
 
     project: Project
     uri: str
+    contract_hash: str = ""
 
 
 def deployed_projects(environment: str) -> list[str]:
@@ -71,16 +73,22 @@ def read_project(environment: str, name: str) -> DeployedProject:
     uri = json.loads(value)["uri"]
     if uri not in _CACHE:
         _CACHE[uri] = _load(name, uri)
-    return DeployedProject(_CACHE[uri], uri)
+    project, contract = _CACHE[uri]
+    return DeployedProject(project, uri, contract)
 
 
-def _load(name: str, uri: str) -> Project:
+def _load(name: str, uri: str) -> tuple[Project, str]:
     archived = Objects(client("s3")).read(*split_s3_uri(uri))
     try:
         with zipfile.ZipFile(io.BytesIO(archived)) as archive:
             text = archive.read("project.yaml").decode("utf-8")
+            project = load_project(text, source="project.yaml")
+            features = project.data.features
+            # Its bytes count; nothing of it is run here.
+            digest = hashlib.sha256(archive.read(features.file)).hexdigest() if features else ""
     except (KeyError, zipfile.BadZipFile, zlib.error, UnicodeDecodeError) as error:
         raise ProjectError(
-            f"The deployed archive of project {name!r} ({uri}) holds no readable project.yaml: {error}. Deploy again."
+            f"The deployed archive of project {name!r} ({uri}) holds no readable project.yaml, or not the features.py "
+            f"that this names: {error}. Deploy again."
         ) from error
-    return load_project(text, source="project.yaml")
+    return project, project.contract_hash(digest)

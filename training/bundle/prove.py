@@ -12,6 +12,7 @@ import pandas as pd
 
 from passerelle.contracts.bundle import BundleSignature, FastPath
 from passerelle.domain.candidates.frame import plain_columns, typed_frame
+from passerelle.domain.features.derive import ModelColumns
 from training.bundle.compile import NoPlanError, compile_plan
 from training.bundle.ensemble import ABSOLUTE_TOLERANCE, RELATIVE_TOLERANCE, same_answers
 from training.bundle.plan import Plan, read_plan, write_plan
@@ -42,7 +43,7 @@ def prove_plan(
         compiled = compile_plan(pipeline, classes=np.asarray([] if regression else pipeline.classes_))
         plan = read_plan(write_plan(compiled))
         for columns in _odd_rows(example, signature):
-            frame = typed_frame(columns, signature.inputs)
+            frame = typed_frame(columns, signature.model_inputs)
             wanted = pipeline.predict(frame) if regression else pipeline.predict_proba(frame)
             _compare(plan.answer(columns, len(frame)), wanted, "rows that were made odd")
         largest = _prove_on(plan, holdout) if holdout is not None else None
@@ -79,13 +80,12 @@ def _compare(given: npt.NDArray[Any], wanted: npt.NDArray[Any], which: str) -> N
 def _odd_rows(example: dict[str, Any], signature: BundleSignature) -> Iterator[dict[str, list[Any]]]:
     """Yield the example's rows; with nothing known that may be unknown; with unseen levels; with numbers far out."""
     split = example["dataframe_split"]
-    columns = {
-        name: list(values) for name, values in zip(split["columns"], zip(*split["data"], strict=True), strict=True)
-    }
-    rows = len(split["data"])
+    sent = {name: list(values) for name, values in zip(split["columns"], zip(*split["data"], strict=True), strict=True)}
+    rows, inputs = len(split["data"]), signature.model_inputs
+    columns = {name: list(values) for name, values in ModelColumns(signature)(sent).items()}
     yield columns
-    yield columns | {column.name: [None] * rows for column in signature.inputs if column.nullable}
-    yield columns | {c.name: [_UNSEEN] * rows for c in signature.inputs if c.type in ("category", "text")}
-    numbers = [column.name for column in signature.inputs if column.type in ("integer", "number")]
+    yield columns | {column.name: [None] * rows for column in inputs if column.nullable}
+    yield columns | {c.name: [_UNSEEN] * rows for c in inputs if c.type in ("category", "text")}
+    numbers = [column.name for column in inputs if column.type in ("integer", "number")]
     for value in (-1e9, 0.0, 1e9):
         yield columns | dict.fromkeys(numbers, [value] * rows)

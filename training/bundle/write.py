@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from passerelle.contracts.bundle import (
     EXAMPLE_FILE,
     EXPLAINER_FILE,
+    FEATURES_FILE,
     FORMAT,
     MANIFEST_FILE,
     METADATA_FILE,
@@ -39,12 +40,13 @@ def write_bundle(
     background: pd.DataFrame | None = None,
     holdout: Holdout | None = None,
     own_code: bytes | None = None,
+    features: bytes | None = None,
 ) -> Bundle:
     """Write a bundle and load it back, so that one which could not be loaded is never shipped.
 
     `background` are the rows that answers are explained against; without them there are no explanations.
     The server answers from a plan only if that gives the answers of `holdout`; the metadata say so.
-    `own_code` is the project's model.py, where the pipeline holds types of it.
+    `own_code` is the project's model.py, where the pipeline holds types of it; `features` its features.py, for readers.
 
     Raises BundleError when the pipeline holds a type that is not on the allow-list.
     """
@@ -66,9 +68,10 @@ def write_bundle(
     }
     for name, text in texts.items():
         (directory / name).write_text(text, encoding="utf-8")
-    (directory / OWN_FILE).unlink(missing_ok=True)
-    if own_code is not None:
-        (directory / OWN_FILE).write_bytes(own_code)
+    for name, code in ((OWN_FILE, own_code), (FEATURES_FILE, features)):
+        (directory / name).unlink(missing_ok=True)
+        if code is not None:
+            (directory / name).write_bytes(code)
     (directory / PLAN_FILE).unlink(missing_ok=True)
     if plan is not None:
         (directory / PLAN_FILE).write_bytes(write_plan(plan))
@@ -76,7 +79,9 @@ def write_bundle(
     if background is not None:
         (directory / EXPLAINER_FILE).write_bytes(write_reference(pipeline, background))
     present = [
-        name for name in (MODEL_FILE, OWN_FILE, PLAN_FILE, EXPLAINER_FILE, *texts) if (directory / name).exists()
+        name
+        for name in (MODEL_FILE, OWN_FILE, FEATURES_FILE, PLAN_FILE, EXPLAINER_FILE, *texts)
+        if (directory / name).exists()
     ]
     files = {name: file_sha256(directory / name) for name in sorted(present)}
     manifest = {"format": FORMAT, "files": files}

@@ -71,7 +71,10 @@ def _factors(inputs: Inputs) -> Iterator[str]:
     project = inputs.project
     segments = ", ".join(project.task.segments) or "none declared (task.segments)"
     yield f"- Groups looked at one by one: {segments}, each with at least {project.task.min_segment_rows:,} rows"
-    yield f"- Inputs: {', '.join(column.name for column in inputs.challenger.signature.inputs)}"
+    signature = inputs.challenger.signature
+    yield f"- Inputs: {', '.join(column.name for column in signature.inputs)}"
+    for feature in signature.derived:
+        yield f"- Derived: {feature.name}, of {', '.join(column.name for column in feature.reads)}"
 
 
 def _measured(inputs: Inputs) -> Iterator[str]:

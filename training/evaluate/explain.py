@@ -88,7 +88,7 @@ def write_explanations(inputs: Inputs, output: Path) -> Written | None:
 def explain(project: Project, bundle: Bundle, candidate: str, test: Rows) -> Explained:
     """Return the explanations of a bundle on test rows."""
     started = time.monotonic()
-    seed, seen = project.training.seed, [column.name for column in bundle.signature.inputs]
+    seed, seen = project.training.seed, [column.name for column in bundle.signature.model_inputs]
     order = np.random.default_rng(seed).permutation(len(test.labels))
     explainer = Explainer(bundle)
     sample, found = _shapley(explainer, bundle, test.frame[seen].iloc[order[:SHAPLEY_ROWS]].reset_index(drop=True))
@@ -128,7 +128,7 @@ def _permutation(
     project: Project, bundle: Bundle, test: Rows, rows: npt.NDArray[np.int64]
 ) -> tuple[PermutationCost, ...]:
     task, labels = project.task, test.labels[rows]
-    columns = [column.name for column in bundle.signature.inputs]
+    columns = [column.name for column in bundle.signature.model_inputs]
 
     def scored(frame: pd.DataFrame) -> float | None:
         given = predict(bundle.pipeline, frame, task.type)
@@ -153,7 +153,7 @@ def _dependence(
     project: Project, bundle: Bundle, sample: pd.DataFrame, places: npt.NDArray[np.intp]
 ) -> tuple[Dependence, ...]:
     frame, model = sample.head(DEPENDENCE_ROWS), model_of(bundle)
-    columns = [bundle.signature.inputs[place] for place in places]
+    columns = [bundle.signature.model_inputs[place] for place in places]
     parts = project.training.time_features
     return tuple(curve for column in columns for curve in dependences(model, frame, column, parts))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from passerelle.contracts.archive import unpack
+from passerelle.contracts.bundle import SignatureColumn
 from passerelle.contracts.container import EVALUATE_INPUTS, EVALUATE_OUTPUTS, RESULT_FILE, EvaluateResult, TrainResult
 from passerelle.domain.extra_metrics import extra_metrics
 from passerelle.domain.gate import check_gate, verdict_in_words
@@ -28,6 +29,7 @@ from training.paths import base_dir, processing
 from training.progress import tell
 from training.project_archive import read_project
 from training.train.data import inputs_of, read_columns, read_rows
+from training.train.derived import need_same_features
 from training.train.predict import Predicted, predict
 
 
@@ -68,10 +70,12 @@ def read_inputs(work: Path) -> Inputs:
     challenger = load_bundle(unpack(_only(processing(EVALUATE_INPUTS["model"])), work / "model"), project_code=own)
     training = unpack(_only(processing(EVALUATE_INPUTS["training"])), work / "training")
     result = TrainResult.model_validate_json((training / RESULT_FILE).read_text(encoding="utf-8"))
+    champion, missing = _champion(processing(EVALUATE_INPUTS["champion"]), work / "champion", project_code=own)
     folder = processing(EVALUATE_INPUTS["test"])
     # All features, not the challenger's only: champion and segments may need others.
-    test = read_rows(folder, inputs_of(project, read_columns(folder)), project.task.type)
-    champion, missing = _champion(processing(EVALUATE_INPUTS["champion"]), work / "champion", project_code=own)
+    inputs = inputs_of(project, read_columns(folder))
+    test = read_rows(folder, inputs, project.task.type, _sent(challenger, champion))
+    need_same_features(challenger.signature, test)
     return Inputs(
         project=project,
         challenger=challenger,
@@ -80,6 +84,14 @@ def read_inputs(work: Path) -> Inputs:
         test=test,
         champion_missing=missing,
     )
+
+
+def _sent(*bundles: Bundle | None) -> tuple[SignatureColumn, ...]:
+    """Return all columns that callers of these models send, where one derives features of them."""
+    known = [bundle.signature for bundle in bundles if bundle is not None]
+    if not any(signature.derived for signature in known):
+        return ()
+    return tuple({column.name: column for signature in known for column in signature.inputs}.values())
 
 
 def _only(folder: Path) -> Path:
@@ -102,7 +114,7 @@ def _champion(folder: Path, work: Path, *, project_code: bool) -> tuple[Bundle |
 def evaluate(inputs: Inputs) -> tuple[EvaluateResult, Predicted]:
     """Return the verdict and the challenger's predictions on the test rows."""
     project, rows = inputs.project, Period.of(inputs)
-    seen = [column.name for column in inputs.challenger.signature.inputs]
+    seen = [column.name for column in inputs.challenger.signature.model_inputs]
     predicted = predict(inputs.challenger.pipeline, inputs.test.frame[seen], project.task.type)
     baseline = guess(inputs, predicted)
     champion, missing = ask_champion(inputs, predicted)

@@ -40,13 +40,13 @@ class Explainer:
             raise BundleError("The model was trained without what explanations need. Train it again.")
         self.signature = bundle.signature
         self.outputs = output_names(bundle.signature)
-        self._columns = tuple(column.name for column in bundle.signature.inputs)
+        self._columns = tuple(column.name for column in bundle.signature.model_inputs)
         reference = read_reference(bundle.reference)
         planned = _of_plan(bundle.plan, reference) if bundle.plan is not None else None
         self._answer = planned or _black_box(bundle, reference)
 
     def explain(self, columns: Columns) -> Contributions:
-        """Return what each input column did to the answer for each row; `columns` as the server checks them."""
+        """Return what each input column did to the answer for each row; `columns` as the model sees them."""
         values, owners, base, space, method = self._answer(columns)
         return Contributions(self._columns, by_input(values, owners, self._columns), base, space, method)
 
@@ -126,7 +126,7 @@ def _black_box(bundle: Bundle, reference: Reference) -> _Answer:
     from passerelle.domain.candidates.frame import typed_frame
     from passerelle.domain.explain.kernel import kernel_shap
 
-    inputs, seed = bundle.signature.inputs, bundle.metadata.seed
+    inputs, seed = bundle.signature.model_inputs, bundle.metadata.seed
     background = typed_frame(reference.background, inputs).iloc[:KERNEL_ROWS]
     space: Space = "prediction" if bundle.signature.task == "regression" else "probability"
 

@@ -5,7 +5,7 @@ One program in Ibis for every engine. Each row of the result, and their order, i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,12 @@ from typing import Any
 import ibis
 import pyarrow.parquet as pq
 
+from passerelle.contracts.bundle import DerivedFeature
 from passerelle.contracts.container import Problem
-from passerelle.domain.dataset.schema import ENTITY, LABEL, TIME, WEIGHT, feature_names
+from passerelle.domain.dataset.schema import ENTITY, LABEL, READ, TIME, WEIGHT, feature_names
+from passerelle.domain.features.query import read_columns
 from passerelle.domain.project import Column, Project
-from training.prepare.columns import count_values, suspicious_columns, useless_columns
+from training.prepare.columns import Counts, count_values, suspicious_columns, useless_columns
 from training.prepare.engine import Engine
 from training.prepare.label import class_counts, label_problems, label_summary, label_value, problem, row_text
 from training.prepare.split import PART, PARTS, part_counts, part_problems, with_part, with_share
@@ -45,8 +47,10 @@ class Built:
     problems: tuple[Problem, ...] = ()
 
 
-def build_dataset(engine: Engine, files: Sequence[Path], project: Project, *, output: Path) -> Built:
-    """Build the three parts from typed Parquet files of one contract."""
+def build_dataset(
+    engine: Engine, files: Sequence[Path], project: Project, *, output: Path, derived: Sequence[DerivedFeature] = ()
+) -> Built:
+    """Build the three parts from typed Parquet files of one contract, which hold the derived features already."""
     rows = sum(pq.read_metadata(path).num_rows for path in files)
     table = engine.keep(_rows(engine, engine.read(files), project), "rows")
     known = table[LABEL].notnull() & table[TIME].notnull()
@@ -61,7 +65,7 @@ def build_dataset(engine: Engine, files: Sequence[Path], project: Project, *, ou
         split = with_part(engine, project, labelled, counts["labelled"])
         parts, dropped, problems = _judged(engine, project, split)
         if parts:
-            _write(engine, project, split, dropped, output)
+            _write(engine, project, split, dropped, output, derived)
     return Built(
         parts=parts,
         rows=rows,
@@ -75,7 +79,8 @@ def build_dataset(engine: Engine, files: Sequence[Path], project: Project, *, ou
 
 def _rows(engine: Engine, table: Any, project: Project) -> Any:
     """Return the rows, of those equal in every column one, with label, event time and entity."""
-    rows = table.select(**{column.name: _plain(column, table[column.name]) for column in project.data.columns})
+    columns = (*project.data.columns, *project.derived_columns)
+    rows = table.select(**{column.name: _plain(column, table[column.name]) for column in columns})
     rows = rows.distinct()
     entity = [engine.text(rows[name]).fill_null("") for name in project.data.entity_id]
     added = {
@@ -101,11 +106,22 @@ def _judged(engine: Engine, project: Project, split: Any) -> tuple[tuple[Part, .
     problems = [
         *part_problems(project, counts),
         *suspicious_columns(engine, project, train, values, dropped),
+        *_empty_features(project, values),
     ]
     if not feature_names(project, frozenset(dropped)):
         problems.append(_no_features(dropped))
     fatal = any(found.severity == "error" for found in problems)
     return () if fatal else parts, dropped, problems
+
+
+def _empty_features(project: Project, counts: Counts) -> Iterator[Problem]:
+    file = project.data.features.file if project.data.features else ""
+    for column in project.derived_columns:
+        if counts[column.name][0] == 0:
+            message = f"feature {column.name!r} of {file} is missing in every row of train, and left out"
+            remedy = f"Correct its expression in {file} (what fails, is NaN or infinite is missing), or take it out."
+            found = problem("empty_feature", "a feature has values", message, remedy, column.name)
+            yield found.model_copy(update={"severity": "warning", "file": file})
 
 
 def _part(name: str, counts: list[dict[str, Any]]) -> Part:
@@ -123,7 +139,14 @@ def _no_features(dropped: dict[str, str]) -> Problem:
     )
 
 
-def _write(engine: Engine, project: Project, split: Any, dropped: dict[str, str], output: Path) -> None:
+def _write(
+    engine: Engine,
+    project: Project,
+    split: Any,
+    dropped: dict[str, str],
+    output: Path,
+    derived: Sequence[DerivedFeature],
+) -> None:
     """Write the parts, oldest row first; the order of files and of their lines does not matter."""
     keys = split.group_by([TIME, ENTITY]).agg(n=split.count())
     (ties,) = engine.answers(keys.agg(most=keys["n"].max()))
@@ -131,6 +154,9 @@ def _write(engine: Engine, project: Project, split: Any, dropped: dict[str, str]
     order = [TIME, ENTITY, *([row_text(engine, project, split)] if ties["most"] > 1 else [])]
     weight = project.training.weight_column
     weighed = split.mutate(**{WEIGHT: split[weight].cast("float64")}) if weight else split
-    names = [*feature_names(project, frozenset(dropped)), LABEL, TIME, ENTITY, *([WEIGHT] if weight else [])]
+    features = feature_names(project, frozenset(dropped))
+    unseen = [column.name for column in read_columns(derived) if column.name not in features]
+    weighed = weighed.mutate(**{f"{READ}{name}": weighed[name] for name in unseen})
+    names = [*features, LABEL, TIME, ENTITY, *([WEIGHT] if weight else []), *(f"{READ}{name}" for name in unseen)]
     for part in PARTS:
         engine.write(weighed.filter(weighed[PART] == part).order_by(order).select(names), output / part)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tempfile
 import time
@@ -24,6 +25,7 @@ from passerelle.contracts.container import (
 )
 from passerelle.domain.contract.compiled import compile_contract
 from passerelle.domain.dataset.identity import dataset_id, merge_files
+from passerelle.domain.features.source import compile_features
 from passerelle.domain.project import Project
 from training.paths import base_dir, processing
 from training.prepare.build import Built, build_dataset
@@ -33,7 +35,7 @@ from training.prepare.fetch import Validation
 from training.prepare.report import Findings, drop_problem, keep_quarantine, make_result, one_line
 from training.prepare.validate import ValidatedFile
 from training.progress import tell
-from training.project_archive import read_project
+from training.project_archive import read_features, read_project
 
 MANIFEST_FILE: Final = "manifest.json"
 
@@ -53,22 +55,30 @@ def main() -> int:
     outputs = {name: processing(part) for name, part in PREPARE_OUTPUTS.items()}
     for folder in outputs.values():
         folder.mkdir(parents=True, exist_ok=True)
-    project = read_project(processing(PREPARE_INPUTS["project"]))
+    archive = processing(PREPARE_INPUTS["project"])
+    project = read_project(archive)
     drop = processing(PREPARE_INPUTS["drop"]) / "drop.json"
     manifest = DropManifest.model_validate_json(drop.read_text(encoding="utf-8"))
     with tempfile.TemporaryDirectory(dir=base_dir()) as work:
-        result = prepare(manifest, project, Objects(), Folders(**outputs, work=Path(work)))
+        folders = Folders(**outputs, work=Path(work))
+        result = prepare(manifest, project, Objects(), folders, features=read_features(archive, project))
     message = base_dir() / "output" / "message"
     message.parent.mkdir(parents=True, exist_ok=True)
     message.write_text(one_line(result), encoding="utf-8")
     return 0
 
 
-def prepare(manifest: DropManifest, project: Project, objects: Objects, folders: Folders) -> PrepareResult:
-    """Validate the new files, merge them with the earlier ones, and build the dataset. The result is written too."""
+def prepare(
+    manifest: DropManifest, project: Project, objects: Objects, folders: Folders, *, features: bytes | None = None
+) -> PrepareResult:
+    """Validate the new files, merge them with the earlier ones, and build the dataset. The result is written too.
+
+    `features` is the project's features.py, where it has one.
+    """
     started = time.monotonic()
-    contract = project.contract_hash()
-    validation = Validation(project, compile_contract(project), objects, folders.work)
+    contract = project.contract_hash(hashlib.sha256(features).hexdigest() if features is not None else "")
+    derived = compile_features(features, project) if features is not None else ()
+    validation = Validation(project, compile_contract(project, derived), objects, folders.work)
     chosen = choose(manifest, project)
     tell("engine_chosen", engine=chosen.name, why=chosen.why)
     with open_engine(chosen.name, folders.work / "spill") as engine:
@@ -102,7 +112,7 @@ def _prepared(
     if accepted:
         local = [_local_curated(file, manifest, validation.objects, folders) for file in files]
         output = folders.curated / "datasets" / dataset_id(files, contract)
-        built = build_dataset(engine, local, project, output=output)
+        built = build_dataset(engine, local, project, output=output, derived=validation.contract.derived)
     return Findings(validated=validated, drop=drop, built=built, files=files), quarantine_uri
 
 

@@ -54,10 +54,11 @@ class SparkEngine:
         validation.count += len(files)
         # Compiled expressions do not travel; a process compiles the contract once.
         project, objects, work = validation.project, validation.objects, validation.work
+        derived = validation.contract.derived
 
         def validated(item: tuple[int, DropFile]) -> ValidatedFile:
             number, file = item
-            return Validation(project, compile_contract(project), objects, work, number).file(file)
+            return Validation(project, compile_contract(project, derived), objects, work, number).file(file)
 
         return list(self._session.sparkContext.parallelize(numbered, len(files)).map(validated).collect())
 

@@ -127,11 +127,12 @@ class Application:
         kind = choose_kind(accept, self._settings.default_accept)
         table = read_body(body, content_type, self._scorer.inputs)
         columns, warnings = check_inputs(table, self._scorer.inputs, self._null_words)
-        document = self._scorer.score(columns)
+        seen = self._scorer.model_columns(columns)
+        document = self._scorer.answer(seen)
         if explain or table.explain:
             if kind != JSON:
                 raise RequestError(406, "not_acceptable", f"{kind} has no place for explanations", f"Accept {JSON}.")
-            document |= self._explainer.explain(columns, document["predictions"])
+            document |= self._explainer.explain(seen, document["predictions"])
         if warnings:
             document["warnings"] = warnings
         if inference_id:

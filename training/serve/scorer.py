@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from passerelle.domain.features.derive import ModelColumns
 from passerelle.errors import BundleError
 from training.bundle import Bundle
 from training.bundle.ensemble import same_answers
@@ -20,6 +21,7 @@ class Scorer:
         self.bundle = bundle
         signature, metadata = bundle.signature, bundle.metadata
         self.inputs = signature.inputs
+        self.model_columns = ModelColumns(signature)
         self._task = signature.task
         self._classes: Any = (
             bundle.plan.classes if bundle.plan is not None else getattr(bundle.pipeline, "classes_", None)
@@ -33,7 +35,14 @@ class Scorer:
         }
 
     def score(self, columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
-        """Return predictions, for classifiers with classes and probabilities, for binary with decisions."""
+        """Return the answer to columns as a caller sends them, checked."""
+        return self.answer(self.model_columns(columns))
+
+    def answer(self, columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+        """Return predictions, for classifiers with classes and probabilities, for binary with decisions.
+
+        `columns` are as the model sees them.
+        """
         if self._task == "regression":
             return {"predictions": self._ask(columns).astype(float).tolist(), "model": self._about}
         shares = self._ask(columns)
@@ -54,7 +63,7 @@ class Scorer:
         # Imported here: pandas is needed only where there is no plan.
         from passerelle.domain.candidates.frame import typed_frame
 
-        frame, pipeline = typed_frame(columns, self.inputs), self.bundle.pipeline
+        frame, pipeline = typed_frame(columns, self.bundle.signature.model_inputs), self.bundle.pipeline
         return pipeline.predict(frame) if self._task == "regression" else pipeline.predict_proba(frame)
 
     def prove(self) -> None:

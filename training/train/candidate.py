@@ -74,12 +74,12 @@ def train_candidate(
         pipeline=pipeline,
         signature=context.signature,
         example=make_example(pipeline, context),
-        profile=profile_frame(context.train.frame, context.signature.inputs)
-        | {"label": profile_labels(context.train.labels, task)},
+        profile=_profile(context) | {"label": profile_labels(context.train.labels, task)},
         metadata=metadata,
         background=choose_background(context.train.frame, context.seed),
         holdout=Holdout(context.validation.frame, validation.answers),
         own_code=context.own if name == OWN else None,
+        features=context.features if context.signature.derived else None,
     )
     resamples = primary_resamples(context, validation)
     result = CandidateResult(
@@ -93,12 +93,22 @@ def train_candidate(
         train_metrics=_train_scores(pipeline, context),
         validation_metrics=scores,
         primary_standard_error=_standard_error(resamples),
-        features=tuple(column.name for column in context.signature.inputs),
+        features=tuple(column.name for column in context.signature.model_inputs),
         resamples=tuple(None if value != value else float(value) for value in resamples),
         directory=f"candidates/{label}",
         notes=fitted.notes,
     )
     return bundle, result
+
+
+def _profile(context: Context) -> dict[str, Any]:
+    """Return the profile of all that the model sees and a caller sends."""
+    frame, signature = context.train.frame, context.signature
+    unseen = [column for column in signature.inputs if column.name not in frame]
+    return profile_frame(
+        pd.concat([frame, context.train.sent_frame[[column.name for column in unseen]]], axis=1) if unseen else frame,
+        (*signature.model_inputs, *unseen),
+    )
 
 
 def _need_constraints(pipeline: Pipeline, context: Context) -> None:
@@ -118,7 +128,7 @@ def _fit_checkpoint(
         label,
         every_seconds=context.project.training.checkpoint_seconds,
         candidate=name,
-        inputs=[column.name for column in context.signature.inputs],
+        inputs=[column.name for column in context.signature.model_inputs],
         params=dict(params),
         device=context.device,
     )
@@ -194,8 +204,8 @@ def _plain_params(pipeline: Pipeline) -> dict[str, Any]:
 
 def make_example(pipeline: Pipeline, context: Context) -> dict[str, Any]:
     """Return a few real rows as a caller sends them, with the predictions that they must give."""
-    rows = context.validation.frame.head(EXAMPLE_ROWS)
-    predicted = predict(pipeline, rows, context.project.task.type)
+    predicted = predict(pipeline, context.validation.frame.head(EXAMPLE_ROWS), context.project.task.type)
+    rows = context.validation.sent_frame.head(EXAMPLE_ROWS)
     data = [[plain_value(value) for value in row] for row in rows.itertuples(index=False, name=None)]
     columns = [str(name) for name in rows.columns]
     example: dict[str, Any] = {"dataframe_split": {"columns": columns, "data": data}}

@@ -11,7 +11,7 @@ from training.train.data import Rows
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """The project, the data, and where they come from; `own` is the project's model.py, where it has one."""
+    """The project, the data, and where they come from; `own` and `features` are its model.py and features.py."""
 
     project: Project
     signature: BundleSignature
@@ -27,3 +27,4 @@ class Context:
     threads: int
     device: str
     own: bytes | None = None
+    features: bytes | None = None

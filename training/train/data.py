@@ -11,9 +11,17 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow.parquet as pq
 
-from passerelle.contracts.bundle import BundleSignature, SignatureColumn
+from passerelle.contracts.bundle import BundleSignature, DerivedFeature, SignatureColumn
 from passerelle.domain.candidates.frame import typed_frame
-from passerelle.domain.dataset.schema import ENTITY, LABEL, TIME, WEIGHT, signature_columns
+from passerelle.domain.dataset.schema import (
+    ENTITY,
+    LABEL,
+    TIME,
+    WEIGHT,
+    sent_columns,
+    signature_columns,
+    stored_name,
+)
 from passerelle.domain.project import Project
 from passerelle.domain.resampling import Blocks, By, make_blocks
 from passerelle.errors import InputError
@@ -23,7 +31,8 @@ from passerelle.errors import InputError
 class Rows:
     """Model inputs of shape (n_rows, n_inputs) and labels of shape (n_rows,), oldest row first.
 
-    `weights` are the rows' own, None where the project declares none; `entities` a number per row's entity.
+    `weights` are the rows' own, None where the project declares none; `entities` a number per row's entity. `sent` is
+    what a caller would send for these rows, None where that is `frame`.
     """
 
     frame: pd.DataFrame
@@ -31,12 +40,19 @@ class Rows:
     times: npt.NDArray[Any]
     weights: npt.NDArray[Any] | None = None
     entities: npt.NDArray[Any] | None = None
+    sent: pd.DataFrame | None = None
+
+    @property
+    def sent_frame(self) -> pd.DataFrame:
+        """The rows as a caller sends them."""
+        return self.frame if self.sent is None else self.sent
 
     def take(self, chosen: Any) -> Rows:
         """Return the rows at some places."""
         weights, entities = (None if one is None else one[chosen] for one in (self.weights, self.entities))
         frame = self.frame.iloc[chosen].reset_index(drop=True)
-        return Rows(frame, self.labels[chosen], self.times[chosen], weights, entities)
+        sent = None if self.sent is None else self.sent.iloc[chosen].reset_index(drop=True)
+        return Rows(frame, self.labels[chosen], self.times[chosen], weights, entities, sent)
 
     def blocks(self, by: By) -> Blocks:
         """Return which rows are resampled together."""
@@ -51,8 +67,10 @@ def read_columns(folder: Path) -> list[str]:
     return list(pq.read_schema(_files(folder)[0]).names)
 
 
-def read_rows(folder: Path, inputs: tuple[SignatureColumn, ...], task: str) -> Rows:
-    """Read a part whole."""
+def read_rows(
+    folder: Path, inputs: tuple[SignatureColumn, ...], task: str, sent: tuple[SignatureColumn, ...] = ()
+) -> Rows:
+    """Read a part whole; of `sent`, those that the part has."""
     table = pq.read_table(_files(folder))
     columns = {column.name: table[column.name].to_pandas() for column in inputs}
     labels = table[LABEL].to_pandas().to_numpy()
@@ -60,7 +78,15 @@ def read_rows(folder: Path, inputs: tuple[SignatureColumn, ...], task: str) -> R
     times = table[TIME].to_pandas().to_numpy()
     weights = table[WEIGHT].to_pandas().to_numpy(np.float64) if WEIGHT in table.column_names else None
     entities = pd.factorize(table[ENTITY].to_pandas())[0] if ENTITY in table.column_names else None
-    return Rows(typed_frame(columns, inputs), labels.astype(kind), times, weights, entities)
+    return Rows(typed_frame(columns, inputs), labels.astype(kind), times, weights, entities, _sent(table, sent))
+
+
+def _sent(table: Any, sent: tuple[SignatureColumn, ...]) -> pd.DataFrame | None:
+    if not sent:
+        return None
+    stored = {column: stored_name(column.name, table.column_names) for column in sent}
+    known = [column for column, name in stored.items() if name in table.column_names]
+    return typed_frame({column.name: table[stored[column]].to_pandas() for column in known}, known)
 
 
 def _files(folder: Path) -> list[Path]:
@@ -76,10 +102,23 @@ def inputs_of(project: Project, present: list[str]) -> tuple[SignatureColumn, ..
     return signature_columns(project, dropped)
 
 
-def make_signature(project: Project, inputs: tuple[SignatureColumn, ...], labels: npt.NDArray[Any]) -> BundleSignature:
-    """Return the bundle's signature; classes in the order of the probability columns."""
+def make_signature(
+    project: Project,
+    inputs: tuple[SignatureColumn, ...],
+    labels: npt.NDArray[Any],
+    derived: tuple[DerivedFeature, ...] = (),
+) -> BundleSignature:
+    """Return the bundle's signature; classes in the order of the probability columns.
+
+    `inputs` are what the model sees, those that are `derived` among them.
+    """
+    names = {column.name for column in inputs}
+    derived = tuple(feature for feature in derived if feature.name in names)
+    columns: dict[str, Any] = {"inputs": sent_columns(inputs, derived), "null_values": project.data.null_values}
+    if derived:
+        columns |= {"derived": derived, "seen": inputs}
     if project.task.type == "regression":
-        return BundleSignature(task="regression", inputs=inputs, null_values=project.data.null_values)
+        return BundleSignature(task="regression", **columns)
     classes = tuple(str(name) for name in np.unique(labels))
     if len(classes) < 2:
         raise InputError(
@@ -89,8 +128,7 @@ def make_signature(project: Project, inputs: tuple[SignatureColumn, ...], labels
     positive = "1" if project.task.type == "binary" else None
     return BundleSignature(
         task=project.task.type,
-        inputs=inputs,
         classes=classes,
         positive_class=positive,
-        null_values=project.data.null_values,
+        **columns,
     )

@@ -57,7 +57,7 @@ def candidate_pipeline(name: str, context: Context, params: Mapping[str, Any] = 
     return make_candidate(
         name,
         task=context.project.task.type,
-        inputs=context.signature.inputs,
+        inputs=context.signature.model_inputs,
         time_parts=context.project.training.time_features,
         seed=context.seed,
         threads=context.threads,

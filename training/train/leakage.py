@@ -18,7 +18,7 @@ ROWS: Final = 5_000
 def suspected_leakage(context: Context) -> tuple[Problem, ...]:
     """Return a warning per suspected feature, the worst first; each is told in the job's log too."""
     train, other = (_sample(rows, context.seed) for rows in (context.train, context.validation))
-    task, inputs = context.project.task.type, context.signature.inputs
+    task, inputs = context.project.task.type, context.signature.model_inputs
     scores = single_feature_scores((train.frame, train.labels), (other.frame, other.labels), inputs, task=task)
     found = sorted((-score, name) for name, score in scores if score >= SUSPICIOUS)
     measure = "R2" if task == "regression" else "ROC AUC"

@@ -24,6 +24,8 @@ from passerelle.contracts.container import (
     TrainResult,
 )
 from passerelle.contracts.study import TUNED_CANDIDATE, Study
+from passerelle.domain.dataset.schema import sent_columns
+from passerelle.domain.features.source import compile_features
 from passerelle.domain.machine import cores
 from passerelle.domain.project import Project
 from passerelle.domain.project.metric_names import OWN, RULE, complexity
@@ -34,11 +36,12 @@ from training.bundle import Bundle
 from training.bundle.own_code import module_name
 from training.paths import base_dir, channel, hyperparameters
 from training.progress import metric, tell
-from training.project_archive import read_code, read_project
+from training.project_archive import read_code, read_features, read_project
 from training.train.candidate import LeftOutError, train_candidate, write_artifacts
 from training.train.checkpoint import Checkpoints, checkpoint_key
 from training.train.context import Context
 from training.train.data import inputs_of, make_signature, read_columns, read_rows
+from training.train.derived import need_same_features
 from training.train.leakage import suspected_leakage
 from training.train.machine import device
 from training.train.reduce import reduce_features, with_features
@@ -98,11 +101,16 @@ def make_context(parameters: dict[str, str], project: Project) -> Context:
     """Read the data once for all candidates."""
     task = project.task.type
     inputs = inputs_of(project, read_columns(channel("train")))
-    train = read_rows(channel("train"), inputs, task)
-    validation = read_rows(channel("validation"), inputs, task)
+    features = read_features(channel("project"), project)
+    derived = compile_features(features, project) if features is not None else ()
+    sent = sent_columns(inputs, derived) if derived else ()
+    train = read_rows(channel("train"), inputs, task, sent)
+    validation = read_rows(channel("validation"), inputs, task, sent)
+    signature = make_signature(project, inputs, train.labels, derived)
+    need_same_features(signature, validation)
     return Context(
         project=project,
-        signature=make_signature(project, inputs, train.labels),
+        signature=signature,
         train=train,
         validation=validation,
         run_id=parameters["run_id"],
@@ -115,6 +123,7 @@ def make_context(parameters: dict[str, str], project: Project) -> Context:
         threads=int(parameters.get(THREADS) or cores()),
         device=device(),
         own=read_code(channel("project"), project.training.model) if project.training.model else None,
+        features=features,
     )
 
 
@@ -283,7 +292,7 @@ def _result(
 
 
 def _why(context: Context, choice: Choice) -> str:
-    every = len(context.signature.inputs)
+    every = len(context.signature.model_inputs)
     if choice.option.features == every:
         return choice.why
     return f"{choice.why} It sees {choice.option.features} of {every} features: more of them gain nothing that shows."

@@ -22,7 +22,7 @@ def own_pipeline(context: Context) -> Pipeline:
     make: Any = getattr(import_own(context.own), "make_model", None)
     if not callable(make):
         raise InputError(f"{file}: there is no function make_model(*, task, columns, seed, threads) in it.")
-    columns = {column.name: column.type for column in context.signature.inputs}
+    columns = {column.name: column.type for column in context.signature.model_inputs}
     model = make(task=task, columns=columns, seed=context.seed, threads=context.threads)
     wanted = ("fit", "predict") if task == "regression" else ("fit", "predict_proba")
     missing = [name for name in wanted if not callable(getattr(model, name, None))]

@@ -36,15 +36,19 @@ class Reduction:
 
 def with_features(context: Context, features: Sequence[str]) -> Context:
     """Return the context of a candidate that sees these inputs only."""
-    names = set(features)
-    inputs = tuple(column for column in context.signature.inputs if column.name in names)
-    columns = [column.name for column in inputs]
+    signature = context.signature.seeing(set(features))
+    columns = [column.name for column in signature.model_inputs]
+    sent = [column.name for column in signature.inputs]
     return replace(
         context,
-        signature=context.signature.model_copy(update={"inputs": inputs}),
-        train=replace(context.train, frame=context.train.frame[columns]),
-        validation=replace(context.validation, frame=context.validation.frame[columns]),
+        signature=signature,
+        train=_with_columns(context.train, columns, sent),
+        validation=_with_columns(context.validation, columns, sent),
     )
+
+
+def _with_columns(rows: Rows, columns: list[str], sent: list[str]) -> Rows:
+    return replace(rows, frame=rows.frame[columns], sent=None if rows.sent is None else rows.sent[sent])
 
 
 def reduce_features(name: str, context: Context, params: Mapping[str, Any] = DEFAULTS) -> Reduction:
@@ -56,7 +60,7 @@ def reduce_features(name: str, context: Context, params: Mapping[str, Any] = DEF
     """
     small, ranking = _sample(context)
     deadline = time.monotonic() + TIME_SHARE * 60 * context.project.training.max_runtime_minutes
-    every = tuple(column.name for column in context.signature.inputs)
+    every = tuple(column.name for column in context.signature.model_inputs)
     features, sizes = every, reduction_sizes(len(every))
     fits: list[tuple[tuple[str, ...], Option]] = []
     for smaller in (*sizes, 0):
@@ -91,7 +95,7 @@ def _fit(name: str, context: Context, params: Mapping[str, Any]) -> tuple[Any, O
         return fitted.pipeline, None
     return fitted.pipeline, Option(
         name=name,
-        features=len(context.signature.inputs),
+        features=len(context.signature.model_inputs),
         score=value,
         resamples=primary_resamples(context, fitted.validation),
         complexity=0,

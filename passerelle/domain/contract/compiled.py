@@ -8,8 +8,10 @@ from typing import Final
 
 import ibis
 
+from passerelle.contracts.bundle import DerivedFeature
 from passerelle.domain.contract.faults import FAULTS_OF_ROWS
 from passerelle.domain.contract.rules import CellRule, cell_rules, cleaned, typed
+from passerelle.domain.features.query import prepared_query
 from passerelle.domain.project import Column, Project
 
 #: Columns of the table of texts, beside the declared ones. The names are reserved in contracts.
@@ -27,10 +29,14 @@ class CompiledContract:
     """Two queries over a table `texts`: together they return each of its rows once.
 
     Each is compiled when it is first asked for: that takes longer than running it on a small file. `rules` are the
-    cells' rules by reason (`code:column`). Times are read as UTC: run with TimeZone UTC.
+    cells' rules by reason (`code:column`), `derived` the features that good rows get. Times are read as UTC: run with
+    TimeZone UTC.
     """
 
-    def __init__(self, declared: tuple[Column, ...], nulls: tuple[str, ...]) -> None:
+    def __init__(
+        self, declared: tuple[Column, ...], nulls: tuple[str, ...], derived: tuple[DerivedFeature, ...]
+    ) -> None:
+        self.derived = derived
         columns = list(enumerate(declared))
         self._names = [column.name for column in declared]
         schema = {LINE: "int64", FAULTS: "array<string>", RAW: "string", **dict.fromkeys(self._names, "string")}
@@ -45,9 +51,9 @@ class CompiledContract:
 
     @cached_property
     def good(self) -> str:
-        """The rows that keep every rule: line and typed values."""
+        """The rows that keep every rule: line, typed values and what is derived of them."""
         values = {name: self._table[f"__v{i}"] for i, name in enumerate(self._names)}
-        return _sql(self._table.filter(~self._bad_row).select(LINE, **values))
+        return prepared_query(_sql(self._table.filter(~self._bad_row).select(LINE, **values)), self.derived)
 
     @cached_property
     def bad(self) -> str:
@@ -56,9 +62,9 @@ class CompiledContract:
         return _sql(self._table.filter(self._bad_row).select(LINE, reasons.name(REASONS), RAW, *self._names))
 
 
-def compile_contract(project: Project) -> CompiledContract:
-    """Return the compiled contract of a project, the same one for the same columns."""
-    return _compiled(project.data.columns, project.data.null_values)
+def compile_contract(project: Project, derived: tuple[DerivedFeature, ...] = ()) -> CompiledContract:
+    """Return the compiled contract of a project, the same one for the same columns and features."""
+    return _compiled(project.data.columns, project.data.null_values, derived)
 
 
 _compiled = lru_cache(maxsize=16)(CompiledContract)

@@ -24,18 +24,17 @@ def crosscheck(project: Project) -> Iterator[Finding]:
 
 def _columns_are_unique(project: Project) -> Iterator[Finding]:
     seen: set[str] = set()
-    for index, column in enumerate(project.data.columns):
+    named: list[tuple[Path, str]] = [(("data", "columns", i), c.name) for i, c in enumerate(project.data.columns)]
+    named += [(("data", "features", "columns", i), c.name) for i, c in enumerate(project.derived_columns)]
+    for path, name in named:
         # To SQL, names that differ by case are the same; to a reader, those that differ by how an accent is written.
-        key = unicodedata.normalize("NFC", column.name).lower()
+        key = unicodedata.normalize("NFC", name).lower()
         if key in seen:
-            what = f"column {column.name!r} is declared twice (names differ by more than their case)"
-            yield ("data", "columns", index, "name"), what
-        if column.name.startswith("__") or column.name.lower() in RESERVED:
-            what = f"{column.name!r} is reserved, as are names that start with two underscores"
-            yield ("data", "columns", index, "name"), what
-        if column.name != column.name.strip():
-            what = f"{column.name!r} has spaces around it; a file's header is read without them"
-            yield ("data", "columns", index, "name"), what
+            yield (*path, "name"), f"column {name!r} is declared twice (names differ by more than their case)"
+        if name.startswith("__") or name.lower() in RESERVED:
+            yield (*path, "name"), f"{name!r} is reserved, as are names that start with two underscores"
+        if name != name.strip():
+            yield (*path, "name"), f"{name!r} has spaces around it; a file's header is read without them"
         seen.add(key)
 
 
@@ -45,11 +44,14 @@ def _named_columns_exist(project: Project) -> Iterator[Finding]:
         (("data", "label", "column"), project.data.label.column),
         (("data", "event_time"), project.data.event_time),
         *((("data", "entity_id", index), name) for index, name in enumerate(project.data.entity_id)),
-        *((("task", "segments", index), name) for index, name in enumerate(project.task.segments)),
     ]
     for path, name in named:
         if name not in known:
             yield path, f"{name!r} is not among data.columns; {did_you_mean(name, known)}"
+    known += [column.name for column in project.derived_columns]
+    for index, name in enumerate(project.task.segments):
+        if name not in known:
+            yield ("task", "segments", index), f"{name!r} is not among data.columns; {did_you_mean(name, known)}"
 
 
 def _texts_can_be_held(project: Project) -> Iterator[Finding]:
@@ -60,6 +62,8 @@ def _texts_can_be_held(project: Project) -> Iterator[Finding]:
         path: Path = ("data", "columns", index)
         texts += [((*path, "name"), column.name)]
         texts += [((*path, "allowed", place), item) for place, item in enumerate(column.allowed or ())]
+    for index, column in enumerate(project.derived_columns):
+        texts += [(("data", "features", "columns", index, "name"), column.name)]
     for path, text in texts:
         if "\0" in str(text):
             yield path, f"{text!r} holds a NUL character; remove it"
@@ -133,7 +137,7 @@ def _something_is_left_to_learn_from(project: Project) -> Iterator[Finding]:
 def _segments_can_be_seen(project: Project) -> Iterator[Finding]:
     """A segment's column must be in the prepared data, and have few values or a range that can be cut."""
     features = {column.name for column in project.feature_columns}
-    columns = {column.name: column for column in project.data.columns}
+    columns = {column.name: column for column in (*project.data.columns, *project.derived_columns)}
     for index, name in enumerate(project.task.segments):
         if name not in columns:
             continue

@@ -14,6 +14,7 @@ from pydantic import Field, field_validator, model_validator
 from passerelle.contracts.bundle import ColumnType, TaskType
 from passerelle.contracts.naming import PROJECT_PATTERN
 from passerelle.contracts.words import NULL_WORDS
+from passerelle.domain.project.features import Features
 from passerelle.domain.project.metric_names import CANDIDATES, METRICS, OWN, RULE, complexity
 from passerelle.domain.project.part import Part
 from passerelle.domain.project.patterns import pattern_error
@@ -146,7 +147,7 @@ class Thresholds(Part):
 
 
 class Data(Part):
-    """The data contract, and what prepares data under it: `auto` chooses by size."""
+    """The data contract, what features are derived of its columns, and what prepares data: `auto` chooses by size."""
 
     format: Literal["csv", "parquet", "jsonl"] = "csv"
     csv: Csv = Csv()
@@ -154,6 +155,7 @@ class Data(Part):
     event_time: str
     label: Label
     columns: tuple[Column, ...] = Field(min_length=1)
+    features: Features | None = None
     extra_columns: Literal["ignore", "reject"] = "ignore"
     thresholds: Thresholds = Thresholds()
     null_values: tuple[str, ...] = NULL_WORDS
@@ -209,17 +211,34 @@ class Project(Part):
     tags: dict[str, str] = Field(default={}, max_length=40)
 
     def column(self, name: str) -> Column:
-        """Return a column by its name; KeyError when there is none."""
-        return {column.name: column for column in self.data.columns}[name]
+        """Return a column of the contract, or a derived one, by its name; KeyError when there is none."""
+        return {column.name: column for column in (*self.data.columns, *self.derived_columns)}[name]
+
+    @property
+    def derived_columns(self) -> tuple[Column, ...]:
+        """The columns that features.py adds to a row."""
+        declared = self.data.features.columns if self.data.features else ()
+        return tuple(Column(nullable=True, **column.model_dump()) for column in declared)
 
     @property
     def feature_columns(self) -> tuple[Column, ...]:
         """Columns that a model may see: no label, event time or weight, none that leaks, is ignored or personal."""
         hidden = {self.data.label.column, self.data.event_time, self.training.weight_column}
-        return tuple(
+        own = (
             column
             for column in self.data.columns
             if column.role == "feature" and column.name not in hidden and column.sensitivity != "personal"
+        )
+        return (*own, *self.derived_columns)
+
+    @property
+    def derivable_columns(self) -> tuple[Column, ...]:
+        """Columns that features.py may read: known in time and sent by callers, whether or not a model sees them."""
+        hidden = {self.data.label.column, self.training.weight_column}
+        return tuple(
+            column
+            for column in self.data.columns
+            if column.role != "leakage" and column.name not in hidden and column.sensitivity != "personal"
         )
 
     @property
@@ -233,12 +252,12 @@ class Project(Part):
     def greater_is_better(self) -> bool:
         return METRICS[self.task.type][self.task.metric]
 
-    def contract_hash(self) -> str:
-        """Return 12 hex digits over everything that changes what the prepared data means."""
+    def contract_hash(self, features_sha256: str = "") -> str:
+        """Return 12 hex digits over everything that changes what the prepared data means; features.py does, too."""
         meaning: dict[str, Any] = {
             "rules": RULES_VERSION,
             # The engine changes no row.
-            "data": self.data.model_dump(mode="json", exclude={"engine"}),
+            "data": self.data.model_dump(mode="json", exclude={"engine", "features"}),
             "task": self.task.type,
             "split": self.training.split.model_dump(mode="json"),
             "seed": self.training.seed,
@@ -246,6 +265,8 @@ class Project(Part):
         }
         if self.training.weight_column:  # a project without one keeps the hash that it had before there were any
             meaning["weight"] = self.training.weight_column
+        if self.data.features:
+            meaning["features"] = [self.data.features.model_dump(mode="json"), features_sha256]
         return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:12]
 
 

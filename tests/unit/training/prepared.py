@@ -57,8 +57,9 @@ def run_project(
     *,
     earlier: tuple[DatasetFile, ...] = (),
     stored: dict[str, bytes] | None = None,
+    features: bytes | None = None,
 ) -> tuple[PrepareResult, Folders]:
-    """Prepare one drop of a project; `stored` are further objects that S3 holds."""
+    """Prepare one drop of a project; `stored` are further objects that S3 holds, `features` its features.py."""
     for name in ("work", "quarantine", "curated"):
         shutil.rmtree(tmp_path / name, ignore_errors=True)
     folders = Folders(**{name: tmp_path / name for name in ("result", "quarantine", "curated", "work")})
@@ -69,7 +70,8 @@ def run_project(
         for key, body in files.items()
     )
     manifest = DropManifest(project="p-x", run_id="r", attempt=1, zones=ZONES, new_files=drops, earlier_files=earlier)
-    return prepare(manifest, project, Local(files | (stored or {})), folders), folders  # type: ignore[arg-type]
+    objects: Any = Local(files | (stored or {}))
+    return prepare(manifest, project, objects, folders, features=features), folders
 
 
 def quarantined(folders: Folders) -> list[dict[str, Any]]:
