@@ -173,7 +173,7 @@ def test_the_real_server_answers_raw_rows_as_the_model_answers_the_dataset_and_n
         assert set(row["properties"]) == {"plan", "visits", "age", "customer", "seen_at"}
     imported = {line.rsplit("|", 1)[-1].strip() for line in server.lines if line.startswith("import time:")}
     assert "duckdb" in imported
-    assert not imported & {"ibis", "pandas", "sqlglot", "sklearn"}
+    assert not imported & {"ibis", "sqlglot", "sklearn", "skops"}
 
 
 def holdout(base: Path, bundle: Any) -> tuple[list[dict[str, Any]], Any]:
