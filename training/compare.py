@@ -8,7 +8,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from passerelle.contracts.container import COMPARISON_FILE, ORIGINAL, Comparison
+from passerelle.contracts.comparison import Comparison
+from passerelle.contracts.container import COMPARISON_FILE, ORIGINAL
 from passerelle.errors import InputError
 from training.bundle import Bundle, load_bundle
 from training.paths import base_dir, channel

@@ -14,7 +14,7 @@ from cli.session import Session
 from passerelle.errors import InputError
 
 if TYPE_CHECKING:
-    from passerelle.contracts.container import Comparison
+    from passerelle.contracts.comparison import Comparison
     from passerelle.contracts.runs import RunRecord
     from passerelle.steps.reproduce import Difference, Laid
 

@@ -215,27 +215,6 @@ class MachineUsage(Contract):
     series: dict[str, tuple[float, ...]]
 
 
-class Comparison(Contract):
-    """Output of `compare`: two models on the same rows; `output` is what was compared.
-
-    `largest` is the largest difference, `different` counts the rows where a bit differs, `decisions` those where the
-    prediction does. `tolerance` is the largest difference that still counts as the same model: 0 unless a GPU fitted
-    one of the two.
-    """
-
-    rows: int
-    output: Literal["probabilities", "predictions"]
-    equal: bool
-    different: int
-    decisions: int
-    largest: float
-    tolerance: float = 0.0
-
-    @property
-    def reproduced(self) -> bool:
-        return self.equal or self.largest <= self.tolerance
-
-
 class GateCheck(Contract):
     """One condition of the gate with its figures; only a required one refuses a model."""
 

@@ -17,6 +17,7 @@ from passerelle.contracts.archive import unpack
 from passerelle.contracts.base import Contract
 from passerelle.contracts.bundle import METADATA_FILE, BundleMetadata
 from passerelle.contracts.checkout import ROOT, UNKNOWN, git_sha, lock_hash
+from passerelle.contracts.comparison import Comparison
 from passerelle.contracts.container import (
     BASE_DIR_VARIABLE,
     CHANNELS,
@@ -27,7 +28,6 @@ from passerelle.contracts.container import (
     RESULT_FILE,
     THREADS,
     CandidateResult,
-    Comparison,
     PrepareResult,
     TrainResult,
 )

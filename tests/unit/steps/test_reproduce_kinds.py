@@ -20,7 +20,8 @@ from cli.commands.reproduce import _conclude, reproduce
 from cli.failures import NOT_REPRODUCED, exit_code
 from cli.session import Session
 from passerelle.aws.deployed import DeployedPlatform
-from passerelle.contracts.container import Comparison, TrainResult
+from passerelle.contracts.comparison import Comparison
+from passerelle.contracts.container import TrainResult
 from tests.unit.training.test_train import job
 from training.bundle import load_bundle
 from training.compare import OTHER_DEVICE, compare
