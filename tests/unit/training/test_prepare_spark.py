@@ -161,3 +161,15 @@ def test_files_keep_their_own_numbers_when_tasks_validate_them(spark: Any, tmp_p
         "00002.parquet",
     ]
     assert_same(found)
+
+
+def test_a_projects_own_features_are_the_same_too(spark: Any, tmp_path: Path) -> None:
+    source = b"def features(rows):\n    return dict(root=rows.age.ln() / rows.visits, hour=rows.plan + rows.seen_at.strftime('%H'))"
+    declared = {"columns": [{"name": "root", "type": "number"}, {"name": "hour", "type": "category"}]}
+    files = {"p-x/a.csv": as_csv(make_rows(200, seed=3)), "p-x/b.csv": as_csv(make_rows(150, seed=4))}
+    found = both(tmp_path, files, make_project(features=declared), features=source)
+    assert_same(found)
+    assert found[0][0].status == "accepted"
+    assert all(
+        {"root", "hour"} <= set(table.column_names) for table in tables(found[1][1], "datasets/*/*/part-*").values()
+    )
