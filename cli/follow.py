@@ -18,6 +18,7 @@ POLL_SECONDS: Final = 0.4
 APPEAR_SECONDS: Final = 180.0
 LOG_GROUPS: Final = {
     "prepare": "/aws/sagemaker/ProcessingJobs",
+    "tune": "/aws/sagemaker/TrainingJobs",
     "train": "/aws/sagemaker/TrainingJobs",
     "evaluate": "/aws/sagemaker/ProcessingJobs",
 }

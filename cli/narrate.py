@@ -15,6 +15,7 @@ from passerelle.contracts.runs import RunRecord, StageRecord
 STAGE_WORDS = {
     "collect": "Collecting the files that arrive together",
     "prepare": "Validating and preparing the data",
+    "tune": "Searching better parameters with SageMaker tuning jobs",
     "train": "Training the candidates",
     "evaluate": "Evaluating the chosen model on the newest period",
     "carry": "Carrying the model from the environment that trained it",

@@ -39,6 +39,7 @@ WILDCARDS: Final = (
         (
             "Resource::arn:aws:sagemaker:{region}:{account}:endpoint-config/passerelle-{name}-*",
             "Resource::arn:aws:sagemaker:{region}:{account}:endpoint/passerelle-{name}-*",
+            "Resource::arn:aws:sagemaker:{region}:{account}:hyper-parameter-tuning-job/*",
             "Resource::arn:aws:sagemaker:{region}:{account}:inference-component/passerelle-{name}-*",
             "Resource::arn:aws:sagemaker:{region}:{account}:model/passerelle-{name}-*",
             "Resource::arn:aws:sagemaker:{region}:{account}:processing-job/*",

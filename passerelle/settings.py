@@ -112,6 +112,11 @@ class RecordDatasetSettings(JobSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RecordTuningSettings(JobSettings):
+    """record_tuning."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class RecordTrainingSettings(JobSettings):
     """record_training."""
 

@@ -8,7 +8,7 @@ from aws_cdk import aws_iam
 
 from infra import permissions as may
 from infra.constructs.function import Function
-from infra.constructs.pipeline_parts import PipelineParts
+from infra.constructs.pipeline_parts import TUNING_JOB, PipelineParts
 from infra.source import git_sha, lock_hash
 from passerelle import settings as function_settings
 
@@ -19,6 +19,7 @@ def pipeline_functions(parts: PipelineParts, job_role: aws_iam.IRole) -> dict[st
     return {
         "GatherDrop": _gather_drop(parts, jobs),
         "RecordDataset": _record_dataset(parts, jobs),
+        "RecordTuning": _record_tuning(parts, jobs),
         "RecordTraining": _record_training(parts, jobs),
         "RecordEvaluation": _record_evaluation(parts, jobs),
         "RegisterModel": _register_model(parts, jobs),
@@ -76,6 +77,27 @@ def _record_dataset(parts: PipelineParts, jobs: dict[str, Any]) -> Function:
             may.list_objects(parts.zones["curated"]),
             may.read_objects(parts.zones["curated"]),
         ],
+    )
+
+
+def _record_tuning(parts: PipelineParts, jobs: dict[str, Any]) -> Function:
+    return parts.function(
+        "RecordTuning",
+        "record_tuning",
+        function_settings.RecordTuningSettings(**jobs),
+        [
+            parts.write_runs(),
+            *parts.read_projects(),
+            parts.look_at_executions(),
+            may.list_objects(parts.zones["curated"]),
+            may.read_objects(parts.zones["curated"]),
+            may.write_objects(parts.zones["curated"]),
+            may.sagemaker(parts.stack, ["ListTrainingJobsForHyperParameterTuningJob"], TUNING_JOB),
+            may.sagemaker(parts.stack, ["DescribeTrainingJob"], "training-job"),
+        ],
+        # It asks for each of hundreds of trials.
+        timeout_seconds=900,
+        memory_mib=1024,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from aws_cdk import Stack, aws_iam, aws_sqs
 
@@ -11,6 +12,9 @@ from infra import permissions as may
 from infra.constructs.function import Function, Place
 from infra.shared import Shared
 from passerelle.settings import FunctionSettings
+
+#: The kind of a tuning job in an ARN.
+TUNING_JOB: Final = "hyper-parameter-tuning-job"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +45,12 @@ class PipelineParts(Shared):
         return may.allow(["states:DescribeExecution"], self.arn("states", "execution:*"))
 
     def explain_failures(self) -> list[may.Statement]:
-        """Return statements to learn why an execution failed: what Step Functions says, and the log of its job."""
-        return [self.look_at_executions(), may.find_job_logs(self.stack)]
+        """Return statements to learn why an execution failed, and to stop the search that it has left.
+
+        Why: what Step Functions says, and the log of its job.
+        """
+        stop = may.sagemaker(self.stack, ["StopHyperParameterTuningJob"], TUNING_JOB)
+        return [self.look_at_executions(), may.find_job_logs(self.stack), stop]
 
     def function(
         self,

@@ -12,7 +12,7 @@ from infra import permissions as may
 from infra.constructs.alarm import AlertTopic
 from infra.constructs.function import Function
 from infra.constructs.pipeline_functions import pipeline_functions
-from infra.constructs.pipeline_parts import PipelineParts
+from infra.constructs.pipeline_parts import TUNING_JOB, PipelineParts
 from infra.constructs.pipeline_triggers import add_triggers
 from infra.constructs.queue_alarm import alarm_on_messages
 from infra.constructs.state_machine import StateMachine
@@ -94,6 +94,11 @@ class PipelineStack(Stack):
             statements=[
                 may.sagemaker(self, processing, "processing-job"),
                 may.sagemaker(self, training, "training-job"),
+                may.sagemaker(
+                    self,
+                    ["CreateHyperParameterTuningJob", "DescribeHyperParameterTuningJob", "AddTags"],
+                    TUNING_JOB,
+                ),
                 may.pass_to_sagemaker(self.job_role),
                 may.sync_rules(self, _PROCESSING_RULE, _EXECUTION_RULE),
                 may.allow(["states:StartExecution"], nested),

@@ -49,9 +49,10 @@ def permissions(settings: LaptopSettings, operation: str, request: Mapping[str, 
         return
     if request.get("Tags"):
         yield Permission("sagemaker:AddTags", resource)
-    for member in ("RoleArn", "ExecutionRoleArn"):
-        if member in request:
-            yield Permission("iam:PassRole", request[member], {"iam:passedtoservice": "sagemaker.amazonaws.com"})
+    for given in (request, request.get("TrainingJobDefinition", {})):
+        for member in ("RoleArn", "ExecutionRoleArn"):
+            if member in given:
+                yield Permission("iam:PassRole", given[member], {"iam:passedtoservice": "sagemaker.amazonaws.com"})
     if operation == "CreateEndpointConfig" and "KmsKeyId" in request:
         yield Permission("kms:CreateGrant", request["KmsKeyId"], {"kms:grantisforawsresource": "true"})
 

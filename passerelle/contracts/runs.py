@@ -29,8 +29,9 @@ RunStatus = Literal[
 ]
 FINAL_STATUSES: Final = ("succeeded", "refused", "rejected", "duplicate", "failed")
 
-Stage = Literal["collect", "prepare", "train", "evaluate", "carry", "register", "deploy"]
-#: Without `carry`, which only a run has that was trained in another environment.
+Stage = Literal["collect", "prepare", "tune", "train", "evaluate", "carry", "register", "deploy"]
+#: Without `carry`, which only a run has that was trained in another environment, and `tune`, which only one has whose
+#: search was done by SageMaker tuning jobs.
 STAGES: Final[tuple[Stage, ...]] = ("collect", "prepare", "train", "evaluate", "register", "deploy")
 
 

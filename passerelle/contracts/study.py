@@ -12,6 +12,12 @@ WARM_START: Final = "warm_start"
 TUNED_CANDIDATE: Final = "tuned_candidate"
 #: The metric that such a training tells, and a tuning job's objective.
 OBJECTIVE: Final = "tuning:score"
+#: What it tells beside it: the rounds of the best score so far, and the rounds that it has reached.
+TRIAL_ROUNDS: Final = "tuning:rounds"
+TRIAL_REACHED: Final = "tuning:reached"
+#: Channel of a training job whose search was done by SageMaker tuning jobs, and the file in it.
+STUDY_CHANNEL: Final = "study"
+STUDY_FILE: Final = "study.json"
 
 Value = float | int | str
 
@@ -38,6 +44,7 @@ class TrialRecord(Contract):
     without rounds). A `pruned` trial was stopped after `pruned_at` rounds, by the
     pruner or by the end of the budget. `seconds` is its own time, `ended_at` the
     seconds from the study's start. `origin`: a candidate's usual parameters, an earlier study's, or the sampler's.
+    A trial that was a training job of its own has its name and the seconds that SageMaker bills for it.
     """
 
     number: int
@@ -52,6 +59,8 @@ class TrialRecord(Contract):
     seconds: float = 0.0
     ended_at: float = 0.0
     error: str | None = None
+    job_name: str | None = None
+    billable_seconds: float | None = None
 
 
 class Study(Contract):
@@ -59,6 +68,8 @@ class Study(Contract):
 
     `best` is the number of the best trial. `ended_by` says which budget ended first; `seconds` is what the search took,
     before and after interruptions, `usd` its price on demand (None when the instance's price is unknown).
+    Of a search by SageMaker tuning jobs (`engine`), `seconds` are from their starts to their ends, one after the other,
+    and `usd` is what SageMaker bills for the trials.
     """
 
     metric: str
@@ -70,6 +81,7 @@ class Study(Contract):
     ended_by: Literal["trials", "minutes", "usd", "max_runtime_minutes"] | None = None
     seconds: float = 0.0
     usd: float | None = None
+    engine: Literal["job", "sagemaker"] = "job"
 
     def ranked(self) -> list[TrialRecord]:
         """Return the trials that have a score, the best first: also a pruned one is a model of its rounds."""

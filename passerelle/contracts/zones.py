@@ -35,6 +35,11 @@ def result_prefix(project: str, run_id: str, attempt: int, stage: str) -> str:
     return f"{run_prefix(project, run_id, attempt)}/{stage}"
 
 
+def tuning_prefix(project: str, run_id: str, attempt: int) -> str:
+    """Curated zone: the studies of the run's tuning jobs, and below `study` all of them as one."""
+    return f"{run_prefix(project, run_id, attempt)}/tune"
+
+
 def quarantine_prefix(project: str, run_id: str, attempt: int) -> str:
     """Quarantine zone: `report.json` with the reasons, and the folder of rejected rows."""
     return run_prefix(project, run_id, attempt)

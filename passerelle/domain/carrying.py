@@ -11,7 +11,7 @@ from passerelle.domain.project import Project
 from passerelle.errors import InputError
 
 #: Stages of the other environment that tell how the model came about; they cost nothing here.
-_TOLD: Final = ("collect", "prepare", "train", "evaluate")
+_TOLD: Final = ("collect", "prepare", "tune", "train", "evaluate")
 _ROUNDING: Final = 1e-12
 
 

@@ -12,6 +12,7 @@ from passerelle.contracts.runs import RunError, RunRecord, StageRecord
 
 _JOB_GROUPS: Final = {
     "prepare": "/aws/sagemaker/ProcessingJobs",
+    "tune": "/aws/sagemaker/TrainingJobs",
     "train": "/aws/sagemaker/TrainingJobs",
     "evaluate": "/aws/sagemaker/ProcessingJobs",
 }
@@ -76,7 +77,9 @@ def _log_place(
     """Return the log group of a stage and how its streams' names begin (SageMaker: `<job>/...`)."""
     if name in _JOB_GROUPS:
         job = _job_of(cause) or (stage.job_name if stage else None)
-        return _JOB_GROUPS[name], f"{job}/" if job else ""
+        # Trials have names of their own, which begin with their tuning job's.
+        end = "-" if name == "tune" else "/"
+        return _JOB_GROUPS[name], f"{job}{end}" if job else ""
     if name == "deploy":
         return f"{_ENDPOINT_GROUP}/{naming.endpoint_name(environment, record.project)}", ""
     return None, ""

@@ -8,6 +8,7 @@ from typing import Any, Final
 from passerelle.aws.clients import client, translated
 from passerelle.aws.executions import AT_WORK, describe
 from passerelle.aws.runs_table import RunsTable, utc_now
+from passerelle.aws.tuning_jobs import stop_tuning
 from passerelle.contracts.runs import FINAL_STATUSES, RunRecord
 from passerelle.settings import FailRunSettings
 from passerelle.steps.explain_failure import explain
@@ -73,6 +74,10 @@ def fail(table: RunsTable, record: RunRecord, execution_arn: str, environment: s
         return {"outcome": "ignored", "why": "the execution was redriven"}
     if execution and execution["status"] == "SUCCEEDED":
         return {"outcome": "ignored", "why": "the execution succeeded after all"}
+    # Its trials would go on, each on an instance of its own, for a run that is over.
+    for stage in record.stages:
+        if stage.stage == "tune" and stage.status == "running" and stage.job_name:
+            stop_tuning(stage.job_name)
     error = explain(record, execution, environment)
 
     def update(current: RunRecord) -> RunRecord:

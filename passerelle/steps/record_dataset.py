@@ -1,4 +1,4 @@
-"""Read what `prepare` found; accept the files, or end the run with the reasons; hand over to training."""
+"""Read what `prepare` found; accept the files, or end the run with the reasons; hand over to tuning or training."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from passerelle.aws.clients import client, translated
 from passerelle.aws.runs_table import RunsTable
 from passerelle.contracts.container import PrepareResult
 from passerelle.contracts.runs import RunFile, RunRecord
+from passerelle.domain.project import Project
 from passerelle.domain.requests.jobs import RunRef, training_job
+from passerelle.domain.tuning.engine import Engine, choose_engine
 from passerelle.settings import RecordDatasetSettings
+from passerelle.steps.after_prepare import NextTuning, next_tuning, start_training, start_tuning
 from passerelle.steps.gather_drop import job_place
 from passerelle.steps.job_results import read_prepare_result
 from passerelle.steps.project_lock import need_lock
@@ -19,7 +22,7 @@ from passerelle.steps.studies import earlier_points
 
 
 def record_dataset(request: dict[str, Any], settings: RecordDatasetSettings) -> dict[str, Any]:
-    """Return `accepted` with the whole CreateTrainingJob request, or `rejected`.
+    """Return `accepted` with the whole CreateTrainingJob request, `tune` with that of a tuning job, or `rejected`.
 
     Files count as accepted from here on: their rows are curated, whatever becomes of the models.
     """
@@ -29,22 +32,29 @@ def record_dataset(request: dict[str, Any], settings: RecordDatasetSettings) -> 
     result = read_prepare_result(settings.zones["curated"], base)
     deployed = read_project(settings.environment, project)
     run = RunRef(project=project, run_id=run_id, attempt=attempt, project_uri=deployed.uri)
-    job = None
+    job, tuning, summary = None, None, _summary(result)
     if result.status == "accepted":
         points = earlier_points(table, project) if deployed.project.training.tuning else ""
         job = training_job(job_place(settings), run, deployed.project, result, warm_start=points)
+        tuning, engine = _tuning(settings, run, deployed.project, result)
+        summary |= (
+            {"tuning_engine": engine.name, "tuning_reason": engine.why} if deployed.project.training.tuning else {}
+        )
 
     def update(record: RunRecord) -> RunRecord:
         fields = job_fields("prepare", request["job"], settings.region)
-        record = end_stage(record, "prepare", summary=_summary(result), **fields)
-        if job:
+        record = end_stage(record, "prepare", summary=summary, **fields)
+        if tuning and tuning.request:
+            record = begin_stage(record, "tune", job_name=tuning.request["HyperParameterTuningJobName"])
+        elif job:
             record = begin_stage(record, "train", job_name=job["TrainingJobName"])
         outcomes = {outcome.key: outcome for outcome in result.files}
+        found = [*result.problems, *([tuning.problem] if tuning and tuning.why_not else [])]
         return record.model_copy(
             update={
                 "dataset_id": result.dataset_id,
                 # Those of gathering stay; those of this result are there once, however often it is read.
-                "problems": (*(item for item in record.problems if item not in result.problems), *result.problems),
+                "problems": (*(item for item in record.problems if item not in found), *found),
                 "quarantine_uri": result.quarantine_uri,
                 "files": tuple(_with_outcome(file, outcomes.get(file.key)) for file in record.files),
             }
@@ -58,14 +68,17 @@ def record_dataset(request: dict[str, Any], settings: RecordDatasetSettings) -> 
         table.change(project, run_id, update, attempt=attempt)
     if job is None:
         return {**base, "status": result.status}
-    return {
-        **base,
-        "status": result.status,
-        "training_job": job,
-        "training_try": 1,
-        # 0: spot jobs go on however often they are interrupted.
-        "interruptions_allowed": deployed.project.training.on_demand_after_interruptions or 0,
-    }
+    return start_tuning(base, tuning) if tuning and tuning.request else start_training(base, job, deployed.project)
+
+
+def _tuning(
+    settings: RecordDatasetSettings, run: RunRef, project: Project, dataset: PrepareResult
+) -> tuple[NextTuning | None, Engine]:
+    """Return the first tuning job, where the search is not the training job's, and why it is where it is."""
+    engine = choose_engine(project, rows=dataset.split["train"].rows)
+    if engine.name == "job":
+        return None, engine
+    return next_tuning(settings, run, project, dataset, number=1), engine
 
 
 def _with_outcome(file: RunFile, outcome: Any) -> RunFile:

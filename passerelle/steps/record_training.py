@@ -18,7 +18,7 @@ from passerelle.steps.job_results import read_prepare_result, read_train_result
 from passerelle.steps.project_lock import need_lock
 from passerelle.steps.project_source import read_project
 from passerelle.steps.run_stages import add_try, begin_stage, end_tries, job_fields
-from passerelle.steps.studies import keep_study
+from passerelle.steps.studies import keep_study, study_uri
 
 #: Secondary status of a job that SageMaker ended -> what a project can change (API reference, DescribeTrainingJob).
 _REMEDIES: Final = {
@@ -92,7 +92,9 @@ def _retry(request: dict[str, Any], settings: RecordTrainingSettings) -> dict[st
     run = RunRef(project=project, run_id=run_id, attempt=attempt, project_uri=deployed.uri)
     dataset = read_prepare_result(settings.zones["curated"], base)
     points = str(job.get("HyperParameters", {}).get(WARM_START, ""))
-    again = training_job(job_place(settings), run, deployed.project, dataset, following, warm_start=points)
+    study = study_uri(settings.zones["curated"], run) if training.tuning else ""
+    place = job_place(settings)
+    again = training_job(place, run, deployed.project, dataset, following, warm_start=points, study_uri=study)
     spent = {**job_fields("train", job, settings.region), "why": _why(job), "interruptions": interruptions(job)}
 
     def update(record: RunRecord) -> RunRecord:

@@ -89,12 +89,15 @@ def job_fields(stage: Stage, job: dict[str, Any], region: str) -> dict[str, Any]
 
 
 def _between(start: Any, end: Any) -> float | None:
-    first, last = _moment(start), _moment(end)
+    first, last = moment(start), moment(end)
     return max(1.0, (last - first).total_seconds()) if first and last else None
 
 
-def _moment(value: Any) -> datetime | None:
-    """Step Functions gives times as ISO 8601 text or as epoch milliseconds, by integration."""
+def moment(value: Any) -> datetime | None:
+    """Return a time of a job's description.
+
+    Step Functions gives it as ISO 8601 text or as epoch milliseconds, by integration.
+    """
     if value is None:
         return None
     if isinstance(value, int | float):

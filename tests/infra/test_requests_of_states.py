@@ -77,6 +77,15 @@ def test_trainings_were_spot_and_on_demand_warm_on_other_types_and_tried_three_t
     assert {"VpcConfig" in job for job in jobs} == {True, False}
 
 
+def test_searches_were_of_several_candidates_with_names_that_sagemaker_takes(told: Told) -> None:
+    jobs = told.of("createHyperParameterTuningJob")
+    names = [job["HyperParameterTuningJobName"] for job in jobs]
+    assert {name[-2:] for name in names} == {"-1", "-2"}
+    assert all(len(name) <= 32 and f"-t{MOST_ATTEMPTS}-" in name for name in names)
+    strategies = {job["HyperParameterTuningJobConfig"]["Strategy"] for job in jobs}
+    assert strategies == {"Bayesian", "Hyperband"}
+
+
 def test_endpoints_were_of_both_profiles_with_and_without_capture_created_and_updated(told: Told) -> None:
     configs = told.of("createEndpointConfig")
     assert {"ServerlessConfig" in config["ProductionVariants"][0] for config in configs} == {True, False}

@@ -105,6 +105,8 @@ INTEGRATIONS = {
     "lambda:invoke",
     "sagemaker:createProcessingJob.sync",
     "states:startExecution.sync:2",
+    "aws-sdk:sagemaker:createHyperParameterTuningJob",
+    "aws-sdk:sagemaker:describeHyperParameterTuningJob",
     "aws-sdk:sagemaker:createTrainingJob",
     "aws-sdk:sagemaker:describeTrainingJob",
     "aws-sdk:sagemaker:stopTrainingJob",

@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from passerelle.contracts.study import (
     OBJECTIVE,
+    STUDY_CHANNEL,
+    STUDY_FILE,
+    TRIAL_REACHED,
+    TRIAL_ROUNDS,
     TUNED_CANDIDATE,
     WARM_START,
     Study,
@@ -21,8 +26,9 @@ from passerelle.domain.cost.prices import instance_price
 from passerelle.domain.project.training import Training
 from passerelle.domain.project.tuning import Tuning
 from passerelle.domain.tuning.budget import Budget
+from passerelle.domain.tuning.fleet import joined
 from passerelle.domain.tuning.space import SPACES, Space, spaces
-from training.paths import base_dir
+from training.paths import base_dir, channel
 from training.progress import metric, tell
 from training.train.context import Context
 from training.train.study_file import StudyFile
@@ -42,7 +48,9 @@ def search(context: Context, parameters: Mapping[str, str], key: str) -> Study |
     earlier = earlier_points(parameters.get(WARM_START, ""), found)
     if not found:
         return None
-    budget = budget_of(tuning, context.project.training)
+    budget, fleet = budget_of(tuning, context.project.training), fleet_study()
+    if fleet is not None:
+        budget = _rest(budget, fleet, len(found) + len(earlier))
     if budget.usd is not None and not budget.hourly_usd:
         tell("tuning_skipped", why="No price of this instance is known to keep a budget in USD: give minutes instead.")
         return None
@@ -50,7 +58,22 @@ def search(context: Context, parameters: Mapping[str, str], key: str) -> Study |
     plan = Plan(tuning=tuning, spaces=found, budget=budget, earlier=earlier)
     study = tune(context, plan, StudyFile(base_dir() / "checkpoints" / "tuning" / "study.json", key))
     tell("tuning_ended", trials=len(study.trials), by=study.ended_by, seconds=round(study.seconds, 1), usd=study.usd)
-    return study
+    return study if fleet is None else joined([fleet, study]).model_copy(update={"ended_by": fleet.ended_by})
+
+
+def fleet_study() -> Study | None:
+    """Return what the run's SageMaker tuning jobs have found; None when the search is this job's."""
+    path = channel(STUDY_CHANNEL) / STUDY_FILE
+    return Study.model_validate_json(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def _rest(budget: Budget, fleet: Study, trials: int) -> Budget:
+    """Return what is left to this job after tuning jobs: the trials that SageMaker cannot be told to begin with.
+
+    These are the usual parameters and an earlier study's best.
+    """
+    usd = None if budget.usd is None else max(0.0, budget.usd - (fleet.usd or 0.0))
+    return replace(budget, trials=trials, minutes=None, usd=usd)
 
 
 def budget_of(tuning: Tuning, training: Training) -> Budget:
@@ -107,6 +130,9 @@ def trial_job(context: Context, parameters: Mapping[str, str]) -> int:
     for stage in scored_stages(space, params, part, encode(candidate, part)):
         reached.append(stage)
         best = best_of(reached, greater_is_better=context.project.greater_is_better)
+        metric(TRIAL_ROUNDS, best.rounds)
+        metric(TRIAL_REACHED, stage.rounds)
+        # Last, so that who learns from it that a stage is over knows the rest.
         metric(OBJECTIVE, best.score)
     tell("trial_ended", candidate=candidate, score=best.score, rounds=best.rounds, params=params)
     return 0

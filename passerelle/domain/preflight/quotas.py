@@ -93,7 +93,7 @@ def _of_jobs(environment: Environment, projects: Sequence[Project]) -> Iterator[
             service="sagemaker",
             name=name,
             at_least=1 if first else 0,
-            better=len(users),
+            better=sum(way.most for way in users),
             why="; ".join(dict.fromkeys(way.why for way in users)),
             instead=f"{spot}take another training.instance_type in project.yaml"
             if first
@@ -103,11 +103,12 @@ def _of_jobs(environment: Environment, projects: Sequence[Project]) -> Iterator[
 
 @dataclass(frozen=True)
 class _TrainingWay:
-    """One quota that a project's training may use; `first` when no run can do without."""
+    """One quota that a project's training may use, `most` instances at a time; `first` when no run can do without."""
 
     quota: str
     first: bool
     why: str
+    most: int = 1
 
 
 def _training_ways(project: Project) -> Iterator[_TrainingWay]:
@@ -116,6 +117,11 @@ def _training_ways(project: Project) -> Iterator[_TrainingWay]:
     pattern = SPOT_TRAINING if training.spot else TRAINING
     how = " on managed spot" if training.spot else ""
     yield _TrainingWay(pattern.format(training.instance_type), True, f"trains {name}{how}")
+    if training.tuning and training.tuning.engine != "job":
+        # The training job itself begins when its search is over.
+        most = max(0, min(training.tuning.parallel, training.tuning.trials) - 1)
+        why = f"tries {most + 1} parameters of {name} at a time"
+        yield _TrainingWay(pattern.format(training.instance_type), False, why, most)
     for other in training.fallback_instance_types:
         yield _TrainingWay(pattern.format(other), False, f"trains {name}{how} without capacity for the first type")
     if training.spot and training.on_demand_after_interruptions is not None:

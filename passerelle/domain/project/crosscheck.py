@@ -6,11 +6,11 @@ import unicodedata
 from collections.abc import Callable, Iterator
 
 from passerelle.domain.project.crosscheck_training import crosscheck_training
+from passerelle.domain.project.crosscheck_tuning import crosscheck_tuning
 from passerelle.domain.project.findings import Finding, Path, did_you_mean
 from passerelle.domain.project.instance_types import unknown_instance_type
 from passerelle.domain.project.metric_names import CANDIDATES, METRICS
 from passerelle.domain.project.model import Project
-from passerelle.domain.tuning.space import SPACES, problem, spaces
 
 #: Names that the quarantine gives to its own columns.
 RESERVED = ("_line", "_file", "_reasons", "_raw")
@@ -109,26 +109,6 @@ def _candidates_fit_the_task(project: Project) -> Iterator[Finding]:
         yield ("training", "candidates"), "must contain 'baseline': the gate compares with it"
 
 
-def _what_is_tuned_is_known(project: Project) -> Iterator[Finding]:
-    tuning = project.training.tuning
-    if tuning is None:
-        return
-    tunable = [name for name in project.candidates if name in SPACES]
-    named: list[tuple[Path, str]] = [(("candidates", i), name) for i, name in enumerate(tuning.candidates)]
-    for path, name in [*named, *((("space", name), name) for name in tuning.space)]:
-        if name not in tunable:
-            yield ("training", "tuning", *path), f"{name!r} cannot be tuned here; {did_you_mean(name, tunable)}"
-    for name, changes in tuning.space.items():
-        known = [dimension.name for dimension in SPACES[name].dimensions] if name in SPACES else []
-        for parameter in sorted(changes.keys() - set(known)) if known else ():
-            hint = did_you_mean(parameter, known)
-            yield ("training", "tuning", "space", name, parameter), f"{parameter!r} is not tuned for {name}; {hint}"
-    for space in spaces(tunable, tuning.overrides()):
-        for dimension in space.dimensions:
-            if what := problem(dimension):
-                yield ("training", "tuning", "space", space.candidate, dimension.name), what
-
-
 def _something_is_left_to_learn_from(project: Project) -> Iterator[Finding]:
     if not project.feature_columns and not project.training.time_features:
         yield ("data", "columns"), "no column is a feature: every one is label, time, ignored, personal or leakage"
@@ -200,7 +180,7 @@ _CHECKS: tuple[Callable[[Project], Iterator[Finding]], ...] = (
     _label_fits_the_task,
     _metric_fits_the_task,
     _candidates_fit_the_task,
-    _what_is_tuned_is_known,
+    crosscheck_tuning,
     _something_is_left_to_learn_from,
     _segments_can_be_seen,
     _money_rewards_what_is_right,

@@ -29,6 +29,8 @@ class Tuning(Part):
     It ends with the first of `trials`, `minutes` and `usd` (the instance's price on demand). `candidates` are those to
     search, all of the project's when left out. `space` changes ranges (`xgboost: {max_depth: {low: 2, high: 6}}`), or
     keeps a parameter as it is (`max_depth: false`).
+    `engine` is where trials run: `job` side by side in the training job, `sagemaker` each on an instance of its own
+    (SageMaker tuning jobs, at most `parallel` instances at a time), `auto` there when they do not fit into the job.
     """
 
     trials: int = Field(default=30, ge=1, le=10_000)
@@ -37,6 +39,8 @@ class Tuning(Part):
     pruner: Literal["asha", "hyperband", "none"] = "asha"
     sampler: Literal["tpe", "random"] = "tpe"
     candidates: tuple[str, ...] = ()
+    engine: Literal["job", "sagemaker", "auto"] = "job"
+    parallel: int = Field(default=4, ge=1, le=100)
     space: dict[str, dict[str, DimensionRange | Literal[False]]] = {}
 
     def overrides(self) -> dict[str, dict[str, Override]]:

@@ -15,7 +15,7 @@ from passerelle.contracts.container import (
     PREPARE_OUTPUTS,
     PrepareResult,
 )
-from passerelle.contracts.study import WARM_START
+from passerelle.contracts.study import STUDY_CHANNEL, WARM_START
 from passerelle.domain.project import Project
 from passerelle.domain.training_tries import TrainingTry, first_try
 
@@ -155,11 +155,13 @@ def training_job(
     tried: TrainingTry | None = None,
     *,
     warm_start: str = "",
+    study_uri: str = "",
 ) -> Request:
     """Return CreateTrainingJob for `train`: on managed spot with checkpoints when the project says so.
 
     A later try of the same run has a name of its own and goes on from the same checkpoints. `warm_start` holds points
-    of an earlier study, which only a project that tunes is given.
+    of an earlier study, which only a project that tunes is given; `study_uri` is where the study of this run's tuning
+    jobs lies, when such have searched.
     """
     tried = tried or first_try(project.training)
     name = naming.job_name(run.project, run.run_id, "train", run.attempt) + tried.suffix
@@ -188,6 +190,7 @@ def training_job(
         "InputDataConfig": [
             _channel("project", run.project_uri),
             *(_channel(part, dataset.split[part].uri) for part in ("train", "validation", "test")),
+            *([_channel(STUDY_CHANNEL, study_uri)] if study_uri else []),
         ],
         "OutputDataConfig": {
             "S3OutputPath": _training_output(place, run),

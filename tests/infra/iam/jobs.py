@@ -10,7 +10,7 @@ from tests.infra.iam.functions import bucket_hints
 from tests.infra.iam.interpreter import calls_of
 from tests.infra.iam.needs import Need, needs_of
 from tests.infra.iam.program import Program
-from tests.infra.iam.requests import Request, sagemaker_requests
+from tests.infra.iam.requests import Request, Requests, sagemaker_requests
 from tests.infra.iam.templates import Assembly
 
 #: What every execution role needs (developer guide, "SageMaker Roles", CreateProcessingJob, CreateTrainingJob, CreateModel).
@@ -44,7 +44,7 @@ def job_needs(assembly: Assembly, program: Program) -> dict[str, list[Need]]:
     requests = sagemaker_requests(assembly)
     found: defaultdict[str, list[Need]] = defaultdict(list)
     for operation in ("CreateProcessingJob", "CreateTrainingJob"):
-        for request in requests.of(operation):
+        for request in [*requests.of(operation), *(_trials(requests) if operation == "CreateTrainingJob" else ())]:
             entry = _entry(request)
             found[request["RoleArn"]] += [
                 *_always(operation, request, assembly),
@@ -60,6 +60,11 @@ def job_needs(assembly: Assembly, program: Program) -> dict[str, list[Need]]:
     for update, model in zip(requests.of("UpdateEndpoint"), requests.of("CreateModel"), strict=True):
         found[model["ExecutionRoleArn"]] += _rollback(update, assembly)
     return found
+
+
+def _trials(requests: Requests) -> list[Request]:
+    """Trainings of tuning jobs need what others need (developer guide, "SageMaker Roles", both have one list)."""
+    return [request["TrainingJobDefinition"] for request in requests.of("CreateHyperParameterTuningJob")]
 
 
 def _rollback(update: Request, assembly: Assembly) -> Iterator[Need]:

@@ -52,6 +52,7 @@ ACTIONS: Final = {
     "dynamodb:TransactWriteItems": "dynamodb:PutItem",
 }
 ON_BUCKET: Final = ("s3:ListBucket", "s3:ListBucketVersions", "s3:ListBucketMultipartUploads")
+_TUNING_JOB: Final = "sagemaker|hyper-parameter-tuning-job/{HyperParameterTuningJobName}"
 #: IAM's prefix -> service and rest of the ARN, with the request's parameters in braces; several by operation.
 _RESOURCES: Final[dict[str, str]] = {
     "dynamodb": "dynamodb|table/{TableName}",
@@ -70,6 +71,9 @@ _RESOURCES: Final[dict[str, str]] = {
     "sagemaker:DescribeEndpoint": "sagemaker|endpoint/{EndpointName}",
     "sagemaker:DeleteEndpoint": "sagemaker|endpoint/{EndpointName}",
     "sagemaker:DescribeEndpointConfig": "sagemaker|endpoint-config/{EndpointConfigName}",
+    "sagemaker:DescribeTrainingJob": "sagemaker|training-job/{TrainingJobName}",
+    "sagemaker:ListTrainingJobsForHyperParameterTuningJob": _TUNING_JOB,
+    "sagemaker:StopHyperParameterTuningJob": _TUNING_JOB,
     "sagemaker:StopTrainingJob": "sagemaker|training-job/{TrainingJobName}",
     "sagemaker:StopProcessingJob": "sagemaker|processing-job/{ProcessingJobName}",
     "ecs:RunTask": "|{taskDefinition}",

@@ -13,6 +13,9 @@ from passerelle.domain.requests.components import ServedComponent
 from passerelle.domain.requests.hosting import HostingPlace, deployment
 from passerelle.domain.requests.jobs import RunRef, evaluate_job, prepare_job, training_job
 from passerelle.domain.requests.rollout import RolloutPlace, Served, rollout
+from passerelle.domain.requests.tuning import tuning_job
+from passerelle.domain.tuning.fleet import Share
+from passerelle.domain.tuning.space import SPACES
 from passerelle.settings import GatherDropSettings, PlanDeploymentSettings
 from passerelle.steps.gather_drop import job_place
 from tests.infra.conftest import ROOT
@@ -78,6 +81,9 @@ def sagemaker_requests(assembly: Assembly) -> Requests:
     found: dict[str, list[Request]] = {
         "CreateProcessingJob": [prepare_job(place, run, project), evaluation],
         "CreateTrainingJob": [training_job(place, run, project, dataset)],
+        "CreateHyperParameterTuningJob": [
+            tuning_job(place, run, project, dataset, SPACES["xgboost"], Share(trials=9, seconds=600, parallel=3))
+        ],
     }
     for hosted in _hosted(assembly, project, models):
         for operation, request in hosted.items():

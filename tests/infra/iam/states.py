@@ -39,6 +39,7 @@ _EXECUTION_RULE: Final = "StepFunctionsGetEventsForStepFunctionsExecutionRule"
 _SAGEMAKER: Final = {
     "CreateProcessingJob": (("processing-job", "ProcessingJobName"),),
     "CreateTrainingJob": (("training-job", "TrainingJobName"),),
+    "CreateHyperParameterTuningJob": (("hyper-parameter-tuning-job", "HyperParameterTuningJobName"),),
     "CreateModel": (("model", "ModelName"),),
     "CreateEndpointConfig": (("endpoint-config", "EndpointConfigName"),),
     "CreateEndpoint": (("endpoint", "EndpointName"), ("endpoint-config", "EndpointConfigName")),
@@ -49,6 +50,7 @@ _SAGEMAKER: Final = {
 #: Operation that only looks -> the one whose resource it looks at.
 _LOOKS: Final = {
     "DescribeTrainingJob": "CreateTrainingJob",
+    "DescribeHyperParameterTuningJob": "CreateHyperParameterTuningJob",
     "DescribeProcessingJob": "CreateProcessingJob",
     "DescribeEndpoint": "CreateEndpoint",
     "DescribeInferenceComponent": "CreateInferenceComponent",
@@ -155,7 +157,7 @@ def _call(where: str, service: str, operation: str, assembly: Assembly, requests
         yield from (Need(f"{prefix_of(service)}:{operation}", arn, where) for arn in arns)
         if request.get("Tags"):
             yield Need("sagemaker:AddTags", arns[0], f"{where} gives tags")
-        role = request.get("RoleArn", request.get("ExecutionRoleArn"))
+        role = request.get("TrainingJobDefinition", request).get("RoleArn", request.get("ExecutionRoleArn"))
         if role:
             yield Need("iam:PassRole", role, f"{where} hands over this role")
     if operation in ("CreateEndpoint", "UpdateEndpoint"):

@@ -43,6 +43,13 @@ class Services:
     ends_in: str = ""
     contract_hash: str = "c1"
     _jobs: dict[str, Request] = field(default_factory=dict)
+    _tunings: dict[str, Request] = field(default_factory=dict)
+    _tunings_seen: set[str] = field(default_factory=set)
+
+    @property
+    def tuned(self) -> bool:
+        """Has a search been asked for?"""
+        return bool(self._tunings)
 
     # Called by states
 
@@ -56,8 +63,8 @@ class Services:
                 return self._process(request)
             case "CreateTrainingJob":
                 return {"TrainingJobArn": request["TrainingJobName"]}
-            case "DescribeTrainingJob":
-                return self._describe(request["TrainingJobName"])
+            case "DescribeTrainingJob" | "DescribeHyperParameterTuningJob":
+                return self._describe(request) if "TrainingJobName" in request else self._describe_tuning(request)
             case "UpdateEndpoint" if self.rolls_back and "DeploymentConfig" in request:
                 pass
             case "CreateEndpoint" | "UpdateEndpoint":
@@ -74,6 +81,7 @@ class Services:
         """Also what is refused is kept: it exists already then."""
         kept = {
             "CreateTrainingJob": (self._jobs, "TrainingJobName"),
+            "CreateHyperParameterTuningJob": (self._tunings, "HyperParameterTuningJobName"),
             "CreateModel": (self.models, "ModelName"),
             "CreateEndpointConfig": (self.configs, "EndpointConfigName"),
             "CreateInferenceComponent": (self.components, "InferenceComponentName"),
@@ -92,7 +100,8 @@ class Services:
         self.put(f"{uris['result']}/card.json", b"{}")
         return {**request, "ProcessingStartTime": 1_795_000_000_000, "ProcessingEndTime": 1_795_000_090_000}
 
-    def _describe(self, name: str) -> dict[str, Any]:
+    def _describe(self, asked: Request) -> dict[str, Any]:
+        name = asked["TrainingJobName"]
         request = self._jobs[name]
         said = self.trainings.pop(0) if self.trainings else {"TrainingJobStatus": "Completed"}
         if said["TrainingJobStatus"] == "Completed":
@@ -106,6 +115,27 @@ class Services:
             packed = {name: json.dumps(document).encode() for name, document in bundle.items()}
             self.put(f"{output}/model.tar.gz", results.archive(packed))
         return {**request, "SecondaryStatusTransitions": [], "BillableTimeInSeconds": 60, **said}
+
+    def _describe_tuning(self, asked: Request) -> dict[str, Any]:
+        """A tuning job is at work when it is first asked for, then over."""
+        name = asked["HyperParameterTuningJobName"]
+        status = "Completed" if name in self._tunings_seen else "InProgress"
+        self._tunings_seen.add(name)
+        times = {"CreationTime": "2026-11-21T05:00:00Z", "HyperParameterTuningEndTime": "2026-11-21T05:20:00Z"}
+        return {**self._tunings[name], **times, "HyperParameterTuningJobStatus": status}
+
+    def _trial(self, name: str) -> dict[str, Any]:
+        request = self._tunings[name.rpartition("-")[0]]
+        definition = request["TrainingJobDefinition"]
+        ranges = request["HyperParameterTuningJobConfig"]["ParameterRanges"].values()
+        tuned = {item["Name"]: item["MinValue"] for group in ranges for item in group}
+        return {
+            "TrainingJobName": name,
+            "TrainingJobStatus": "Completed",
+            "HyperParameters": {**definition["StaticHyperParameters"], **tuned},
+            "FinalMetricDataList": [{"MetricName": "tuning:score", "Value": 0.8}],
+            "BillableTimeInSeconds": 60,
+        }
 
     def put(self, uri: str, body: bytes) -> None:
         """Leave an object, as a job does."""
@@ -148,13 +178,21 @@ class Services:
             )
         if operation == "DescribeInferenceComponent":
             return self._component(request["InferenceComponentName"])
-        if operation == "GetMetricData":
-            return {"MetricDataResults": []}
-        if operation == "DescribeEndpointConfig":
-            return self.configs[request["EndpointConfigName"]]
-        if operation == "InvokeEndpoint":
-            body = json.dumps({"predictions": EXAMPLE["predictions"]}).encode()
-            return {"Body": StreamingBody(io.BytesIO(body), len(body))}
+        return self._answer(service, operation, request)
+
+    def _answer(self, service: str, operation: str, request: Request) -> Any:
+        match operation:
+            case "ListTrainingJobsForHyperParameterTuningJob":
+                return {"TrainingJobSummaries": [{"TrainingJobName": f"{request['HyperParameterTuningJobName']}-001"}]}
+            case "DescribeTrainingJob":
+                return self._trial(request["TrainingJobName"])
+            case "GetMetricData":
+                return {"MetricDataResults": []}
+            case "DescribeEndpointConfig":
+                return self.configs[request["EndpointConfigName"]]
+            case "InvokeEndpoint":
+                body = json.dumps({"predictions": EXAMPLE["predictions"]}).encode()
+                return {"Body": StreamingBody(io.BytesIO(body), len(body))}
         return sample_answer(service, operation)
 
 

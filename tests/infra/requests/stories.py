@@ -92,12 +92,25 @@ def _no_quota(services: Services) -> None:
     services.refusals = {"CreateTrainingJob": [RefusalError("SageMaker.ResourceLimitExceededException", "0 instances")]}
 
 
+def _no_quota_for_tuning(services: Services) -> None:
+    """The first run's first search finds no room; what it would have searched is told."""
+    none = [RefusalError("SageMaker.ResourceLimitExceededException", "0 instances")]
+    services.refusals = {} if services.tuned else {"CreateHyperParameterTuningJob": none}
+
+
 _SCARCE: Final = {
     "instance_type": "ml.r5.4xlarge",
     "fallback_instance_types": ["ml.m5.4xlarge", "ml.c5.9xlarge"],
     "on_demand_after_interruptions": 2,
     "spot": True,
 }
+_SEARCHED: Final = {
+    "spot": True,
+    "tuning": {
+        "engine": "sagemaker", "trials": 40, "minutes": 60, "usd": 20, "parallel": 5, "pruner": "hyperband",
+        "candidates": ["logistic", "xgboost"],
+    },
+}  # fmt: skip
 _TAGS: Final = {f"a-tag-{number:02}": "Équipe météo / R+D = 1@2" for number in range(40)}
 STORIES: Final = (
     Story(
@@ -140,6 +153,13 @@ STORIES: Final = (
             rollout={"wait_minutes": 60},
         ),
         _component_exists,
+        runs=2,
+    ),
+    Story(
+        "searched by a fleet",
+        project={**_serverless(), "training": _SEARCHED},
+        happens=_no_quota_for_tuning,
+        attempt=MOST_ATTEMPTS,
         runs=2,
     ),
     Story("rolled back", project=_real_time(capture_percent=0), happens=_rolled_back, runs=2),

@@ -90,12 +90,16 @@ class Aws:
         document = yaml.safe_load((ROOT / "projects/flights/project.yaml").read_text())
         for section, values in changes.items():
             document[section] |= values
+        self.deploy_document(document, pinned=bool(changes))
+
+    def deploy_document(self, document: dict[str, Any], *, pinned: bool = True) -> None:
+        """Deploy a project.yaml as flights."""
         archive = io.BytesIO()
         with zipfile.ZipFile(archive, "w") as file:
             file.writestr("project.yaml", text := yaml.safe_dump(document))
         digest = hashlib.sha256(text.encode()).hexdigest()[:12]
         # Named by its content, as the CDK's assets are.
-        key = f"flights-{digest}.zip" if changes else "flights.zip"
+        key = f"flights-{digest}.zip" if pinned else "flights.zip"
         self.s3.put_object(Bucket=self.buckets["curated"], Key=key, Body=archive.getvalue())
         where = json.dumps({"uri": f"s3://{self.buckets['curated']}/{key}", "hash": digest})
         parameter = naming.project_parameter(self.environment, "flights")
