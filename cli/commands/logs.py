@@ -21,7 +21,7 @@ KINDS = ("run", "job", "endpoint", "lambda")
 @click.command()
 @click.argument("kind", type=click.Choice(KINDS))
 @click.argument("name")
-@click.option("--stage", help="Only this stage of a run (prepare, train, evaluate).")
+@click.option("--stage", help="Only this stage of a run (prepare, tune, train, evaluate).")
 @click.option("--since", "minutes", type=float, help="Only the last MINUTES.")
 @click.option("--follow", "-f", is_flag=True, help="Go on printing new lines until Ctrl-C.")
 @click.pass_obj

@@ -220,6 +220,44 @@ def test_a_spot_job_that_is_interrupted_over_http_runs_again_and_completes(aws: 
     assert statuses.count("Training") == 2
 
 
+def _tuning(name: str) -> dict[str, Any]:
+    job = _training("x", seconds="60")
+    metric = {"Name": "score", "Regex": "score=(.*)"}
+    taken = ("RoleArn", "OutputDataConfig", "ResourceConfig", "StoppingCondition")
+    return {
+        "HyperParameterTuningJobName": name,
+        "HyperParameterTuningJobConfig": {
+            "Strategy": "Bayesian",
+            "HyperParameterTuningJobObjective": {"Type": "Maximize", "MetricName": "score"},
+            "ResourceLimits": {"MaxNumberOfTrainingJobs": 1, "MaxParallelTrainingJobs": 1},
+            "ParameterRanges": {"ContinuousParameterRanges": [{"Name": "C", "MinValue": "0.1", "MaxValue": "1"}]},
+        },
+        "TrainingJobDefinition": {
+            "StaticHyperParameters": job["HyperParameters"],
+            "AlgorithmSpecification": {**job["AlgorithmSpecification"], "MetricDefinitions": [metric]},
+            **{key: job[key] for key in taken},
+        },
+    }
+
+
+def test_a_tuning_job_is_started_and_described_by_the_sdk_and_ends_when_it_is_stopped(aws: LaptopPlatform) -> None:
+    name = unique("tune")
+    described = _task("aws-sdk:sagemaker:describeHyperParameterTuningJob", {"HyperParameterTuningJobName": name})
+    started = {**_task("aws-sdk:sagemaker:createHyperParameterTuningJob", _tuning(name)), "Next": "Look", "End": False}
+    machine = aws.create_machine({"Start": started, "Look": described})
+    done = aws.finish(aws.start(machine))
+    assert done["status"] == "SUCCEEDED", done
+    job = json.loads(done["output"])
+    assert (job["HyperParameterTuningJobStatus"], job["CreationTime"][:2]) == ("InProgress", "20")
+    sagemaker = aws.client("sagemaker")
+    wait_for(lambda: sagemaker.list_training_jobs(NameContains=name)["TrainingJobSummaries"])
+    sagemaker.stop_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+    describe = lambda: sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)  # noqa: E731
+    wait_for(lambda: describe()["HyperParameterTuningJobStatus"] == "Stopped")
+    (trial,) = sagemaker.list_training_jobs(NameContains=name)["TrainingJobSummaries"]
+    assert trial["TrainingJobStatus"] == "Stopped"
+
+
 def test_stopping_an_execution_stops_the_jobs_of_all_branches(aws: LaptopPlatform) -> None:
     names = [unique("job"), unique("job")]
     branches = [

@@ -55,6 +55,14 @@ def test_where_training_goes_on_needs_quotas_that_it_can_begin_without() -> None
     assert types == {"ml.g4dn.xlarge", "ml.g5.xlarge"}
 
 
+@pytest.mark.parametrize(("search", "instances"), [({"engine": "job"}, 1), ({"engine": "sagemaker", "minutes": 90}, 6)])
+def test_a_search_by_a_fleet_has_as_many_instances_at_a_time_as_it_declares(
+    search: dict[str, Any], instances: int
+) -> None:
+    searched = project(training={"tuning": {"trials": 40, "parallel": 6, **search}})
+    assert needs(given(), searched)["ml.m5.xlarge for spot training job usage"] == (1, instances)
+
+
 def test_a_fallback_without_quota_is_a_warning_that_says_what_it_is_for() -> None:
     aside = project(training={"fallback_instance_types": ["ml.g5.xlarge"]})
     name = "ml.g5.xlarge for spot training job usage"
