@@ -73,8 +73,11 @@ class LevelEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         codes = np.empty((len(X), len(self.levels_)), dtype=np.float64)
         for index, levels in enumerate(self.levels_):
-            filled = X.iloc[:, index].fillna(self.MISSING)
-            codes[:, index] = pd.Index(levels.astype(object)).get_indexer(filled.to_numpy(dtype=object))
+            # Each distinct text is looked up once; a missing one has the place -1, the table's last.
+            places, found = pd.factorize(X.iloc[:, index])
+            known = {level: code for code, level in enumerate(levels.tolist())}
+            table = [known.get(text, -1) for text in (*found, self.MISSING)]
+            codes[:, index] = np.asarray(table, dtype=np.float64)[places]
         return codes
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray[Any, Any]:

@@ -44,8 +44,10 @@ def plain_value(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
-def _typed(values: Sequence[Any], column: SignatureColumn) -> Any:
+def _typed(values: Sequence[Any] | pd.Series[Any], column: SignatureColumn) -> Any:
     if column.type in ("integer", "number", "boolean"):
+        if isinstance(values, pd.Series) and values.dtype.kind in "bfiu":
+            return values.to_numpy(np.float64)
         return pd.to_numeric(pd.Series(values, dtype=object), errors="raise").to_numpy(np.float64, na_value=np.nan)
     if column.type == "datetime":
         moments = pd.to_datetime(pd.Series(values), utc=True, format="ISO8601")
