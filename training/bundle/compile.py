@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from training.bundle.ensemble import write_ensemble
-from training.bundle.plan import Plan, make_plan
 
 Arrays = dict[str, npt.NDArray[Any]]
 #: A leaf: both its children are itself, so that walking on does no harm.
@@ -22,8 +21,8 @@ class NoPlanError(Exception):
     """A pipeline has a part that plans do not know."""
 
 
-def compile_plan(pipeline: Any, *, classes: npt.NDArray[Any]) -> Plan:
-    """Return the plan of a fitted pipeline.
+def compile_plan(pipeline: Any, *, classes: npt.NDArray[Any]) -> tuple[dict[str, Any], Arrays]:
+    """Return the description and the arrays of a fitted pipeline's plan.
 
     Raises NoPlanError when it holds an estimator, or a setting of one, that plans do not know.
     """
@@ -48,7 +47,7 @@ def compile_plan(pipeline: Any, *, classes: npt.NDArray[Any]) -> Plan:
         description |= calibration | {"columns": columns, "width": width}
         if description["model"] == "trees":
             arrays["graph"] = write_ensemble(description, arrays)
-        return make_plan(description, encoding.levels | arrays | maps | {"classes": names})
+        return description, encoding.levels | arrays | maps | {"classes": names}
     except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
         raise NoPlanError(f"{type(error).__name__}: {error}") from error
 

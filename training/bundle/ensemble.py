@@ -43,11 +43,7 @@ def write_ensemble(description: Mapping[str, Any], arrays: Arrays) -> npt.NDArra
 
     kind = TensorProto.FLOAT if description["input"] == "float32" else TensorProto.DOUBLE
     node = helper.make_node("TreeEnsembleRegressor", ["x"], ["sums"], domain="ai.onnx.ml")
-    for name, value in _attributes(description, arrays).items():
-        if isinstance(value, np.ndarray):
-            value = helper.make_tensor(name, kind, value.shape, value) if kind == TensorProto.DOUBLE else value.tolist()
-            name = f"{name}_as_tensor" if kind == TensorProto.DOUBLE else name
-        node.attribute.append(helper.make_attribute(name, value))
+    node.attribute.extend(_attribute(name, value) for name, value in _attributes(description, arrays).items())
     inputs = [helper.make_tensor_value_info("x", kind, [None, description["width"]])]
     outputs = [helper.make_tensor_value_info("sums", TensorProto.FLOAT, [None, None])]
     graph = helper.make_graph([node], "trees", inputs, outputs)
@@ -56,8 +52,25 @@ def write_ensemble(description: Mapping[str, Any], arrays: Arrays) -> npt.NDArra
     return np.frombuffer(model.SerializeToString(), dtype=np.uint8)
 
 
+def _attribute(name: str, value: Any) -> Any:
+    """Return an attribute; its lists are not looked through item by item, as onnx.helper does with each of a million.
+
+    Numbers in double precision are a tensor, and have a name of their own.
+    """
+    from onnx import AttributeProto, helper, numpy_helper
+
+    if not isinstance(value, np.ndarray):
+        return helper.make_attribute(name, value)
+    if value.dtype == np.float64:
+        return helper.make_attribute(f"{name}_as_tensor", numpy_helper.from_array(value, name))
+    kind, places = {"i": ("INTS", "ints"), "f": ("FLOATS", "floats"), "S": ("STRINGS", "strings")}[value.dtype.kind]
+    attribute = AttributeProto(name=name, type=AttributeProto.AttributeType.Value(kind))
+    getattr(attribute, places).extend(value.tolist())
+    return attribute
+
+
 def _attributes(description: Mapping[str, Any], arrays: Arrays) -> dict[str, Any]:
-    """Return the operator's attributes; those that are arrays are numbers in the ensemble's precision."""
+    """Return the operator's attributes; numbers that are no whole ones are in the ensemble's precision."""
     number = np.dtype(description["input"])
     roots, pairs = arrays["roots"], arrays["children"].reshape(-1, 2)
     nodes = np.arange(len(pairs))
@@ -65,23 +78,23 @@ def _attributes(description: Mapping[str, Any], arrays: Arrays) -> dict[str, Any
     place = nodes - roots[tree]
     leaf = pairs[:, 0] == nodes
     below = np.where(leaf[:, None], 0, pairs - roots[tree][:, None])
-    branch = "BRANCH_LT" if description["equal_goes_right"] else "BRANCH_LEQ"
+    branch = b"BRANCH_LT" if description["equal_goes_right"] else b"BRANCH_LEQ"
     weights = arrays["value"].reshape(len(nodes), -1)[leaf]
     targets = weights.shape[1]
     # A leaf of a forest has a weight for every class; one of boosting has one, for the class whose turn its tree is.
     turn = np.tile(np.arange(targets), len(weights)) if targets > 1 else tree[leaf] % description["groups"]
     return {
-        "nodes_treeids": tree.tolist(),
-        "nodes_nodeids": place.tolist(),
-        "nodes_featureids": arrays["feature"].tolist(),
+        "nodes_treeids": tree,
+        "nodes_nodeids": place,
+        "nodes_featureids": arrays["feature"],
         "nodes_values": _not_above(arrays["threshold"], number),
-        "nodes_modes": np.where(leaf, "LEAF", branch).tolist(),
-        "nodes_truenodeids": below[:, 0].tolist(),
-        "nodes_falsenodeids": below[:, 1].tolist(),
-        "nodes_missing_value_tracks_true": np.where(arrays["missing_right"], 0, 1).tolist(),
-        "target_treeids": np.repeat(tree[leaf], targets).tolist(),
-        "target_nodeids": np.repeat(place[leaf], targets).tolist(),
-        "target_ids": turn.tolist(),
+        "nodes_modes": np.where(leaf, b"LEAF", branch),
+        "nodes_truenodeids": below[:, 0],
+        "nodes_falsenodeids": below[:, 1],
+        "nodes_missing_value_tracks_true": np.where(arrays["missing_right"], 0, 1),
+        "target_treeids": np.repeat(tree[leaf], targets),
+        "target_nodeids": np.repeat(place[leaf], targets),
+        "target_ids": turn,
         "target_weights": weights.ravel().astype(number),
         "base_values": np.resize(arrays["base"], max(targets, description["groups"])).astype(number),
         "n_targets": max(targets, description["groups"]),

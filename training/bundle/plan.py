@@ -1,14 +1,15 @@
 """A fitted pipeline as plain arrays and a graph, and how they answer: no scikit-learn, no XGBoost in the server.
 
 scikit-learn, SciPy, pandas and skops take seconds to import, and milliseconds to be asked about one row. The plan is a
-second form of the same model: `compile_plan` makes it, `write_bundle` proves it against the pipeline, and the server
-proves it again with the bundle's own example. plan.npz holds arrays and one JSON text, never a pickle.
+second form of the same model: `compile_plan` finds its parts, `write_bundle` proves it against the pipeline, and the
+server proves it again with the bundle's own example. plan.npz holds arrays and one JSON text, never a pickle.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,6 +28,8 @@ Columns = Mapping[str, Sequence[Any]]
 PLAN_FILE: Final = "plan.npz"
 MISSING_LEVEL: Final = "(missing)"
 UNKNOWN: Final = -1.0
+#: zlib's quickest: on trees it takes a third of the time of the usual one.
+_COMPRESSION: Final = 1
 _PARTS: Final[Mapping[str, Callable[[datetime], int]]] = {
     "weekday": datetime.weekday,
     "hour": lambda moment: moment.hour,
@@ -71,12 +74,14 @@ def make_plan(description: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[A
         ) from error
 
 
-def write_plan(plan: Plan) -> bytes:
+def write_plan(description: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
     """Return the content of plan.npz."""
     buffer = io.BytesIO()
-    text = np.frombuffer(json.dumps(plan.description).encode(), dtype=np.uint8)
-    named: dict[str, Any] = {"description": text, **plan.arrays}
-    np.savez_compressed(buffer, **named)
+    text = np.frombuffer(json.dumps(description).encode(), dtype=np.uint8)
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=_COMPRESSION) as archive:
+        for name, array in {"description": text, **arrays}.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)
     return buffer.getvalue()
 
 

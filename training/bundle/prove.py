@@ -36,12 +36,12 @@ class _DiffersError(Exception):
 
 def prove_plan(
     pipeline: Any, signature: BundleSignature, example: dict[str, Any], holdout: Holdout | None
-) -> tuple[Plan | None, FastPath]:
-    """Return the plan of a pipeline, None where it has none that gives the same answers, and what was found."""
+) -> tuple[bytes | None, FastPath]:
+    """Return plan.npz of a pipeline, None where no plan gives the same answers, and what was found."""
     regression = signature.task == "regression"
     try:
-        compiled = compile_plan(pipeline, classes=np.asarray([] if regression else pipeline.classes_))
-        plan = read_plan(write_plan(compiled))
+        content = write_plan(*compile_plan(pipeline, classes=np.asarray([] if regression else pipeline.classes_)))
+        plan = read_plan(content)
         for columns in _odd_rows(example, signature):
             frame = typed_frame(columns, signature.model_inputs)
             wanted = pipeline.predict(frame) if regression else pipeline.predict_proba(frame)
@@ -51,7 +51,7 @@ def prove_plan(
         return None, FastPath(used=False, reason=str(error))
     except Exception as error:  # anything that a project's own model raises: its pipeline serves it then
         return None, FastPath(used=False, reason=f"{type(error).__name__}: {error}")
-    return plan, FastPath(
+    return content, FastPath(
         used=True,
         rows=len(holdout.frame) if holdout is not None else 0,
         largest_difference=largest,

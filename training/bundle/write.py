@@ -20,7 +20,7 @@ from passerelle.contracts.bundle import (
     BundleMetadata,
     BundleSignature,
 )
-from training.bundle.plan import PLAN_FILE, write_plan
+from training.bundle.plan import PLAN_FILE
 from training.bundle.read import Bundle, file_sha256, load_bundle
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def write_bundle(
             (directory / name).write_bytes(code)
     (directory / PLAN_FILE).unlink(missing_ok=True)
     if plan is not None:
-        (directory / PLAN_FILE).write_bytes(write_plan(plan))
+        (directory / PLAN_FILE).write_bytes(plan)
     (directory / EXPLAINER_FILE).unlink(missing_ok=True)
     if background is not None:
         (directory / EXPLAINER_FILE).write_bytes(write_reference(pipeline, background))

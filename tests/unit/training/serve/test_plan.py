@@ -113,6 +113,6 @@ def test_a_plan_with_a_pickle_inside_is_refused(tmp_path: Path) -> None:
 def test_a_plan_is_the_same_after_it_was_written_and_read(tmp_path: Path) -> None:
     bundle = make_bundle("multiclass", tmp_path, candidate="xgboost")
     assert bundle.plan is not None
-    again = read_plan(write_plan(bundle.plan))
+    again = read_plan(write_plan(bundle.plan.description, bundle.plan.arrays))
     columns = unknown_rows()
     assert np.array_equal(again.answer(columns, ROWS), bundle.plan.answer(columns, ROWS))
