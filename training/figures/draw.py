@@ -19,6 +19,10 @@ INK: Final = "#1f4e79"
 ACCENT: Final = "#c55a11"
 #: What the figures show, beside them.
 POINTS_FILE: Final = "figures.json"
+#: Their axes run from 0 to 1, so that it is known what room their labels need: a layout that measures it draws a figure
+#: twice.
+_OF_SHARES: Final = ("roc", "precision_recall", "calibration", "gain")
+_MARGINS: Final = {"left": 0.15, "right": 0.97, "bottom": 0.13, "top": 0.92}
 
 
 def draw_all(
@@ -37,8 +41,9 @@ def draw_all(
         task=task, labels=labels, predictions=predictions, probabilities=probabilities, classes=classes
     )
     for name, shown in points.items():
-        figure = Figure(figsize=(5, 4), layout="constrained")
-        axes = figure.subplots()
+        known = name in _OF_SHARES
+        figure = Figure(figsize=(5, 4), layout=None if known else "constrained")
+        axes = figure.subplots(gridspec_kw=_MARGINS if known else None)
         _DRAWN[name](axes, shown)
         axes.set_title(title, fontsize=10)
         figure.savefig(folder / f"{name}.png", dpi=90)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -105,6 +106,7 @@ class TreePaths:
             row += np.bincount(paths.keys.ravel() + place, weights=weighted, minlength=len(row))
 
 
+@cache  # asked for every row and every group of paths
 def _gauss(features: int) -> tuple[Floats, Floats]:
     """Return points and weights on 0..1 that integrate a polynomial of degree `features` - 1 exactly."""
     points, weights = np.polynomial.legendre.leggauss((features + 1) // 2)
