@@ -54,8 +54,10 @@ def train_candidate(
     label: str | None = None,
     params: Mapping[str, Any] = DEFAULTS,
     checkpoints: Checkpoints | None = None,
-) -> tuple[Bundle, CandidateResult]:
-    """Fit one candidate and write its bundle to `folder`; `label` names one of which there are several.
+) -> tuple[Bundle, CandidateResult, Predicted]:
+    """Fit one candidate and write its bundle to `folder`; returns what it says of validation, too.
+
+    `label` names one of which there are several.
 
     Raises LeftOutError when the fitted model breaks a monotone constraint.
     """
@@ -98,7 +100,7 @@ def train_candidate(
         directory=f"candidates/{label}",
         notes=fitted.notes,
     )
-    return bundle, result
+    return bundle, result, validation
 
 
 def _profile(context: Context) -> dict[str, Any]:
@@ -215,8 +217,10 @@ def make_example(pipeline: Pipeline, context: Context) -> dict[str, Any]:
     return example
 
 
-def write_artifacts(bundle: Bundle, result: CandidateResult, context: Context, output: Path) -> None:
-    """Write what MLflow is to show of a candidate: its model folder, figures, parameters and metrics."""
+def write_artifacts(
+    bundle: Bundle, result: CandidateResult, predicted: Predicted, context: Context, output: Path
+) -> None:
+    """Write what MLflow is to show of a candidate: its model folder, figures of validation, parameters and metrics."""
     folder = output / result.directory
     folder.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(folder / "model", ignore_errors=True)
@@ -225,7 +229,6 @@ def write_artifacts(bundle: Bundle, result: CandidateResult, context: Context, o
     with own_file(own) as code:
         trusted = (*TRUSTED_TYPES, *(own_types(bundle.pipeline, own) if own else ()))
         save_model(folder / "model", bundle.pipeline, bundle.signature, example, trusted=trusted, code=code)
-    predicted = predict(bundle.pipeline, context.validation.frame, context.project.task.type)
     draw_all(
         folder / "plots",
         task=context.project.task.type,

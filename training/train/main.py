@@ -44,6 +44,7 @@ from training.train.data import inputs_of, make_signature, read_columns, read_ro
 from training.train.derived import need_same_features
 from training.train.leakage import suspected_leakage
 from training.train.machine import device
+from training.train.predict import Predicted, predict
 from training.train.reduce import reduce_features, with_features
 from training.train.search import search, trial_job, tuned_params
 from training.usage import recorded_usage
@@ -191,15 +192,11 @@ class Plan:
 
 def _candidate(plan: Plan, checkpoints: Checkpoints, output: Path, resumed: list[str]) -> CandidateResult:
     """Train one candidate, or take it from its checkpoint, and write what MLflow is to show of it."""
-    earlier = checkpoints.load(plan.label)
-    if earlier:
-        resumed.append(plan.label)
-        print(f"{plan.label}: finished before the interruption, taken from its checkpoint", flush=True)
-    finished = earlier or _train_one(plan, checkpoints)
+    finished = _finished(plan, checkpoints, resumed) or _train_one(plan, checkpoints)
     if isinstance(finished, CandidateResult):
         return finished
-    bundle, result = finished
-    write_artifacts(bundle, result, plan.context, output)
+    bundle, result, predicted = finished
+    write_artifacts(bundle, result, predicted, plan.context, output)
     primary = plan.context.project.task.metric
     score = result.validation_metrics.get(primary)
     tell("candidate_finished", candidate=plan.label, metric=primary, score=score, seconds=round(result.seconds, 2))
@@ -210,14 +207,27 @@ def _candidate(plan: Plan, checkpoints: Checkpoints, output: Path, resumed: list
     return result
 
 
-def _train_one(plan: Plan, checkpoints: Checkpoints) -> tuple[Bundle, CandidateResult] | CandidateResult:
+def _finished(
+    plan: Plan, checkpoints: Checkpoints, resumed: list[str]
+) -> tuple[Bundle, CandidateResult, Predicted] | None:
+    """Return a candidate that was finished before an interruption, None where there is none of use."""
+    earlier = checkpoints.load(plan.label)
+    if earlier is None:
+        return None
+    resumed.append(plan.label)
+    print(f"{plan.label}: finished before the interruption, taken from its checkpoint", flush=True)
+    seen = plan.context.validation.frame
+    return *earlier, predict(earlier[0].pipeline, seen, plan.context.project.task.type)
+
+
+def _train_one(plan: Plan, checkpoints: Checkpoints) -> tuple[Bundle, CandidateResult, Predicted] | CandidateResult:
     """Train and checkpoint one candidate; one that fails does not take the others with it."""
     tell("candidate_started", candidate=plan.label)
     started = time.monotonic()
     work = base_dir() / "work" / plan.label
     shutil.rmtree(work, ignore_errors=True)
     try:
-        bundle, result = train_candidate(
+        bundle, result, predicted = train_candidate(
             plan.name,
             plan.complexity,
             plan.context,
@@ -234,7 +244,7 @@ def _train_one(plan: Plan, checkpoints: Checkpoints) -> tuple[Bundle, CandidateR
         tell("candidate_failed", candidate=plan.label, error=str(error))
         return _without(plan, "failed", started, f"{type(error).__name__}: {error}")
     checkpoints.save(work, result)
-    return bundle, result
+    return bundle, result, predicted
 
 
 def _without(plan: Plan, status: Literal["failed", "left_out"], started: float, why: str) -> CandidateResult:

@@ -53,7 +53,9 @@ def _typed(values: Sequence[Any] | pd.Series[Any], column: SignatureColumn) -> A
         moments = pd.to_datetime(pd.Series(values), utc=True, format="ISO8601")
         return moments.dt.tz_localize(None).astype("datetime64[ns]").to_numpy()
     if isinstance(values, pd.Series) and values.dtype == "str":
-        return np.where(values.isna(), None, values.to_numpy(object))
+        texts = np.array(values, dtype=object)
+        texts[values.isna()] = None
+        return texts
     objects = np.empty(len(values), dtype=object)
     objects[:] = [None if value is None or value is pd.NA or value != value else str(value) for value in values]
     return objects

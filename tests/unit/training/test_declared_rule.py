@@ -27,7 +27,7 @@ def test_a_rule_is_scored_and_served_like_a_model(tmp_path: Path, task: str) -> 
     context = make_context(make_project(task, rule=RULES[task], class_weight=None), 600)
     if task == "binary":
         context = with_features(context, ["dose", "plan"])
-    bundle, result = train_candidate("rule", 1, context, tmp_path)
+    bundle, result, _ = train_candidate("rule", 1, context, tmp_path)
     assert result.status == "trained"
     assert result.params["model"] in ("RuleClassifier", "RuleRegressor")
     baseline = fit_candidate("baseline", context)

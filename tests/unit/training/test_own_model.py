@@ -72,7 +72,7 @@ def own(task: str, source: bytes = SOURCE, **training: object) -> Context:
 def test_it_is_scored_bundled_with_its_code_and_served(tmp_path: Path, task: str) -> None:
     context = own(task)
     assert context.project.candidates[-1] == OWN
-    bundle, result = train_candidate(OWN, 6, context, tmp_path / "b")
+    bundle, result, _ = train_candidate(OWN, 6, context, tmp_path / "b")
     assert result.validation_metrics["r2" if task == "regression" else "roc_auc"] > 0.5
     assert (tmp_path / "b" / "model.py").read_bytes() == SOURCE
     manifest = json.loads((tmp_path / "b" / "manifest.json").read_text())
@@ -89,8 +89,8 @@ def test_it_is_scored_bundled_with_its_code_and_served(tmp_path: Path, task: str
 
 def test_its_mlflow_folder_holds_its_code_under_the_name_that_its_types_have(tmp_path: Path) -> None:
     context = own("binary", calibration="sigmoid")
-    bundle, result = train_candidate(OWN, 6, context, tmp_path / "b")
-    write_artifacts(bundle, result, context, tmp_path)
+    bundle, result, predicted = train_candidate(OWN, 6, context, tmp_path / "b")
+    write_artifacts(bundle, result, predicted, context, tmp_path)
     (code,) = (tmp_path / result.directory / "model").rglob(f"{module_name(SOURCE)}.py")
     assert code.read_bytes() == SOURCE
 

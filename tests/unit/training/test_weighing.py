@@ -37,7 +37,7 @@ def fit_small(name: str, context: Context) -> Fitted:
 
 
 def train_small(name: str, context: Context, folder: Path) -> tuple[Bundle, CandidateResult]:
-    return train_candidate(name, 1, context, folder, params=SMALL.get(name, {}))
+    return train_candidate(name, 1, context, folder, params=SMALL.get(name, {}))[:2]
 
 
 def test_weights_have_mean_one_and_balanced_classes_weigh_the_same() -> None:
