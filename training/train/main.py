@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 import traceback
@@ -11,8 +10,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
-
-import numpy as np
 
 from passerelle.contracts.container import (
     REPRODUCE,
@@ -30,8 +27,7 @@ from passerelle.domain.machine import cores
 from passerelle.domain.project import Project
 from passerelle.domain.project.metric_names import OWN, RULE, complexity
 from passerelle.domain.rule import columns_of, parse_rule
-from passerelle.domain.selection import Choice, Option, choose
-from passerelle.errors import PasserelleError
+from passerelle.domain.selection import Choice
 from training.bundle import Bundle
 from training.bundle.own_code import module_name
 from training.paths import base_dir, channel, hyperparameters
@@ -39,6 +35,7 @@ from training.progress import metric, tell
 from training.project_archive import read_code, read_features, read_project
 from training.train.candidate import LeftOutError, train_candidate, write_artifacts
 from training.train.checkpoint import Checkpoints, checkpoint_key
+from training.train.choice import choose_candidate
 from training.train.context import Context
 from training.train.data import inputs_of, make_signature, read_columns, read_rows
 from training.train.derived import need_same_features
@@ -51,10 +48,6 @@ from training.usage import recorded_usage
 
 #: What these see is declared, or nothing: there is nothing to leave out.
 FIXED: Final = ("baseline", RULE, OWN)
-
-
-class NoCandidateError(PasserelleError):
-    """Every candidate failed."""
 
 
 def main() -> int:
@@ -250,30 +243,6 @@ def _train_one(plan: Plan, checkpoints: Checkpoints) -> tuple[Bundle, CandidateR
 def _without(plan: Plan, status: Literal["failed", "left_out"], started: float, why: str) -> CandidateResult:
     seconds = time.monotonic() - started
     return CandidateResult(name=plan.label, status=status, complexity=plan.complexity, seconds=seconds, error=why)
-
-
-def choose_candidate(context: Context, results: list[CandidateResult]) -> Choice:
-    """Return the simplest candidate that is as good as the best.
-
-    Raises NoCandidateError when none could be trained and scored.
-    """
-    task = context.project.task
-    options = [
-        Option(
-            name=result.name,
-            features=len(result.features),
-            score=result.validation_metrics[task.metric],
-            resamples=np.asarray(result.resamples, dtype=np.float64),
-            complexity=result.complexity,
-            seconds=result.seconds,
-        )
-        for result in results
-        if task.metric in result.validation_metrics
-    ]
-    if not options:
-        reasons: Any = {result.name: result.error or f"{task.metric} is undefined on validation" for result in results}
-        raise NoCandidateError(f"No candidate could be trained and scored: {json.dumps(reasons)}")
-    return choose(options, metric=task.metric, greater_is_better=context.project.greater_is_better)
 
 
 def _result(
