@@ -85,6 +85,27 @@ class Objects:
         except BotoCoreError as error:
             raise TransientError(f"s3://{bucket}/{key}: S3 does not answer: {error}") from error
 
+    def copy(self, bucket: str, key: str, to_bucket: str, to_key: str) -> None:
+        """Copy an object of at most 5 GB inside S3 (API reference, CopyObject).
+
+        Raises NotFoundError when it is gone.
+        """
+        try:
+            self._client.copy_object(Bucket=to_bucket, Key=to_key, CopySource={"Bucket": bucket, "Key": key})
+        except ClientError as error:
+            raise _translate(error, bucket, key, None) from error
+        except BotoCoreError as error:
+            raise TransientError(f"s3://{bucket}/{key}: S3 does not answer: {error}") from error
+
+    def delete(self, bucket: str, key: str) -> None:
+        """Delete an object; where the bucket keeps versions, it can be brought back."""
+        try:
+            self._client.delete_object(Bucket=bucket, Key=key)
+        except ClientError as error:
+            raise _translate(error, bucket, key, None) from error
+        except BotoCoreError as error:
+            raise TransientError(f"s3://{bucket}/{key}: S3 does not answer: {error}") from error
+
     def head(self, bucket: str, key: str, version_id: str | None = None) -> dict[str, Any]:
         """Return HeadObject's answer.
 

@@ -87,7 +87,8 @@ class DatasetFile(Contract):
 class DropManifest(Contract):
     """Input of `prepare`: the new files of this run and the files accepted by earlier runs.
 
-    A new file whose `key` equals an earlier one replaces it. The zones map zone name to bucket.
+    A new file whose `key` equals an earlier one replaces it. The zones map zone name to bucket. `engine` is "" where
+    nothing was decided before the job: it then chooses by itself.
     """
 
     project: str
@@ -96,6 +97,8 @@ class DropManifest(Contract):
     zones: dict[str, str]
     new_files: tuple[DropFile, ...]
     earlier_files: tuple[DatasetFile, ...] = ()
+    engine: Literal["", "duckdb", "spark"] = ""
+    engine_reason: str = ""
 
 
 class FileOutcome(Contract):

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import ibis
-import pyarrow.parquet as pq
 
 from passerelle.contracts.bundle import DerivedFeature
 from passerelle.contracts.container import Problem
@@ -48,10 +47,18 @@ class Built:
 
 
 def build_dataset(
-    engine: Engine, files: Sequence[Path], project: Project, *, output: Path, derived: Sequence[DerivedFeature] = ()
+    engine: Engine,
+    files: Sequence[Path],
+    project: Project,
+    *,
+    rows: int,
+    output: Path,
+    derived: Sequence[DerivedFeature] = (),
 ) -> Built:
-    """Build the three parts from typed Parquet files of one contract, which hold the derived features already."""
-    rows = sum(pq.read_metadata(path).num_rows for path in files)
+    """Build the three parts from typed Parquet files of one contract, which hold so many rows together.
+
+    They hold the derived features already.
+    """
     table = engine.keep(_rows(engine, engine.read(files), project), "rows")
     known = table[LABEL].notnull() & table[TIME].notnull()
     (counts,) = engine.answers(table.agg(kept=table.count(), labelled=known.sum().fill_null(0)))

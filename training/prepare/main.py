@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-
-import pyarrow.parquet as pq
 
 from passerelle.aws.objects import Objects
 from passerelle.contracts import zones
@@ -28,10 +24,12 @@ from passerelle.domain.dataset.identity import dataset_id, merge_files
 from passerelle.domain.features.source import compile_features
 from passerelle.domain.project import Project
 from training.paths import base_dir, processing
+from training.prepare.buckets import Buckets
 from training.prepare.build import Built, build_dataset
 from training.prepare.engine import Engine
 from training.prepare.engines import choose, open_engine
 from training.prepare.fetch import Validation
+from training.prepare.places import Folders, LocalPlaces, Places
 from training.prepare.report import Findings, drop_problem, keep_quarantine, make_result, one_line
 from training.prepare.validate import ValidatedFile
 from training.progress import tell
@@ -40,14 +38,7 @@ from training.project_archive import read_features, read_project
 MANIFEST_FILE: Final = "manifest.json"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Folders:
-    """Where `prepare` reads and writes on the local disk."""
-
-    result: Path
-    quarantine: Path
-    curated: Path
-    work: Path
+__all__ = ["Folders", "main", "prepare"]
 
 
 def main() -> int:
@@ -69,11 +60,18 @@ def main() -> int:
 
 
 def prepare(
-    manifest: DropManifest, project: Project, objects: Objects, folders: Folders, *, features: bytes | None = None
+    manifest: DropManifest,
+    project: Project,
+    objects: Objects,
+    folders: Folders,
+    *,
+    features: bytes | None = None,
+    buckets: Buckets | None = None,
 ) -> PrepareResult:
     """Validate the new files, merge them with the earlier ones, and build the dataset. The result is written too.
 
-    `features` is the project's features.py, where it has one.
+    `features` is the project's features.py, where it has one. With `buckets` the work is a cluster's, and rows never
+    come to this machine: its folders hold what is said of them.
     """
     started = time.monotonic()
     contract = project.contract_hash(hashlib.sha256(features).hexdigest() if features is not None else "")
@@ -81,11 +79,13 @@ def prepare(
     validation = Validation(project, compile_contract(project, derived), objects, folders.work)
     chosen = choose(manifest, project)
     tell("engine_chosen", engine=chosen.name, why=chosen.why)
-    with open_engine(chosen.name, folders.work / "spill") as engine:
-        findings, quarantine_uri = _prepared(engine, manifest, validation, contract, folders)
+    places = buckets or LocalPlaces(folders, manifest, objects)
+    with open_engine(chosen.name, folders.work / "spill", buckets) as engine:
+        findings, quarantine_uri = _prepared(engine, manifest, validation, contract, places, folders.quarantine)
     result = make_result(manifest, contract, findings, quarantine_uri, chosen, time.monotonic() - started)
     if result.status == "accepted":
         path = folders.curated / "datasets" / str(result.dataset_id) / MANIFEST_FILE
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(result.model_dump_json(indent=2), encoding="utf-8")
         tell("dataset_ready", dataset_id=result.dataset_id, rows=sum(part.rows for part in result.split.values()))
     (folders.result / RESULT_FILE).write_text(result.model_dump_json(indent=2), encoding="utf-8")
@@ -93,26 +93,26 @@ def prepare(
 
 
 def _prepared(
-    engine: Engine, manifest: DropManifest, validation: Validation, contract: str, folders: Folders
+    engine: Engine, manifest: DropManifest, validation: Validation, contract: str, places: Places, quarantine: Path
 ) -> tuple[Findings, str | None]:
     """Return what was found, and where the rejected rows are."""
     project = validation.project
     validated = engine.validate(validation, manifest.new_files)
     drop = drop_problem(validated, project)
     kept = [] if drop else [item for item in validated if item.outcome.status == "accepted"]
-    accepted = [_curate(item, manifest, contract, folders) for item in kept]
+    accepted = [_curate(item, manifest, contract, places) for item in kept]
     built: Built | None = None
     files: tuple[DatasetFile, ...] = ()
     if accepted:
         replaced = {file.key for file in accepted}
-        current, again = _current(engine, manifest, replaced, contract, validation, folders)
+        current, again = _current(engine, manifest, replaced, contract, validation, places)
         validated += again
         files = merge_files(current, accepted)
-    quarantine_uri = keep_quarantine(validated, manifest, folders.quarantine)
+    quarantine_uri = keep_quarantine(validated, manifest, quarantine, places)
     if accepted:
-        local = [_local_curated(file, manifest, validation.objects, folders) for file in files]
-        output = folders.curated / "datasets" / dataset_id(files, contract)
-        built = build_dataset(engine, local, project, output=output, derived=validation.contract.derived)
+        rows, found = sum(file.rows for file in files), [places.curated(file) for file in files]
+        output, derived = places.dataset(dataset_id(files, contract)), validation.contract.derived
+        built = build_dataset(engine, found, project, rows=rows, output=output, derived=derived)
     return Findings(validated=validated, drop=drop, built=built, files=files), quarantine_uri
 
 
@@ -120,19 +120,17 @@ def _curated_name(sha256: str, contract: str) -> str:
     return f"{sha256}-{contract}.parquet"
 
 
-def _curate(item: ValidatedFile, manifest: DropManifest, contract: str, folders: Folders) -> DatasetFile:
-    """Put an accepted file's good rows into the curated output."""
+def _curate(item: ValidatedFile, manifest: DropManifest, contract: str, places: Places) -> DatasetFile:
+    """Put an accepted file's good rows among the curated files."""
     assert item.good is not None
     outcome = item.outcome
     name = _curated_name(outcome.sha256, contract)
-    target = folders.curated / "files" / name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.move(item.good, target)
+    places.curate(item.good, name)
     return DatasetFile(
         key=outcome.key,
         version_id=outcome.version_id,
         sha256=outcome.sha256,
-        rows=pq.read_metadata(target).num_rows,
+        rows=outcome.rows_accepted,
         curated_key=f"{zones.curated_files_prefix(manifest.project)}/{name}",
     )
 
@@ -143,7 +141,7 @@ def _current(
     replaced: set[str],
     contract: str,
     validation: Validation,
-    folders: Folders,
+    places: Places,
 ) -> tuple[list[DatasetFile], list[ValidatedFile]]:
     """Return the earlier files that stay, under today's contract, and those that were read from raw again for it.
 
@@ -159,12 +157,4 @@ def _current(
     ]
     reread = engine.validate(validation, stale)
     good = [item for item in reread if item.outcome.status == "accepted"]
-    return [*current, *(_curate(item, manifest, contract, folders) for item in good)], reread
-
-
-def _local_curated(file: DatasetFile, manifest: DropManifest, objects: Objects, folders: Folders) -> Path:
-    name = file.curated_key.rsplit("/", 1)[-1]
-    made_now = folders.curated / "files" / name
-    if made_now.exists():
-        return made_now
-    return objects.download(manifest.zones["curated"], file.curated_key, folders.work / "earlier" / name)
+    return [*current, *(_curate(item, manifest, contract, places) for item in good)], reread

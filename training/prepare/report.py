@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from passerelle.domain.dataset.engine import Engine
 from passerelle.domain.dataset.identity import dataset_id
 from passerelle.domain.project import Project
 from training.prepare.build import Built
+from training.prepare.places import Places
 from training.prepare.validate import ValidatedFile
 
 #: A run's record is one item of 400 KB in DynamoDB; the report in quarantine has every problem.
@@ -50,14 +50,14 @@ def drop_problem(validated: Sequence[ValidatedFile], project: Project) -> Proble
     )
 
 
-def keep_quarantine(validated: Sequence[ValidatedFile], manifest: DropManifest, folder: Path) -> str | None:
+def keep_quarantine(
+    validated: Sequence[ValidatedFile], manifest: DropManifest, folder: Path, places: Places
+) -> str | None:
     """Write the rejected rows and the report; returns their S3 prefix, None when nothing was found wrong."""
     problems = [problem for item in validated for problem in item.outcome.problems]
     for index, item in enumerate(validated):
         if item.quarantined:
-            rows = folder / zones.QUARANTINED_ROWS
-            rows.mkdir(exist_ok=True)
-            shutil.move(item.quarantined, rows / f"{index:05d}.parquet")
+            places.reject(item.quarantined, f"{index:05d}.parquet")
     if not any(problem.severity != "note" for problem in problems):
         return None
     report = {

@@ -95,14 +95,14 @@ class SparkEngine:
 
 
 @contextmanager
-def spark_engine(spill: Path) -> Iterator[SparkEngine]:
+def spark_session(spill: Path) -> Iterator[Any]:
     """Open Spark: the session that runs already, as on EMR, or one on this machine's cores that ends with the run."""
     from pyspark.sql import SparkSession
 
     active = SparkSession.getActiveSession()
     session = active or local_session(spill)
     try:
-        yield SparkEngine(session, spill)
+        yield session
     finally:
         if active is None:
             session.stop()

@@ -15,5 +15,8 @@ HINTS: Final = {
     "passerelle.steps.project_source._load": (ASSETS, "the project's parameter names its archive, an asset"),
     "passerelle.steps.archives.read_member": ("models", "it reads what a training job packed, in the models zone"),
     "training.prepare.fetch.Validation._fetched": ("raw", "the manifest names the raw objects that were claimed"),
-    "training.prepare.main._local_curated": ("curated", "zones of the manifest are those of gather_drop's settings"),
+    "training.prepare.places.LocalPlaces.curated": (
+        "curated",
+        "zones of the manifest are those of gather_drop's settings",
+    ),
 }
