@@ -108,6 +108,8 @@ def _describe_fit(event: dict[str, Any]) -> str | None:
     if kind == "fit_resumed":
         done = f"{event['rounds']} of {event['of']} rounds"
         return f"[dim]{escape(str(event['candidate']))} goes on from its checkpoint, with {done}[/]"
+    if kind == "reduction_resumed":
+        return f"[dim]{escape(str(event['candidate']))}: {event['sizes']} numbers of features were tried before[/]"
     if kind == "gpu_not_used":
         return f"[yellow]GPU not used: {escape(str(event['why']))}[/]"
     return None

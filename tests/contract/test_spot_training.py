@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import random
+import subprocess
+import sys
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -20,26 +23,28 @@ from passerelle.contracts.container import TrainResult
 from tests.contract import sagemaker_requests as make
 from tests.contract.sagemaker_service import Own, scripted, wait_for
 from tests.contract.test_sagemaker_jobs import channel
-from tests.unit.training.test_train import forecasts, job, train
+from tests.unit.training.test_train import forecasts, job
 from training.train.stages import LEG
 
-CANDIDATES = ["baseline", "random_forest", "xgboost"]
+CANDIDATES = ["baseline", "xgboost"]
 INTERRUPTIONS = 3
+PIECES = ("rounds_fitted", "features_tried")
+ROOT = Path(__file__).resolve().parents[2]
 SPOT = {"EnableManagedSpotTraining": True, "StoppingCondition": {"MaxRuntimeInSeconds": 900, "MaxWaitTimeInSeconds": 900},
         "CheckpointConfig": {"S3Uri": "s3://contract/checkpoints"}}  # fmt: skip
-#: The container's own entry; small data is fitted in no time, so a rest follows each stage of so few rounds as may be.
+#: The container's own entry; small data is fitted in no time, so a rest follows each stage of so few rounds as may be, and each size.
 SLOW = """
 import sys, time
 sys.path.insert(0, {root!r})
-from training.train import fit_checkpoint
+from training.train import fit_checkpoint, pace, reduce
 print("attempt begins", flush=True)
-fit_checkpoint.WRITING_SHARE = float("inf")
+pace.COST_SHARE = float("inf")
 tell = fit_checkpoint.tell
 def slow(event, **fields):
     tell(event, **fields)
-    if event == "rounds_fitted":
-        time.sleep(0.3)
-fit_checkpoint.tell = slow
+    if event in ("rounds_fitted", "features_tried"):
+        time.sleep(0.02)
+fit_checkpoint.tell = reduce.tell = slow
 from training.__main__ import main
 sys.exit(main(["train"]))
 """
@@ -55,16 +60,15 @@ def service(tmp_path: Path) -> Iterator[Own]:
 def test_three_interruptions_at_random_moments_change_no_prediction_and_lose_at_most_an_interval(
     service: Own, tmp_path: Path
 ) -> None:
-    base = job(tmp_path / "job", "binary", CANDIDATES)
+    base = job(tmp_path / "job", "binary", CANDIDATES, reduce=True)
     _checkpoint_every_stage(base)
     request = _request(service, base, tmp_path)
-    expected, _ = train(base)
+    expected, pieces = _uninterrupted(base)
     service.call("CreateTrainingJob", request)
     log = log_file(service.settings, "job")
-    # By what has been fitted, not by the clock: where the moments lie must not depend on how busy the machine is.
-    stages = 100 // LEG + 200 // LEG
-    for moment in sorted(random.Random(7).sample(range(1, stages - 2), INTERRUPTIONS)):
-        wait_for(lambda moment=moment: len(_fitted(log)) >= moment, 240)  # type: ignore[misc]
+    # By what has been done, not by the clock: where the moments lie must not depend on how busy the machine is.
+    for moment in sorted(random.Random(7).sample(range(1, pieces - 2), INTERRUPTIONS)):
+        wait_for(lambda moment=moment: len(_pieces(log)) >= moment, 240)  # type: ignore[misc]
         service.sagemaker.interrupt("job")
         attempts = len(_attempts(log))
         wait_for(lambda attempts=attempts: len(_attempts(log)) > attempts, 240)  # type: ignore[misc]
@@ -77,8 +81,19 @@ def test_three_interruptions_at_random_moments_change_no_prediction_and_lose_at_
     assert (result.chosen, result.why) == (expected.chosen, expected.why)
     (tmp_path / "interrupted" / "input").symlink_to(base / "input")
     np.testing.assert_array_equal(forecasts(tmp_path / "interrupted").probabilities, forecasts(base).probabilities)
+    assert [point.features for point in result.curve] == [point.features for point in expected.curve]
     assert all(lost <= LEG for lost in _lost_rounds(log))
+    sizes = [event["features"] for event in _pieces(log) if event["event"] == "features_tried"]
+    assert len(sizes) - len(set(sizes)) <= INTERRUPTIONS
     assert any(event["event"] == "fit_resumed" for attempt in _attempts(log) for event in attempt)
+
+
+def _uninterrupted(base: Path) -> tuple[TrainResult, int]:
+    """Run the same entry to its end; return its result, and how many pieces of work it has."""
+    code, environment = SLOW.format(root=str(ROOT)), {**os.environ, "SAGEMAKER_BASE_DIR": str(base)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    pieces = [line for line in done.stdout.splitlines() if line.startswith("{") and json.loads(line)["event"] in PIECES]
+    return TrainResult.model_validate_json((base / "output" / "data" / "result.json").read_text()), len(pieces)
 
 
 def _described(service: Own) -> dict[str, Any]:
@@ -102,7 +117,7 @@ def _request(service: Own, base: Path, folder: Path) -> dict[str, Any]:
             key = path.relative_to(base / "input" / "data").as_posix()
             service.around.bucket.put_object(Bucket="contract", Key=f"data/{key}", Body=path.read_bytes())
     parameters = json.loads((base / "input" / "config" / "hyperparameters.json").read_text())
-    code = SLOW.format(root=str(Path(__file__).resolve().parents[2]))
+    code = SLOW.format(root=str(ROOT))
     return make.training(
         "job",
         InputDataConfig=[channel(part, f"s3://contract/data/{part}/") for part in parts],
@@ -131,8 +146,9 @@ def _attempts(log: Path) -> list[list[dict[str, Any]]]:
     return attempts
 
 
-def _fitted(log: Path) -> list[dict[str, Any]]:
-    return [event for attempt in _attempts(log) for event in attempt if event["event"] == "rounds_fitted"]
+def _pieces(log: Path) -> list[dict[str, Any]]:
+    """Return what has been done, in the pieces between which a job may be interrupted without loss."""
+    return [event for attempt in _attempts(log) for event in attempt if event["event"] in PIECES]
 
 
 def _lost_rounds(log: Path) -> Iterator[int]:

@@ -13,8 +13,9 @@ from passerelle.domain.project.metric_names import OWN
 from passerelle.errors import BundleError
 from training.bundle import Bundle, load_bundle
 from training.train.fit_checkpoint import FitCheckpoint
+from training.train.kept import Kept
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 
 
 def checkpoint_key(**identity: Any) -> str:
@@ -63,6 +64,11 @@ class Checkpoints:
         """Return where a candidate's fit under way is kept; `identity` is what its model depends on beside the job."""
         key = checkpoint_key(job=self._key, label=label, **identity)
         return FitCheckpoint(self._fit_file(label), label, key, every_seconds)
+
+    def kept(self, label: str, what: str, **identity: Any) -> Kept:
+        """Return where something under way is kept as JSON; `identity` is what it depends on beside the job."""
+        key = checkpoint_key(job=self._key, label=label, **identity)
+        return Kept(self._folder / "under-way" / f"{label}.json", key, what)
 
     def _fit_file(self, label: str) -> Path:
         return self._folder / "under-way" / f"{label}.fit"

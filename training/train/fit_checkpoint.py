@@ -6,10 +6,9 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy.typing as npt
 import pandas as pd
@@ -18,12 +17,8 @@ from sklearn.pipeline import Pipeline
 from training.bundle.trusted import TRUSTED_TYPES
 from training.progress import tell
 from training.stopping import SIGTERM
-from training.train.stages import LEG, fit_in_stages, rounds_of
-
-#: Writing may take at most this share of the time: what takes long to write is written less often.
-WRITING_SHARE: Final = 0.1
-#: SIGTERM is heeded between stages, and SIGKILL follows after 120 s.
-LONGEST_STAGE_SECONDS: Final = 60.0
+from training.train.pace import Pace
+from training.train.stages import fit_in_stages, rounds_of, stage_costs
 
 
 @dataclass(frozen=True)
@@ -47,22 +42,19 @@ class FitCheckpoint:
     key: str
     every_seconds: float
     earlier_seconds: float = field(default=0.0, init=False)
-    _writing_seconds: float = field(default=0.0, init=False)
 
-    @property
-    def interval(self) -> float:
-        """Seconds of work that may be lost."""
-        return max(self.every_seconds, self._writing_seconds / WRITING_SHARE)
+    def save(self, saved: Saved) -> float:
+        """Write in place of the last state, which a kill in between leaves; returns the seconds that it took.
 
-    def save(self, saved: Saved) -> None:
-        """Write in place of the last state, which a kill in between leaves; what cannot be kept is told."""
+        What cannot be kept is told.
+        """
         started = time.monotonic()
         try:
             size = self._write(saved)
             tell("fit_checkpointed", candidate=self.label, rounds=saved.rounds, bytes=size)
         except Exception as error:  # a full disk, a model that skops does not know: no reason to end the fit
             tell("fit_not_checkpointed", candidate=self.label, error=f"{type(error).__name__}: {error}")
-        self._writing_seconds = time.monotonic() - started
+        return time.monotonic() - started
 
     def _write(self, saved: Saved) -> int:
         import skops.io
@@ -82,6 +74,10 @@ class FitCheckpoint:
             os.fsync(file.fileno())
         partial.rename(self.path)
         return len(body)
+
+    def remove(self) -> None:
+        """Forget the state: something later holds what it held."""
+        self.path.unlink(missing_ok=True)
 
     def load(self) -> Saved | None:
         """Return the last state, None when there is none of use: what is wrong with it is told."""
@@ -113,7 +109,7 @@ def fit_resumably(
 ) -> None:
     """Fit in place, from where an interrupted attempt stopped, to the model that an uninterrupted fit gives.
 
-    At most `checkpoint.interval` seconds of work are lost; after SIGTERM, which waits for a stage to end, none.
+    What is lost at most is said by `Pace`; after SIGTERM, which waits for a stage to end, nothing is.
 
     Raises StoppedError after SIGTERM.
     """
@@ -125,15 +121,14 @@ def fit_resumably(
         tell("fit_resumed", candidate=checkpoint.label, rounds=saved.rounds, of=total)
         if saved.rounds == total:
             return
-    pace = Pace(checkpoint, total, saved.rounds if saved else 0)
+    pace = Pace(checkpoint.every_seconds, total, saved.rounds if saved else 0, stage_costs(pipeline))
     with SIGTERM.held():
         stages = fit_in_stages(pipeline, frame, labels, stages=pace.stages(), weights=weights, done=pace.done)
         for done in stages:
             pace.reached(done)
-            tell("rounds_fitted", candidate=checkpoint.label, rounds=done, of=total)
+            tell("rounds_fitted", candidate=checkpoint.label, rounds=done, of=total, interval=round(pace.interval, 3))
             if SIGTERM.asked or pace.due:
-                checkpoint.save(Saved(pipeline, done, checkpoint.earlier_seconds + pace.seconds))
-                pace.saved()
+                pace.saved(checkpoint.save(Saved(pipeline, done, checkpoint.earlier_seconds + pace.seconds)))
             if SIGTERM.asked:
                 break
 
@@ -142,49 +137,3 @@ def _take_over(pipeline: Pipeline, saved: Pipeline) -> None:
     """Put the saved steps into the pipeline, with this instance's threads: the one before may have had others."""
     threads = {name: value for name, value in pipeline.get_params().items() if name.endswith("__n_jobs")}
     pipeline.steps[:] = saved.set_params(**threads).steps
-
-
-class Pace:
-    """How many rounds at a time: as many as fit into the interval, by how long those before have taken."""
-
-    def __init__(self, checkpoint: FitCheckpoint, total: int, done: int) -> None:
-        self._checkpoint, self._total, self.done = checkpoint, total, done
-        self._first = done
-        self._started = self._last_saved = time.monotonic()
-
-    def stages(self) -> Iterator[int]:
-        """Yield the rounds to have after each stage; how long the stages before took decides the next."""
-        stage = self.done
-        while stage < self._total:
-            stage = min(self._total, self.done + self._step)
-            yield stage
-
-    def reached(self, done: int) -> None:
-        """Take note that a stage has ended."""
-        self.done = done
-
-    @property
-    def seconds(self) -> float:
-        """How long this attempt has been at it."""
-        return time.monotonic() - self._started
-
-    @property
-    def due(self) -> bool:
-        """Whether the next stage would end after the interval."""
-        ahead = min(self._step, self._total - self.done) * self._seconds_a_round
-        return time.monotonic() - self._last_saved + ahead > self._checkpoint.interval
-
-    def saved(self) -> None:
-        """Take note that the state is kept."""
-        self._last_saved = time.monotonic()
-
-    @property
-    def _step(self) -> int:
-        if self.done == self._first:
-            return LEG - self.done % LEG
-        seconds = min(self._checkpoint.interval, LONGEST_STAGE_SECONDS)
-        return max(LEG, int(seconds / self._seconds_a_round) // LEG * LEG)
-
-    @property
-    def _seconds_a_round(self) -> float:
-        return self.seconds / max(self.done - self._first, 1)

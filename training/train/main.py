@@ -164,7 +164,7 @@ def _reduce(
         return ()
     tell("features_reduced", candidate=first.name, features=first.features)
     kind, params = next((item.kind or item.name, item.overrides) for item in results if item.name == first.name)
-    reduction = reduce_features(kind, context, params)
+    reduction = reduce_features(kind, context, checkpoints, params)
     if len(reduction.features) < first.features:
         label = f"{first.name}-{len(reduction.features)}-features"
         plan = Plan(kind, label, first.complexity, with_features(context, reduction.features), params)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -14,9 +15,12 @@ from passerelle.contracts.container import CurvePoint
 from passerelle.domain.explain.importance import permutation_costs
 from passerelle.domain.selection import Option, choose, reduction_sizes
 from training.progress import tell
+from training.train.checkpoint import Checkpoints
 from training.train.context import Context
 from training.train.data import Rows
 from training.train.fit import DEFAULTS, fit_candidate, primary_resamples, primary_score
+from training.train.fit_checkpoint import FitCheckpoint
+from training.train.kept import Kept, KeptNumbers
 from training.train.predict import predict
 
 FIT_ROWS: Final = 15_000
@@ -51,7 +55,9 @@ def _with_columns(rows: Rows, columns: list[str], sent: list[str]) -> Rows:
     return replace(rows, frame=rows.frame[columns], sent=None if rows.sent is None else rows.sent[sent])
 
 
-def reduce_features(name: str, context: Context, params: Mapping[str, Any] = DEFAULTS) -> Reduction:
+def reduce_features(
+    name: str, context: Context, checkpoints: Checkpoints, params: Mapping[str, Any] = DEFAULTS
+) -> Reduction:
     """Fit a candidate with fewer and fewer inputs, leaving out those whose permutation costs least.
 
     Recursive feature elimination (Guyon, Weston, Barnhill, Vapnik 2002, Machine Learning 46) with permutation
@@ -59,22 +65,87 @@ def reduce_features(name: str, context: Context, params: Mapping[str, Any] = DEF
     that validation judges only the result.
     """
     small, ranking = _sample(context)
-    deadline = time.monotonic() + TIME_SHARE * 60 * context.project.training.max_runtime_minutes
     every = tuple(column.name for column in context.signature.model_inputs)
-    features, sizes = every, reduction_sizes(len(every))
-    fits: list[tuple[tuple[str, ...], Option]] = []
-    for smaller in (*sizes, 0):
+    steps = _Steps(name, context, checkpoints, {"candidate": name, "params": dict(params), "inputs": every})
+    for smaller in (*reduction_sizes(len(every)), 0)[len(steps.fits) :]:
+        if steps.ended:
+            break
+        features = steps.following or every
         part = with_features(small, features)
-        fitted, option = _fit(name, part, params)
+        fitted, option = _fit(name, part, params, steps.fit_checkpoint(features))
         if option is None:
             break
-        fits.append((features, option))
         tell("features_tried", candidate=name, features=len(features), score=round(option.score, 5))
-        if not smaller or time.monotonic() > deadline:
-            break
-        kept = _ranked(fitted, part, ranking, features)[:smaller]
-        features = tuple(features[place] for place in sorted(kept))
-    return _choose(context, fits, every)
+        steps.fits.append((features, option))
+        steps.following = ()
+        if smaller and not steps.out_of_time:
+            kept = _ranked(fitted, part, ranking, features, steps.costs(features))[:smaller]
+            steps.following = tuple(features[place] for place in sorted(kept))
+        steps.save()
+    return _choose(context, steps.fits, every)
+
+
+class _Steps:
+    """The sizes that were tried, kept after each; `following` are the next one's features, none when it has ended."""
+
+    def __init__(self, name: str, context: Context, checkpoints: Checkpoints, identity: dict[str, Any]) -> None:
+        self._label, self._checkpoints, self._identity = f"{name}-reduction", checkpoints, identity
+        self._every_seconds = context.project.training.checkpoint_seconds
+        self._kept = checkpoints.kept(self._label, f"The reduction of {name}", **identity)
+        earlier = self._kept.load() or {"fits": [], "following": (), "seconds": 0.0}
+        self.fits = [(tuple(features), _option(name, len(features), kept)) for features, kept in earlier["fits"]]
+        self.following: tuple[str, ...] = tuple(earlier["following"])
+        self._earlier_seconds, self._started = float(earlier["seconds"]), time.monotonic()
+        self._most_seconds = TIME_SHARE * 60 * context.project.training.max_runtime_minutes
+        if self.fits:
+            tell("reduction_resumed", candidate=name, sizes=len(self.fits))
+
+    @property
+    def ended(self) -> bool:
+        return bool(self.fits) and not self.following
+
+    @property
+    def _seconds(self) -> float:
+        return self._earlier_seconds + time.monotonic() - self._started
+
+    @property
+    def out_of_time(self) -> bool:
+        return self._seconds > self._most_seconds
+
+    def save(self) -> None:
+        """Keep what there is, in place of the fit and the ranking that led to it."""
+        fits = [
+            (features, {"score": each.score, "resamples": each.resamples.tolist(), "seconds": each.seconds})
+            for features, each in self.fits
+        ]
+        self._kept.save({"fits": fits, "following": self.following, "seconds": self._seconds})
+        last = self.fits[-1][0]
+        self.fit_checkpoint(last).remove()
+        self._ranking(last).remove()
+
+    def fit_checkpoint(self, features: Sequence[str]) -> FitCheckpoint:
+        identity = {**self._identity, "features": features}
+        return self._checkpoints.fit(self._label, every_seconds=self._every_seconds, **identity)
+
+    def costs(self, features: Sequence[str]) -> KeptNumbers:
+        """Return the scores of shuffled columns; half an interval, as the fit before them may have lost the other."""
+        return KeptNumbers(self._ranking(features), self._every_seconds / 2)
+
+    def _ranking(self, features: Sequence[str]) -> Kept:
+        what = f"The ranking of {len(features)} features"
+        return self._checkpoints.kept(f"{self._label}-ranking", what, **self._identity, features=features)
+
+
+def _option(name: str, features: int, kept: Mapping[str, Any]) -> Option:
+    resamples = np.asarray(kept["resamples"], dtype=np.float64)
+    return Option(
+        name=name,
+        features=features,
+        score=kept["score"],
+        resamples=resamples,
+        complexity=0,
+        seconds=kept["seconds"],
+    )
 
 
 def _sample(context: Context) -> tuple[Context, Rows]:
@@ -88,8 +159,10 @@ def _sample(context: Context) -> tuple[Context, Rows]:
     return small, context.train.take(np.sort(order[:ranked]))
 
 
-def _fit(name: str, context: Context, params: Mapping[str, Any]) -> tuple[Any, Option | None]:
-    fitted = fit_candidate(name, context, params)
+def _fit(
+    name: str, context: Context, params: Mapping[str, Any], checkpoint: FitCheckpoint
+) -> tuple[Any, Option | None]:
+    fitted = fit_candidate(name, context, params, checkpoint=checkpoint)
     value = primary_score(context, context.validation, fitted.validation)
     if value is None:
         return fitted.pipeline, None
@@ -103,11 +176,12 @@ def _fit(name: str, context: Context, params: Mapping[str, Any]) -> tuple[Any, O
     )
 
 
-def _ranked(pipeline: Any, context: Context, ranking: Rows, features: Sequence[str]) -> list[int]:
+def _ranked(pipeline: Any, context: Context, ranking: Rows, features: Sequence[str], numbers: KeptNumbers) -> list[int]:
     """Return the features' places, the most important first: by how much worse the metric is with one shuffled."""
 
     def score(frame: pd.DataFrame) -> float | None:
-        return primary_score(context, ranking, predict(pipeline, frame, context.project.task.type))
+        answers = partial(predict, pipeline, frame, context.project.task.type)
+        return numbers.next(lambda: primary_score(context, ranking, answers()))
 
     frame, better = ranking.frame[list(features)], context.project.greater_is_better
     costs = permutation_costs(score, frame, features, seed=context.seed, greater_is_better=better)[:, 0]

@@ -6,6 +6,7 @@ What a pruner needs to stop a hopeless trial, and a checkpoint to go on after a 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -24,7 +25,7 @@ from passerelle.domain.candidates.estimators import LabelledClassifier
 Weights = npt.NDArray[Any] | None
 #: XGBoost's samplers start anew every so many rounds (from the seed and the round), so that a fit that goes on from a
 #: file draws what an uninterrupted one draws: their state is in no file (dmlc/xgboost issues 6711 and 10324).
-LEG: Final = 25
+LEG: Final = 5
 
 _WARM: Final[dict[type, str]] = {
     HistGradientBoostingClassifier: "max_iter",
@@ -71,8 +72,10 @@ def fit_in_stages(
         outer.estimator_ = model
     name = _rounds_name(model)
     if not name:
+        whole = next(left, None)
         model.fit(inputs, labels, **_weighted(weights))
-        yield from list(left)[-1:]
+        if whole is not None:
+            yield whole
     elif type(model) in _WARM:
         yield from _grow(model, name, inputs, labels, weights, left)
     else:
@@ -120,11 +123,43 @@ def _boost(
     for stage in stages:
         for number in range(done, stage):
             if number % LEG == 0:
-                booster.reset()
+                _renew_samplers(booster, model.tree_method or "hist")
             booster.update(matrix, number)
         done = stage
         model.set_params(n_estimators=done)
         yield done
+
+
+def _renew_samplers(booster: Any, method: str) -> None:
+    """Let the samplers start from the seed and the round.
+
+    They live in the tree builder, which another tree method replaces. `Booster.reset` would do it too, but also forget
+    the predictions so far, and so look at every tree again.
+    """
+    for each in ("hist" if method == "approx" else "approx", method):
+        booster.set_param({"tree_method": each})
+        booster.num_boosted_rounds()  # a parameter is taken over by the next call that needs it
+
+
+@dataclass(frozen=True)
+class StageCosts:
+    """What stages of a fit may be: multiples of `least` rounds; a stage that takes `extra` costs more than its rounds.
+
+    Histogram boosting sorts all rows into bins, and asks all trees so far, for each stage.
+    """
+
+    least: int
+    extra: bool
+
+
+def stage_costs(pipeline: Pipeline) -> StageCosts:
+    """Return what is known of the stages of a pipeline's model before it is fitted."""
+    model = _innermost(pipeline)
+    if isinstance(model, RandomForestClassifier | RandomForestRegressor):
+        return StageCosts(max(1, model.n_jobs or 1), extra=False)  # a tree per thread
+    if isinstance(model, HistGradientBoostingClassifier | HistGradientBoostingRegressor):
+        return StageCosts(1, extra=True)
+    return StageCosts(LEG if _rounds_name(model) else 1, extra=False)
 
 
 def fit_whole(pipeline: Pipeline, frame: pd.DataFrame, labels: npt.NDArray[Any], *, weights: Weights = None) -> None:

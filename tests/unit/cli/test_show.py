@@ -130,6 +130,7 @@ def test_a_duplicate_names_the_run_that_did_the_work() -> None:
         ({"event": "file_validated", "file": "a[1].csv", "rows_accepted": 1000, "rows_rejected": 2}, "1,000 rows"),
         ({"event": "candidate_finished", "candidate": "x", "metric": "auc", "score": 0.5, "seconds": 1}, "auc 0.5000"),
         ({"event": "model_chosen", "candidate": "x"}, "chosen: x"),
+        ({"event": "reduction_resumed", "candidate": "x", "sizes": 2}, "x: 2 numbers of features were tried before"),
         ({"event": "fit_resumed", "candidate": "x", "rounds": 75, "of": 200}, "checkpoint, with 75 of 200 rounds"),
         ({"event": "gpu_not_used", "why": "no CUDA"}, "GPU not used: no CUDA"),
         ({"event": "something_else"}, None),

@@ -17,7 +17,7 @@ from sklearn.pipeline import Pipeline
 from passerelle.contracts.bundle import SignatureColumn
 from passerelle.domain.candidates.pipelines import make_candidate
 from training.stopping import Sigterm, StoppedError
-from training.train import fit_checkpoint
+from training.train import fit_checkpoint, pace
 from training.train.fit_checkpoint import FitCheckpoint, fit_resumably
 from training.train.predict import predict
 from training.train.stages import LEG, fit_whole, rounds_of
@@ -104,7 +104,7 @@ def test_three_interruptions_leave_the_model_as_it_would_have_been_and_lose_no_f
 ) -> None:
     whole = candidate(name, task)
     fit_whole(whole, *data(task))
-    monkeypatch.setattr(fit_checkpoint, "LONGEST_STAGE_SECONDS", 0.0)  # short stages, long interval
+    monkeypatch.setattr(pace, "LONGEST_STAGE_SECONDS", 0.0)  # short stages, long interval
     for at in sorted(random.Random(4).sample(range(1, ROUNDS - LEG), 3)):
         strike(monkeypatch, told, at, lambda: os.kill(os.getpid(), signal.SIGTERM))
         with pytest.raises(StoppedError):
@@ -125,13 +125,15 @@ def test_a_kill_without_warning_loses_only_what_came_after_the_last_checkpoint(
 ) -> None:
     whole = candidate(name, task)
     fit_whole(whole, *data(task))
-    monkeypatch.setattr(fit_checkpoint, "WRITING_SHARE", float("inf"))  # a checkpoint after every stage
+    monkeypatch.setattr(pace, "COST_SHARE", float("inf"))  # a checkpoint after every stage
     strike(monkeypatch, told, 3 * LEG, kill)
     with pytest.raises(Killed):
         attempt(name, task, tmp_path / "x.fit")
     strike(monkeypatch, told, ROUNDS + 1, kill)
     saved = attempt(name, task, tmp_path / "x.fit")
-    assert ("fit_resumed", 2 * LEG) in told
+    killed_at = next(rounds for event, rounds in told if event == "rounds_fitted" and rounds >= 3 * LEG)
+    (resumed_at,) = [rounds for event, rounds in told if event == "fit_resumed"]
+    assert killed_at - resumed_at == (LEG if name == "xgboost" else 1)
     np.testing.assert_array_equal(answers(saved, task), answers(whole, task))
 
 
@@ -169,7 +171,7 @@ def test_a_write_that_fails_leaves_the_last_state_and_the_fit_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: Told
 ) -> None:
     path = tmp_path / "x.fit"
-    monkeypatch.setattr(fit_checkpoint, "WRITING_SHARE", float("inf"))
+    monkeypatch.setattr(pace, "COST_SHARE", float("inf"))
     strike(monkeypatch, told, 2 * LEG, kill)
     with pytest.raises(Killed):
         attempt("xgboost", "binary", path)
