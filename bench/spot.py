@@ -64,7 +64,8 @@ def run(folder: Path, candidate: str, interval: float, kills: Sequence[float], w
 
 def drawn(whole: float, seed: int) -> list[float]:
     """Return how long each attempt lives: the kills' times on the job's own clock are uniform over a whole run."""
-    moments = sorted(random.Random(seed).uniform(0, whole) for _ in range(INTERRUPTIONS))
+    generator = random.Random(seed)
+    moments = sorted(generator.uniform(0, whole) for _ in range(INTERRUPTIONS))
     return [after - before for before, after in zip([0.0, *moments], moments, strict=False)]
 
 

@@ -11,8 +11,19 @@ from passerelle.domain.leakage import SUSPICIOUS, single_feature_scores
 from training.progress import tell
 from training.train.context import Context
 from training.train.data import Rows
+from training.train.kept import Kept
 
 ROWS: Final = 5_000
+
+
+def leakage_warnings(context: Context, kept: Kept) -> tuple[Problem, ...]:
+    """Return `suspected_leakage`, worked out once for all attempts of a job."""
+    earlier = kept.load()
+    if earlier is not None:
+        return tuple(Problem.model_validate(problem) for problem in earlier)
+    found = suspected_leakage(context)
+    kept.save([problem.model_dump(mode="json") for problem in found])
+    return found
 
 
 def suspected_leakage(context: Context) -> tuple[Problem, ...]:

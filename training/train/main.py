@@ -39,7 +39,7 @@ from training.train.choice import choose_candidate
 from training.train.context import Context
 from training.train.data import inputs_of, make_signature, read_columns, read_rows
 from training.train.derived import need_same_features
-from training.train.leakage import suspected_leakage
+from training.train.leakage import leakage_warnings
 from training.train.machine import device
 from training.train.predict import Predicted, predict
 from training.train.reduce import reduce_features, with_features
@@ -69,7 +69,7 @@ def main() -> int:
     checkpoints = Checkpoints(base_dir() / "checkpoints", key, project_code=context.own is not None)
     output = base_dir() / "output" / "data"
     output.mkdir(parents=True, exist_ok=True)
-    warnings = suspected_leakage(context)
+    warnings = leakage_warnings(context, checkpoints.kept("leakage", "The search for leakage"))
     with recorded_usage(output / USAGE_FILE):
         if REPRODUCE in parameters:
             only = CandidateResult.model_validate_json(parameters[REPRODUCE])

@@ -21,6 +21,7 @@ from passerelle.domain.project.tuning import Tuning
 from passerelle.domain.tuning.budget import Budget
 from passerelle.domain.tuning.space import SPACES, WHOLE, Space, suggest
 from training.progress import tell
+from training.stopping import SIGTERM
 from training.train.context import Context
 from training.train.study_file import StudyFile
 from training.train.trial import Encoded, best_of, encode, scored_stages, search_context
@@ -63,11 +64,14 @@ class _Search:
         self._study = self._make_study()
 
     def run(self) -> Study:
-        """Try until the budget ends."""
+        """Try until the budget ends.
+
+        Raises StoppedError after SIGTERM, which each worker heeds at the end of a trial's stage.
+        """
         for record in self._trials:
             self._replay(record)
         self._enqueue_starts()
-        with ThreadPoolExecutor(self._workers) as pool:
+        with SIGTERM.held(), ThreadPoolExecutor(self._workers) as pool:
             for worker in [pool.submit(self._work) for _ in range(self._workers)]:
                 worker.result()
         return self._record()
@@ -150,7 +154,7 @@ class _Search:
 
     def _start_one(self) -> bool:
         with self._lock:
-            if self._ended(self._started):
+            if SIGTERM.asked or self._ended(self._started):
                 return False
             self._started += 1
             return True
@@ -191,6 +195,8 @@ class _Search:
     def _fit(self, trial: Any, space: Space, params: dict[str, Value], reached: list[TrialStage]) -> bool:
         """Fit stage by stage; returns whether it was stopped before its end."""
         for stage in scored_stages(space, params, self._context, self._encoded[space.candidate]):
+            if SIGTERM.asked:
+                SIGTERM.stop()  # this trial is begun again; a thread must not keep the job from its end
             reached.append(stage)
             if stage.step == WHOLE or self._stalls(reached):
                 return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,10 @@ from passerelle.domain.project import load_project
 from passerelle.errors import ProjectError
 from tests.e2e.projects import project_document
 from tests.unit.training.fitting import make_context, make_project
+from training.train import leakage as module
 from training.train.context import Context
-from training.train.leakage import suspected_leakage
+from training.train.kept import Kept
+from training.train.leakage import leakage_warnings, suspected_leakage
 
 
 def leaking(task: str, column: str) -> Context:
@@ -101,3 +104,13 @@ def test_whatever_the_contract_says_no_model_sees_what_it_hides(
     assert (project.data.event_time in seen) == bool(times)
     if times:  # the moment itself is no number: an encoder makes the declared parts of it
         assert project.training.time_features == tuple(times)
+
+
+def test_an_attempt_that_follows_takes_the_warnings_as_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, kept = leaking("binary", "dose"), Kept(tmp_path / "leakage.json", "k", "The search for leakage")
+    first = leakage_warnings(context, kept)
+    assert len(first) == 1
+    monkeypatch.delattr(module, "single_feature_scores")
+    assert leakage_warnings(context, kept) == first

@@ -185,3 +185,27 @@ def test_a_write_that_fails_leaves_the_last_state_and_the_fit_goes_on(
     assert rounds_of(attempt("xgboost", "binary", path)) == ROUNDS
     assert "fit_not_checkpointed" in {event for event, _ in told}
     assert path.read_bytes() == before
+
+
+def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: Told
+) -> None:
+    path, written = tmp_path / "x.fit", 0
+    whole = candidate("xgboost", "binary")
+    fit_whole(whole, *data("binary"))
+    monkeypatch.setattr(pace, "COST_SHARE", float("inf"))
+
+    def fsync(descriptor: int) -> None:
+        nonlocal written
+        written += 1
+        if written == 3:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fsync)
+        with pytest.raises(Killed):
+            attempt("xgboost", "binary", path)
+    assert len(list(tmp_path.iterdir())) == 2  # the whole one, and what was being written
+    saved = attempt("xgboost", "binary", path)
+    assert ("fit_resumed", 2 * LEG) in told
+    np.testing.assert_array_equal(answers(saved, "binary"), answers(whole, "binary"))
