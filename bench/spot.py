@@ -130,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.spot", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--json", action="store_true", help="write nothing to standard output but the JSON")
     parser.add_argument("--rows", type=int, default=200_000)
-    parser.add_argument("--candidates", nargs="+", default=["xgboost"], choices=list(ROUNDS))
+    parser.add_argument("--candidates", nargs="+", default=["xgboost", "hist_gradient_boosting"], choices=list(ROUNDS))
     parser.add_argument("--intervals", type=float, nargs="+", default=[1.0, 4.0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--side-by-side", type=int, default=min(2, os.cpu_count() or 1))
