@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.faults import FAULTS
 from tests.e2e.platform import DeployedLaptop, free_port
-from tests.e2e.projects import project_document, write_project
+from tests.e2e.projects import project_document, write_own_project, write_project
 
 #: Projects of single tests, so that none waits for another's run.
 OWN = ("twice", "together", "killed", "mlflowdown", "restarted", "spot", "champion", "names")
@@ -26,6 +26,7 @@ def laptop() -> Iterator[DeployedLaptop]:
         write_project(projects, project_document(f"task-{task}", task))
     serverless = {"profile": "serverless", "memory_mb": 2048}
     write_project(projects, project_document("task-regression", "regression", serving=serverless))
+    write_own_project(projects, "own-model")
     for name in OWN:
         write_project(projects, project_document(name, "binary"))
     for fault in FAULTS:

@@ -8,6 +8,8 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.parse
+import urllib.request
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -127,11 +129,22 @@ class DeployedLaptop:
         bucket, _, key = uri.removeprefix("s3://").partition("/")
         return json.loads(self.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())
 
-    def predict(self, project: str, records: list[dict[str, Any]]) -> dict[str, Any]:
+    def mlflow(self, place: str, **query: str) -> bytes:
+        """Return what the MLflow server answers to a GET."""
+        url = f"http://127.0.0.1:{self.mlflow_port}/{place}?{urllib.parse.urlencode(query)}"
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            return bytes(answer.read())
+
+    def mlflow_artefacts(self, run: dict[str, Any], folder: str) -> set[str]:
+        """Return the paths in a folder of a run's artefacts."""
+        answer = self.mlflow("api/2.0/mlflow/artifacts/list", run_id=run["mlflow_url"].rsplit("/", 1)[-1], path=folder)
+        return {file["path"] for file in json.loads(answer).get("files", ())}
+
+    def predict(self, project: str, records: list[dict[str, Any]], **options: Any) -> dict[str, Any]:
         answer = self.client("sagemaker-runtime").invoke_endpoint(
             EndpointName=f"passerelle-laptop-{project}",
             ContentType="application/json",
-            Body=json.dumps({"dataframe_records": records}).encode(),
+            Body=json.dumps({"dataframe_records": records, **options}).encode(),
         )
         return dict(json.loads(answer["Body"].read()))
 

@@ -91,6 +91,31 @@ def project_document(name: str, task: str, **changes: Any) -> dict[str, Any]:
     return document
 
 
+#: A model that no plan and no tree explainer knows.
+OWN_MODEL: Final = b'''
+from sklearn.compose import make_column_transformer
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+
+
+def make_model(*, task, columns, seed, threads):
+    """Naive Bayes of the visits and the plan."""
+    encode = make_column_transformer(
+        (OneHotEncoder(sparse_output=False, handle_unknown="ignore"), ["plan"]), ("passthrough", ["visits"])
+    )
+    return make_pipeline(encode, GaussianNB())
+'''
+
+
+def write_own_project(folder: Path, name: str) -> None:
+    """Write a project with a model.py of its own, explained by LIME, too."""
+    document = project_document(name, "binary")
+    document["training"] |= {"candidates": ["baseline"], "model": "model.py", "explain": {"lime": True}}
+    write_project(folder, document)
+    (folder / name / "model.py").write_bytes(OWN_MODEL)
+
+
 def write_project(folder: Path, document: dict[str, Any]) -> None:
     """Write a project folder."""
     target = folder / document["name"] / "project.yaml"

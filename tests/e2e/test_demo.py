@@ -121,6 +121,25 @@ def test_the_platform_stays_up_for_the_other_commands(machine: DeployedLaptop) -
     assert "REPORT" in machine.passerelle("logs", "lambda", "claim_drop").stdout
 
 
+def test_the_endpoint_explains_a_flight_and_mlflow_shows_why_the_model_answers_so(machine: DeployedLaptop) -> None:
+    row = json.dumps(FLIGHT)
+    answer = json.loads(machine.passerelle("--json", "explain", "flights", "--row", row).stdout)
+    (why,) = answer["explanations"]
+    assert why["base"] + sum(why["contributions"].values()) == pytest.approx(why["total"])
+    assert set(why["contributions"]) <= set(FLIGHT)
+    shown = machine.passerelle("explain", "flights", "--row", row, "--top", "3").stdout
+    assert f"explained by {answer['explained_by']['method']}" in shown
+    run = json.loads(machine.passerelle("--json", "runs", "show", "latest").stdout)
+    told = machine.mlflow_artefacts(run, "evaluation") | machine.mlflow_artefacts(run, "evaluation/figures")
+    assert told >= {
+        f"evaluation/{name}"
+        for name in ("explanations.json", "model_card.md", "result.json", "figures/figures.json",
+                     "figures/shap_importance.png", "figures/shap_beeswarm.png", "figures/permutation_importance.png",
+                     "figures/partial_dependence.png", "figures/roc.png", "figures/precision_recall.png",
+                     "figures/calibration.png", "figures/gain.png")
+    }  # fmt: skip
+
+
 def test_the_next_demo_drops_the_next_month_and_compares_with_the_champion(machine: DeployedLaptop) -> None:
     process = _demo(machine)
     output, errors = process.communicate(timeout=900)

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from passerelle.contracts.archive import unpack
 from passerelle.contracts.container import EvaluateResult
@@ -85,8 +87,11 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def test_a_good_model_passes_with_figures_and_a_card(trained: tuple[str, Path], tmp_path: Path) -> None:
     _, base = trained
     folder = evaluation(base, tmp_path, champion=base / "model")
+    change_training(folder / "processing" / "input" / "project" / "p.zip", explain={"lime": True})
     result, output = evaluate(folder)
     assert result.status == "passed", result.reasons
+    assert result.resampled is not None
+    assert len(result.resampled.scores) == 1_000
     assert result.champion_metrics == {name: result.test_metrics[name] for name in result.champion_metrics}
     written = folder / "processing" / "output" / "result"
     assert {path.name for path in (written / "figures").glob("*.png")} == set(result.figures) != set()
@@ -95,6 +100,11 @@ def test_a_good_model_passes_with_figures_and_a_card(trained: tuple[str, Path], 
     assert set(explained.shapley.importance) == {item.column for item in explained.permutation}
     for example in explained.examples:
         assert example.base + sum(example.contributions.values()) == pytest.approx(example.total)
+        assert example.lime is not None
+        assert set(example.lime.weights) == set(example.inputs)
+        assert -1 <= example.lime.fit <= 1
+    points = json.loads((written / "figures" / "figures.json").read_text())
+    assert {f"{name}.png" for name in points} < set(result.figures)
     card = (written / "model_card.md").read_text()
     assert "**Verdict of the gate: passed.**" in card
     sections = dict(part.split("\n", 1) for part in card.split("\n## ")[1:])
@@ -114,21 +124,17 @@ def test_a_good_model_passes_with_figures_and_a_card(trained: tuple[str, Path], 
 def test_the_baseline_itself_is_refused_as_no_better_than_itself(tmp_path: Path) -> None:
     base = job(tmp_path, "regression", ["baseline"])
     project = base / "input" / "data" / "project" / "p.zip"
-    require_improvement(project)
+    change_training(project, gate={"beats_baseline_by": 0.05})
     train(base)
     result, _ = evaluate(evaluation(base, tmp_path / "evaluate"))
     assert result.status == "refused"
     assert "required" in result.reasons[0]
 
 
-def require_improvement(archive: Path) -> None:
-    import zipfile
-
-    import yaml
-
+def change_training(archive: Path, **changes: Any) -> None:
     with zipfile.ZipFile(archive) as old:
         document = yaml.safe_load(old.read("project.yaml"))
-    document["training"]["gate"] = {"beats_baseline_by": 0.05}
+    document["training"] |= changes
     with zipfile.ZipFile(archive, "w") as new:
         new.writestr("project.yaml", yaml.safe_dump(document))
 
