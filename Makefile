@@ -78,6 +78,9 @@ lock: $(VENV)/.installed ## Resolve the dependencies again: ours, the functions'
 	  lambdas/requirements.in --output-file lambdas/requirements.txt
 	@$(COMPILE) --constraint requirements.txt --python-version 3.12 --python-platform x86_64-manylinux_2_28 \
 	  --extra lambda --extra serve --extra training pyproject.toml --output-file training/requirements.txt
+	@$(COMPILE) --constraint training/requirements.txt --python-version 3.12 --python-platform x86_64-manylinux_2_28 \
+	  --extra lambda --extra serve --extra training --no-emit-package xgboost-cpu pyproject.toml \
+	  training/requirements-gpu.in --output-file training/requirements-gpu.txt
 	@$(COMPILE) --constraint requirements.txt --python-version 3.12 --python-platform aarch64-manylinux2014 \
 	  infra/images/tracking/requirements.in --output-file infra/images/tracking/requirements.txt
 	@$(COMPILE) --universal --python-version 3.11 checks/requirements.in --output-file checks/requirements.txt

@@ -55,7 +55,7 @@ def measure(folder: Path, candidate: str, hardware: Hardware, threads: int, rows
     environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE", **hardware.environment, "OMP_NUM_THREADS": str(threads)}
     command = [sys.executable, "-m", "bench.fit_once", str(folder), candidate, hardware.device, str(threads)]
     found = [
-        json.loads(subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True).stdout)
+        json.loads(subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE).stdout)
         for _ in range(repeat)
     ]
     # One thread's processor time is what an idle core would take, whatever else this machine has to do meanwhile.

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from bench.flights import INPUTS
 from passerelle.domain.candidates.pipelines import make_candidate
+from passerelle.domain.machine import device_of, gpu_problem
 from training.train.data import read_rows
 
 
@@ -27,6 +28,9 @@ def main(folder: str, name: str, device: str, threads: str) -> None:
     started, before = time.perf_counter(), time.process_time()
     pipeline.fit(rows.frame, rows.labels)
     seconds, processor = time.perf_counter() - started, time.process_time() - before
+    if device == "cuda" and device_of(pipeline.named_steps["model"].get_booster()) != "cuda":
+        # XGBoost only warns: the processor's time would stand in the record as the GPU's.
+        sys.exit(f"The fit did not run on the GPU: {gpu_problem() or 'XGBoost does not say why'}.")
     print(json.dumps({"wall": seconds, "processor": processor, "peak_mib": peak_mib()}))
 
 

@@ -2,7 +2,7 @@
 
     make bench-gpu             or: python -m bench.gpu [--json] [--rows 100000 1000000 10000000] [--region us-east-1]
 
-The GPU needs `xgboost`, of the same version as our `xgboost-cpu`: it is installed into .build/bench/xgboost-gpu, where
+The GPU needs `xgboost`, of the same version as our `xgboost-cpu`: it is installed into .build/bench, where
 only the GPU's fits find it; all else is the same. Without a GPU the processor's side runs and that is said: nothing of
 a GPU is recorded. Fits go into the record that `passerelle advise` reads (passerelle/domain/cost/
 fit_times.csv), unless --dry-run. The last line of standard output is one JSON object; it also goes to
@@ -31,7 +31,7 @@ from passerelle.domain.cost.instances import Instance, instances
 from passerelle.domain.cost.prices import instance_price
 from passerelle.domain.machine import cores
 
-PEER: Final = ROOT / ".build" / "bench" / "xgboost-gpu"
+PEERS: Final = ROOT / ".build" / "bench"
 CANDIDATE: Final = "xgboost"
 
 
@@ -46,13 +46,18 @@ def find_gpu() -> str | None:
 
 
 def install_peer() -> Path:
-    """Install XGBoost with CUDA into a folder of its own; once."""
+    """Install XGBoost with CUDA, of our version, into a folder of its own; once, and whole or not at all."""
     wanted = f"xgboost=={version('xgboost-cpu')}"
-    if not (PEER / "xgboost").is_dir():
-        say(f"installing {wanted} into {PEER}")
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(PEER), wanted]
+    peer = PEERS / f"xgboost-gpu-{version('xgboost-cpu')}"
+    if not peer.is_dir():
+        say(f"installing {wanted} into {peer}")
+        partial = peer.with_name(f".{peer.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        # NCCL, its one other dependency, is for several GPUs.
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(partial), wanted]
         subprocess.run(command, check=True)
-    return PEER
+        partial.rename(peer)
+    return peer
 
 
 def pays_from(processor_fits: Sequence[FitTime], gpu_fits: Sequence[FitTime], ratio: float) -> float | None:
@@ -122,12 +127,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     warn_of_load()
     gpu_name, here = find_gpu(), Hardware(processor(), "cpu", {})
-    cpu, gpu = run(here, options.rows, [CANDIDATE], [options.threads], 1), []
+    gpu: list[FitTime] = []
+    failed = False
+    # The GPU first: where it does not work, that is known before the processor's hour.
     if gpu_name:
         path = os.pathsep.join([str(install_peer()), str(ROOT)])
-        gpu = run(Hardware(gpu_name, "cuda", {"PYTHONPATH": path}), options.rows, [CANDIDATE], [options.threads], 1)
-    else:
-        say("No NVIDIA GPU is at hand: only the processor was measured, and nothing of a GPU is recorded.")
+        there = Hardware(gpu_name, "cuda", {"PYTHONPATH": path})
+        try:
+            gpu = run(there, options.rows, [CANDIDATE], [options.threads], 1)
+        except subprocess.CalledProcessError as error:
+            failed = True
+            say(f"{gpu_name}: a fit failed (exit status {error.returncode}, its reason stands above).")
+    if not gpu:
+        say("No fit ran on a GPU: only the processor is measured, and nothing of a GPU is recorded.")
+    cpu = run(here, options.rows, [CANDIDATE], [options.threads], 1)
     if not options.dry_run:
         record([*cpu, *gpu])
     result = {
@@ -138,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     write_result(result)
     print(json.dumps(result))
-    return 0
+    return int(failed)
 
 
 if __name__ == "__main__":

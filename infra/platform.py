@@ -66,7 +66,7 @@ class Platform(Construct):
             key=self.data.key,
             alerts=self.foundation.alerts,
             layers=self.foundation.layers,
-            runtime=self._runtime(config, where, named),
+            runtime=self._runtime(config, projects, where, named),
         )
         self.serving = ServingStack(self, "Serving", shared=shared, env=where, stack_name=f"{named}-serving")
         self.pipeline = PipelineStack(
@@ -136,11 +136,15 @@ class Platform(Construct):
                 stack_name=f"{named}-delivery",
             )
 
-    def _runtime(self, config: PlatformConfig, where: Environment, named: str) -> Runtime:
+    def _runtime(
+        self, config: PlatformConfig, projects: Sequence[ProjectSource], where: Environment, named: str
+    ) -> Runtime:
         """On AWS: the stacks that the laptop replaces by processes of its own."""
         if config.images.source == "local":
             image = f"{config.account}.dkr.ecr.{config.region}.amazonaws.com/{IMAGE_REPOSITORY}:{config.name}"
-            return Runtime(image_uri=image, tracking_settings={"tracking_uri": str(config.tracking_uri)})
+            uri = str(config.tracking_uri)
+            # A job on the laptop has the laptop's processors, whatever its instance type.
+            return Runtime(image_uri=image, gpu_image_uri=image, tracking_settings={"tracking_uri": uri})
         shared: dict[str, Any] = {
             "config": config,
             "env": where,
@@ -149,11 +153,14 @@ class Platform(Construct):
             "layers": self.foundation.layers,
             "dead_letters": self.foundation.dead_letters,
         }
-        images = ImagesStack(self, "Images", **shared, stack_name=f"{named}-images")
+        gpu = any(source.project.training.may_use_gpu for source in projects)
+        images = ImagesStack(self, "Images", **shared, gpu=gpu, stack_name=f"{named}-images")
+        gpu_image = images.training_gpu.uri if images.training_gpu else ""
         network = self._network(config, where, named)
         if not (config.tracking and network and images.tracking):
             return Runtime(
                 image_uri=images.training.uri,
+                gpu_image_uri=gpu_image,
                 images=config.images.source,
                 tracking_settings={"tracking_uri": str(config.tracking_uri)},
                 jobs_vpc=network.jobs_vpc if network else {},
@@ -171,6 +178,7 @@ class Platform(Construct):
         )
         return Runtime(
             image_uri=images.training.uri,
+            gpu_image_uri=gpu_image,
             images=config.images.source,
             tracking_settings={"tracking_uri": tracking.uri, "tracking_secret": tracking.password.secret_arn},
             jobs_vpc=network.jobs_vpc,

@@ -14,9 +14,13 @@ from infra.constructs.function import Place
 @dataclass(frozen=True, kw_only=True)
 class Runtime:
     """`jobs_vpc` is SageMaker's VpcConfig, empty without a network; `tracking_settings` are those of functions that
-    talk to MLflow, which run at `function_place` and may do `tracking_statements`."""
+    talk to MLflow, which run at `function_place` and may do `tracking_statements`.
+
+    `gpu_image_uri` is for training on a GPU, "" where no project asks for one.
+    """
 
     image_uri: str
+    gpu_image_uri: str = ""
     tracking_settings: Mapping[str, str]
     jobs_vpc: dict[str, Any] = field(default_factory=dict)
     tracking_statements: Sequence[aws_iam.PolicyStatement] = ()

@@ -85,10 +85,14 @@ class ReconcileDropsSettings(ClaimDropSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class JobSettings(RunFunctionSettings):
-    """What SageMaker requests are made of. `zones` maps zone to bucket; `vpc` is a VpcConfig, or empty."""
+    """What SageMaker requests are made of. `zones` maps zone to bucket; `vpc` is a VpcConfig, or empty.
+
+    `gpu_image_uri` trains on instances with a GPU; "" where no project asks for one.
+    """
 
     zones: dict[str, str]
     image_uri: str
+    gpu_image_uri: str = ""
     job_role_arn: str
     region: str
     kms_key_arn: str

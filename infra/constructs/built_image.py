@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal
 
 from aws_cdk import (
+    CrossStackReferences,
     CustomResource,
     Duration,
+    ReferenceStrength,
     RemovalPolicy,
     Stack,
     aws_codebuild,
@@ -29,30 +32,37 @@ from infra.constructs.function import BUILD, Function, retention
 from infra.source import ROOT
 
 KEPT_IMAGES: Final = 30
-#: In the staged sources: the base image that the Dockerfiles take as `BASE`.
+#: In the staged sources: the base image that the Dockerfiles take as `BASE`, and the other build arguments by line.
 BASE_FILE: Final = "base.txt"
+ARGUMENTS_FILE: Final = "arguments.txt"
 
 
 @dataclass(frozen=True)
 class ImageSource:
-    """What an image is made of: paths of the repository, laid out below `base`, and the Dockerfile among them."""
+    """What an image is made of: paths of the repository, laid out below `base`, and the Dockerfile among them.
+
+    `arguments` are the Dockerfile's build arguments beside `BASE`: words without spaces.
+    """
 
     name: str
     base: str
     paths: tuple[str, ...]
     dockerfile: str
     architecture: Literal["x86_64", "arm64"]
+    arguments: Mapping[str, str] = field(default_factory=dict)
 
 
 #: SageMaker's training and serving instances of our price table are x86-64.
 TRAINING: Final = ImageSource("training", ".", ("passerelle", "training"), "training/Dockerfile", "x86_64")
+#: The same with XGBoost's CUDA build: for training jobs on instances with a GPU.
+TRAINING_GPU: Final = replace(TRAINING, name="training-gpu", arguments={"REQUIREMENTS": "requirements-gpu.txt"})
 TRACKING: Final = ImageSource("tracking", "infra/images/tracking", (".",), "Dockerfile", "arm64")
 
 
 def stage_image(source: ImageSource) -> Path:
     """Copy an image's sources into a clean folder, whose hash becomes the image's tag; returns it.
 
-    The base image is among them: another base is another image.
+    The base image and the build arguments are among them: another base is another image.
     """
     target = BUILD / "images" / source.name
     shutil.rmtree(target, ignore_errors=True)
@@ -60,6 +70,8 @@ def stage_image(source: ImageSource) -> Path:
     for path in source.paths:
         shutil.copytree(ROOT / source.base / path, target / path, ignore=ignore, dirs_exist_ok=True)
     (target / BASE_FILE).write_text(base_reference() + "\n", encoding="utf-8")
+    arguments = "".join(f"{name}={value}\n" for name, value in source.arguments.items())
+    (target / ARGUMENTS_FILE).write_text(arguments, encoding="utf-8")
     return target
 
 
@@ -81,7 +93,7 @@ class DockerImage(Construct):
             directory=str(stage_image(source)),
             file=source.dockerfile,
             platform=platforms[source.architecture],
-            build_args={"BASE": base_reference()},
+            build_args={"BASE": base_reference(), **source.arguments},
         )
         self.repository: aws_ecr.IRepository = asset.repository
         self.uri = asset.image_uri
@@ -130,6 +142,9 @@ class BuiltImage(Construct):
             },
         )
         self.resource.node.add_dependency(builder, project)
+        # An exported value that another stack imports can be neither changed nor removed (CloudFormation user guide,
+        # Fn::ImportValue): no release after the first could bring another image.
+        CrossStackReferences.of(self.resource).produce(ReferenceStrength.WEAK)
         #: `repository@sha256:…`: what runs is what was built, whatever becomes of tags.
         self.uri = self.resource.get_att_string("Uri")
 
@@ -215,7 +230,8 @@ BUILD_SPEC: Final = {
                 'case "$BASE" in *@sha256:*) ;; '
                 """*) BASE="$(docker inspect --format '{{index .RepoDigests 0}}' "$BASE")" ;; esac""",
                 'echo "Building on $BASE"',
-                'docker build --file "$DOCKERFILE" --build-arg "BASE=$BASE" '
+                f"ARGUMENTS=\"$(sed 's/^/--build-arg /' {ARGUMENTS_FILE})\"",
+                'docker build --file "$DOCKERFILE" --build-arg "BASE=$BASE" $ARGUMENTS '
                 '--label "org.opencontainers.image.base.name=$BASE" --tag "$IMAGE" .',
             ]
         },

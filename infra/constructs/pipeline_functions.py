@@ -32,6 +32,7 @@ def _job_settings(parts: PipelineParts, job_role: aws_iam.IRole) -> dict[str, An
         **parts.settings,
         "zones": parts.buckets,
         "image_uri": parts.runtime.image_uri,
+        "gpu_image_uri": parts.runtime.gpu_image_uri,
         "vpc": parts.runtime.jobs_vpc,
         "job_role_arn": job_role.role_arn,
         "region": parts.config.region,

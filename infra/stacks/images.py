@@ -10,13 +10,16 @@ from constructs import Construct
 
 from infra.config import PlatformConfig
 from infra.constructs.alarm import AlertTopic
-from infra.constructs.built_image import TRACKING, TRAINING, BuiltImage, DockerImage
+from infra.constructs.built_image import TRACKING, TRAINING, TRAINING_GPU, BuiltImage, DockerImage
 from infra.constructs.function import Function
 from passerelle.settings import BuildImageSettings
 
 
 class ImagesStack(Stack):
-    """Builds what the registry lacks at deployment. Idle, it costs stored layers, about 0.10 USD a GB-month."""
+    """Builds what the registry lacks at deployment. Idle, it costs stored layers, about 0.10 USD a GB-month.
+
+    The image for GPUs only where a project asks for one.
+    """
 
     def __init__(
         self,
@@ -28,17 +31,21 @@ class ImagesStack(Stack):
         alerts: AlertTopic,
         layers: Sequence[aws_lambda.ILayerVersion],
         dead_letters: aws_sqs.IQueue,
+        gpu: bool,
         **kwargs: Any,
     ) -> None:
         super().__init__(scope, id_, **kwargs)
         if config.images.source == "docker":
             # Docker on the deploying machine builds and pushes before CloudFormation starts.
             self.training: BuiltImage | DockerImage = DockerImage(self, "Training", source=TRAINING)
+            self.training_gpu: BuiltImage | DockerImage | None = (
+                DockerImage(self, "TrainingGpu", source=TRAINING_GPU) if gpu else None
+            )
             self.tracking: BuiltImage | DockerImage | None = (
                 DockerImage(self, "Tracking", source=TRACKING) if config.tracking else None
             )
         else:
-            self._built(config, key, alerts, layers)
+            self._built(config, key, alerts, layers, gpu)
         self._tell_of_findings(alerts, dead_letters)
 
     def _built(
@@ -47,6 +54,7 @@ class ImagesStack(Stack):
         key: aws_kms.IKey,
         alerts: AlertTopic,
         layers: Sequence[aws_lambda.ILayerVersion],
+        gpu: bool,
     ) -> None:
         # By its ARN: grants then go into roles here, and none into the key's policy in the data stack.
         key = aws_kms.Key.from_key_arn(self, "Key", key.key_arn)
@@ -66,11 +74,13 @@ class ImagesStack(Stack):
         )
         shared: dict[str, Any] = {"config": config, "key": key, "builder": builder}
         self.training = BuiltImage(self, "Training", source=TRAINING, **shared)
+        self.training_gpu = BuiltImage(self, "TrainingGpu", source=TRAINING_GPU, **shared) if gpu else None
         self.tracking = BuiltImage(self, "Tracking", source=TRACKING, **shared) if config.tracking else None
 
     def _tell_of_findings(self, alerts: AlertTopic, dead_letters: aws_sqs.IQueue) -> None:
         """Tell people of critical findings in an image that was pushed."""
-        repositories = [image.repository.repository_name for image in (self.training, self.tracking) if image]
+        images = (self.training, self.training_gpu, self.tracking)
+        repositories = [image.repository.repository_name for image in images if image]
         pattern = aws_events.EventPattern(
             source=["aws.ecr"],
             detail_type=["ECR Image Scan"],

@@ -110,7 +110,8 @@ class RunOrigin(Contract):
 class RunRecord(Contract):
     """Everything about one run.
 
-    `image_uri` is the image that trained, by digest on AWS; the model is served by it. `project_uri` is the archive of
+    `image_uri` is the image that trained, by digest on AWS. It serves the model too, unless it is for GPUs: then
+    `serving_image_uri` does, the release's other image, which evaluated it. `project_uri` is the archive of
     the project that it trained. `artefacts` are what the jobs
     left, by name (`train/model.tar.gz`, `evaluate/result.json`), with the SHA-256 that each had when it was recorded;
     a model is carried to another environment only with these bytes. `origin` is None where the run was trained here.
@@ -128,6 +129,7 @@ class RunRecord(Contract):
     stages: tuple[StageRecord, ...] = ()
     dataset_id: str | None = None
     image_uri: str | None = None
+    serving_image_uri: str | None = None
     project_uri: str | None = None
     artefacts: dict[str, str] = {}
     origin: RunOrigin | None = None
@@ -143,3 +145,8 @@ class RunRecord(Contract):
     duplicate_of: str | None = None
     error: RunError | None = None
     cost: RunCost | None = None
+
+    @property
+    def served_by(self) -> str | None:
+        """The image that serves the model."""
+        return self.serving_image_uri or self.image_uri

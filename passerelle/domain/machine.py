@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
+import warnings
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 _PACKAGES: Final = ("scikit-learn", "xgboost-cpu", "xgboost", "numpy", "scipy", "pandas", "skops")
 
@@ -21,11 +23,36 @@ def cores() -> int:
 
 def device(gpu: Path = GPU) -> str:
     """Return "cuda" when the machine has an NVIDIA GPU and XGBoost can use it."""
-    if not gpu.exists():
-        return "cpu"
+    return "cuda" if gpu.exists() and not gpu_problem() else "cpu"
+
+
+def gpu_problem() -> str | None:
+    """Return why XGBoost does not compute on this machine's GPU, None when it does.
+
+    It is tried: without a GPU that its CUDA build can use, XGBoost warns and goes on with the processor.
+    """
     import xgboost
 
-    return "cuda" if xgboost.build_info().get("USE_CUDA") else "cpu"
+    found = xgboost.build_info()
+    if not found.get("USE_CUDA"):
+        return "this XGBoost is built for processors only (xgboost-cpu)"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            rows = xgboost.DMatrix([[0.0], [1.0]], label=[0.0, 1.0])
+            booster = xgboost.train({"device": "cuda", "tree_method": "hist"}, rows, 1)
+        except xgboost.core.XGBoostError as error:
+            return f"XGBoost cannot compute on it: {str(error).splitlines()[0]}"
+    if device_of(booster) == "cuda":
+        return None
+    cuda = ".".join(map(str, found.get("CUDA_VERSION", ())))
+    return f"XGBoost, which is built with CUDA {cuda}, finds none that it can use: the driver may be too old for it"
+
+
+def device_of(booster: Any) -> str:
+    """Return where a booster computes, "cuda" or "cpu"; what was asked for may be another."""
+    told = str(json.loads(booster.save_config())["learner"]["generic_param"]["device"])
+    return told.partition(":")[0]
 
 
 def versions() -> dict[str, str]:

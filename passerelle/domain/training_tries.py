@@ -45,7 +45,7 @@ def next_try(training: Training, tried: TrainingTry, job: dict[str, Any]) -> Tra
     """
     on_demand = tried.spot and training.on_demand_after_interruptions is not None
     if job["TrainingJobStatus"] == "Failed" and str(job.get("FailureReason", "")).startswith(CAPACITY):
-        types = (training.instance_type, *training.fallback_instance_types)
+        types = training.instance_types
         later = types[types.index(tried.instance_type) + 1 :] if tried.instance_type in types else ()
         if later:
             return TrainingTry(tried.number + 1, later[0], tried.spot)

@@ -231,6 +231,7 @@ def job_place(settings: JobSettings) -> JobPlace:
         environment=settings.environment,
         zones=settings.zones,
         image_uri=settings.image_uri,
+        gpu_image_uri=settings.gpu_image_uri,
         role_arn=settings.job_role_arn,
         kms_key_arn=settings.kms_key_arn,
         prepare_instance_type=settings.prepare_instance_type,

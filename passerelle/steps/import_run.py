@@ -53,7 +53,7 @@ def import_run(request: dict[str, Any], settings: ImportRunSettings, *, executio
     job = _training_job(theirs)
     _fetch_artefacts(source, theirs, job, base, settings)
     origin = _read_origin(theirs, job, settings)
-    image_uri = _fetch_image(source, origin, settings)
+    image_uri = _fetch_image(source, str(theirs.served_by), settings)
     if image_uri is None:
         return {**base, "status": "waiting", "wait_seconds": 1}
     with translated("carrying a run"):
@@ -160,16 +160,16 @@ def _read_origin(theirs: RunRecord, job: str, settings: ImportRunSettings) -> Ru
     return _origin(theirs, settings, git_sha=metadata["git_sha"], lock_hash=metadata["lock_hash"])
 
 
-def _fetch_image(source: SourceEnvironment, origin: RunOrigin, settings: ImportRunSettings) -> str | None:
-    """Return the image here that is the one which trained, None while it is still being copied."""
+def _fetch_image(source: SourceEnvironment, served_by: str, settings: ImportRunSettings) -> str | None:
+    """Return the image here that is the one which served there, None while it is still being copied."""
     if not settings.carried_repository:
-        if origin.image_uri != settings.image_uri:
+        if served_by != settings.image_uri:
             raise InputError(
-                f"The run was trained by {origin.image_uri}, {settings.environment} runs {settings.image_uri} and has "
+                f"The run was served by {served_by}, {settings.environment} runs {settings.image_uri} and has "
                 "no registry to copy into. Bring both environments to one release, then carry again."
             )
         return settings.image_uri
-    image = ImageReference.parse(origin.image_uri)
+    image = ImageReference.parse(served_by)
     repository = settings.carried_repository.partition("/")[2]
     if not copy_image(source, image, repository, patience_seconds=IMAGE_SECONDS):
         return None

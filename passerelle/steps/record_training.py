@@ -8,6 +8,7 @@ from passerelle.aws.clients import client, translated
 from passerelle.aws.runs_table import RunsTable
 from passerelle.contracts.runs import RunRecord
 from passerelle.contracts.study import WARM_START
+from passerelle.domain.project.gpu_types import has_gpu
 from passerelle.domain.requests.jobs import RunRef, evaluate_job, training_job
 from passerelle.domain.training_tries import interruptions, next_try, once_more, try_of
 from passerelle.errors import JobFailedError
@@ -65,6 +66,9 @@ def record_training(request: dict[str, Any], settings: RecordTrainingSettings) -
         # A step that is tried again finds its own warnings.
         problems = (*record.problems, *(item for item in result.warnings if item not in record.problems))
         found = {"candidates": candidates, "chosen": result.chosen, "why": result.why, "image_uri": image}
+        # What evaluates a model serves it: SageMaker's hosts without a GPU have no use for CUDA.
+        on_gpu = has_gpu(job["ResourceConfig"]["InstanceType"])
+        found["serving_image_uri"] = settings.image_uri if on_gpu else None
         found["problems"] = problems
         found["project_uri"] = _channel_uri(job, "project")
         return record.model_copy(update=found | {"artefacts": record.artefacts | sealed})

@@ -115,7 +115,7 @@ def _record(record: RunRecord, change: Moved) -> RunRecord:
     if not change.same_account:
         # The image lay in the other account's registry. Without one, what is deployed here serves the model, and the
         # smoke test compares its answer with what training gave.
-        changes["image_uri"] = None
+        changes |= {"image_uri": None, "serving_image_uri": None}
     if record.status not in FINAL_STATUSES:
         changes |= {"status": "failed", "error": _LOST}
     return record.model_copy(update=changes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from passerelle.contracts.container import PrepareResult, SplitPart
 from passerelle.domain.project import Project, load_project
 from passerelle.domain.requests.hosting import HostingPlace, deployment
 from passerelle.domain.requests.jobs import JobPlace, RunRef, evaluate_job, prepare_job, training_job
+from passerelle.domain.requests.tuning import Fleet, tuning_job
+from passerelle.domain.training_tries import TrainingTry
+from passerelle.errors import SettingsError
 
 TEXT = (Path(__file__).parents[2] / "projects/flights/project.yaml").read_text()
 ZONES = {zone: f"b-{zone}" for zone in ("raw", "quarantine", "curated", "models", "predictions", "reports")}
@@ -57,6 +61,29 @@ def test_a_training_request_is_accepted_and_waits_long_enough_on_spot(kms: str, 
     limits = request["StoppingCondition"]
     assert ("MaxWaitTimeInSeconds" in limits) == spot
     assert limits.get("MaxWaitTimeInSeconds", limits["MaxRuntimeInSeconds"]) >= limits["MaxRuntimeInSeconds"]
+
+
+def test_each_try_of_training_has_the_image_that_fits_its_instance_type() -> None:
+    project = _project("training", instance_type="ml.g5.xlarge", fallback_instance_types=("ml.m5.xlarge",))
+    place = replace(_place(""), gpu_image_uri=f"{IMAGE}-gpu")
+    first, second = (
+        training_job(place, RUN, project, _dataset(), TrainingTry(number, name, True))
+        for number, name in enumerate(project.training.instance_types, start=1)
+    )
+    images = [job["AlgorithmSpecification"]["TrainingImage"] for job in (first, second)]
+    assert images == [f"{IMAGE}-gpu", IMAGE]
+    fleet = tuning_job(place, RUN, project, _dataset(), Fleet(candidate="xgboost"))
+    assert fleet["TrainingJobDefinition"]["AlgorithmSpecification"]["TrainingImage"] == f"{IMAGE}-gpu"
+    for job in (
+        prepare_job(place, RUN, project),
+        evaluate_job(place, RUN, project, training_job="t", test_uri="s3://b/t/", champion_uri=None),
+    ):
+        assert job["AppSpecification"]["ImageUri"] == IMAGE
+
+
+def test_a_gpu_instance_is_not_paid_for_where_there_is_no_image_for_it() -> None:
+    with pytest.raises(SettingsError, match=r"dev has no image for ml\.g5\.xlarge, .* `passerelle --env dev deploy`"):
+        training_job(_place(""), RUN, _project("training", instance_type="ml.g5.xlarge"), _dataset())
 
 
 @pytest.mark.parametrize(("kms", "profile"), list(product(["", KEY], ["real-time", "serverless"])))

@@ -103,6 +103,8 @@ def _imports(value: Any) -> Iterator[str]:
     """Stacks that this one cannot live without."""
     if isinstance(value, dict) and isinstance(value.get("Fn::ImportValue"), str):
         yield value["Fn::ImportValue"].split(":")[0]
+    if isinstance(value, dict) and "Fn::GetStackOutput" in value:
+        yield value["Fn::GetStackOutput"]["StackName"]
     for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
         yield from _imports(item)
 

@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import pytest
 
 from checks.assemblies import assembly
 from infra.base_image import PIN, base_reference, pin_today
-from infra.constructs.built_image import BUILD_SPEC, TRACKING, TRAINING
+from infra.constructs.built_image import BUILD_SPEC, TRACKING, TRAINING, TRAINING_GPU, stage_image
 from passerelle.errors import SettingsError
 from tests.infra.conftest import ROOT
 from tests.infra.matters import RULES
@@ -28,24 +28,56 @@ PINNED = "# why\nname: registry.example.com/python\ntag: '3.12'\ndigest:\n"
 
 @pytest.fixture(scope="module")
 def by_docker() -> Path:
-    """dev, with images that Docker builds."""
-    text = (ROOT / "environments" / "dev.yaml").read_text("utf-8")
-    changed = text.replace("images: {source: codebuild}", "images: {source: docker}")
-    assert changed != text
-    return assembly("dev", {"environments/dev.yaml": changed})
-
-
-def test_docker_builds_both_images_for_the_platform_that_runs_them(by_docker: Path) -> None:
-    assets = [json.loads(path.read_text())["dockerImages"] for path in by_docker.glob("*Images*.assets.json")]
-    images = [image for found in assets for image in found.values()]
-    built = {image["source"]["dockerFile"]: image["source"] for image in images}
-    assert {name: source["platform"] for name, source in built.items()} == {
-        "training/Dockerfile": "linux/amd64",
-        "Dockerfile": "linux/arm64",
+    """dev, with images that Docker builds, and a project that may train on a GPU."""
+    changes = {
+        "environments/dev.yaml": ("images: {source: codebuild}", "images: {source: docker}"),
+        "projects/flights/project.yaml": ("\ntraining:\n", "\ntraining:\n  fallback_instance_types: [ml.g5.xlarge]\n"),
     }
-    assert {source["dockerBuildArgs"]["BASE"] for source in built.values()} == {base_reference()}
-    for name, source in built.items():
-        assert (by_docker / source["directory"] / name).is_file()
+    texts = {name: (ROOT / name).read_text("utf-8") for name in changes}
+    changed = {name: texts[name].replace(*change) for name, change in changes.items()}
+    assert all(changed[name] != text for name, text in texts.items())
+    return assembly("dev", changed)
+
+
+def test_docker_builds_each_image_for_the_platform_that_runs_it(by_docker: Path) -> None:
+    assets = [json.loads(path.read_text())["dockerImages"] for path in by_docker.glob("*Images*.assets.json")]
+    built = [image["source"] for found in assets for image in found.values()]
+    assert {
+        (source["dockerFile"], source["dockerBuildArgs"].get("REQUIREMENTS"), source["platform"]) for source in built
+    } == {
+        ("training/Dockerfile", None, "linux/amd64"),
+        ("training/Dockerfile", "requirements-gpu.txt", "linux/amd64"),
+        ("Dockerfile", None, "linux/arm64"),
+    }
+    assert {source["dockerBuildArgs"]["BASE"] for source in built} == {base_reference()}
+    for source in built:
+        assert (by_docker / source["directory"] / source["dockerFile"]).is_file()
+
+
+def test_jobs_learn_which_image_is_for_gpus(by_docker: Path) -> None:
+    functions = [item for _, item in Platform.read("dev", by_docker).of("AWS::Lambda::Function")]
+    settings = [item["Environment"]["Variables"] for item in functions if "Environment" in item]
+    told = [found for found in settings if "PASSERELLE_GPU_IMAGE_URI" in found]
+    assert len(told) == 3  # gather_drop, record_dataset, record_training
+    for found in told:
+        plain, gpu = (json.dumps(found[f"PASSERELLE_{kind}IMAGE_URI"]) for kind in ("", "GPU_"))
+        assert plain != gpu
+        assert "cdk-hnb659fds-container-assets" in gpu
+
+
+def test_without_a_project_that_may_use_a_gpu_no_image_is_built_for_one(synthesised: Callable[[str], Path]) -> None:
+    platform = Platform.read("dev", synthesised("dev"))
+    names = [item["RepositoryName"] for _, item in platform.of("AWS::ECR::Repository")]
+    assert sorted(names) == ["passerelle-dev-tracking", "passerelle-dev-training"]
+    assert '"PASSERELLE_GPU_IMAGE_URI": ""' in json.dumps(platform.stacks)
+
+
+def test_a_new_image_may_replace_the_one_that_other_stacks_use(synthesised: Callable[[str], Path]) -> None:
+    # CloudFormation lets no exported value change that another stack imports.
+    for stack, template in Platform.read("dev", synthesised("dev")).stacks.items():
+        exported = [output["Value"] for output in template.get("Outputs", {}).values() if "Export" in output]
+        images = [name for name, item in template["Resources"].items() if item["Type"] == "Custom::PasserelleImage"]
+        assert not [value for value in exported if value.get("Fn::GetAtt", [""])[0] in images], stack
 
 
 def test_with_docker_nothing_is_built_on_aws_and_jobs_may_pull_that_repository_only(by_docker: Path) -> None:
@@ -58,7 +90,7 @@ def test_with_docker_nothing_is_built_on_aws_and_jobs_may_pull_that_repository_o
     assert {name: list(rule(platform)) for name, rule in RULES.items() if list(rule(platform))} == {}
 
 
-@pytest.mark.parametrize("source", [TRAINING, TRACKING], ids=lambda source: source.name)
+@pytest.mark.parametrize("source", [TRAINING, TRAINING_GPU, TRACKING], ids=lambda source: source.name)
 def test_every_stage_of_an_image_is_built_on_the_pinned_base(source: Any) -> None:
     lines = (ROOT / source.base / source.dockerfile).read_text("utf-8").splitlines()
     stages = [line.split()[1] for line in lines if line.startswith("FROM ")]
@@ -66,6 +98,18 @@ def test_every_stage_of_an_image_is_built_on_the_pinned_base(source: Any) -> Non
     (default,) = [line.removeprefix("ARG BASE=") for line in lines if line.startswith("ARG BASE=")]
     assert default == re.sub("@.*", "", f"{_pin('name')}:{_pin('tag')}")
     assert not any(line.startswith("FROM ") for line in lines[: lines.index(f"ARG BASE={default}")])
+
+
+def test_the_gpu_image_is_the_same_dockerfile_with_requirements_that_are_there() -> None:
+    assert (TRAINING_GPU.paths, TRAINING_GPU.dockerfile) == (TRAINING.paths, TRAINING.dockerfile)
+    assert stage_image(TRAINING_GPU).joinpath("arguments.txt").read_text() == "REQUIREMENTS=requirements-gpu.txt\n"
+    lines = (ROOT / TRAINING.dockerfile).read_text("utf-8").splitlines()
+    assert "ARG REQUIREMENTS=requirements.txt" in lines
+    (copied,) = [line.split()[1] for line in lines if line.startswith("COPY") and "REQUIREMENTS" in line]
+    for name in ("requirements.txt", TRAINING_GPU.arguments["REQUIREMENTS"]):
+        assert (ROOT / copied.replace("${REQUIREMENTS}", name)).is_file()
+    # Without these NVIDIA's container runtime mounts no driver.
+    assert "NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility" in "\n".join(lines)
 
 
 def _pin(field: str) -> str:
@@ -81,6 +125,7 @@ def _pin(field: str) -> str:
 )
 def test_the_build_uses_one_digest_for_all_stages_and_says_which(tmp_path: Path, base: str, used: str) -> None:
     (tmp_path / "base.txt").write_text(base + "\n")
+    (tmp_path / "arguments.txt").write_text("REQUIREMENTS=other.txt\nONE=1\n")
     docker = tmp_path / "docker"
     docker.write_text(
         '#!/bin/sh\necho "$@" >> asked\n[ "$1" = inspect ] && echo registry.example.com/python@sha256:resolved\nexit 0\n'
@@ -93,7 +138,10 @@ def test_the_build_uses_one_digest_for_all_stages_and_says_which(tmp_path: Path,
     assert done.returncode == 0, done.stderr
     pulled, *_, built = (tmp_path / "asked").read_text().splitlines()
     assert pulled == f"pull --quiet {base}"
-    assert f"--build-arg BASE={used} --label org.opencontainers.image.base.name={used} --tag repo:tag ." in built
+    assert (
+        f"--build-arg BASE={used} --build-arg REQUIREMENTS=other.txt --build-arg ONE=1 --label org.opencontainers.image.base.name={used} --tag repo:tag ."
+        in built
+    )
 
 
 class _Registry(BaseHTTPRequestHandler):

@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from passerelle.contracts.bundle import BundleSignature
+from passerelle.contracts.container import Problem
 from passerelle.domain.project import Project
 from training.train.data import Rows
 
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """The project, the data, and where they come from; `own` and `features` are its model.py and features.py."""
+    """The project, the data, and where they come from; `own` and `features` are its model.py and features.py.
+
+    `warnings` are of the machine: they go into the run beside those of the data.
+    """
 
     project: Project
     signature: BundleSignature
@@ -28,3 +32,4 @@ class Context:
     device: str
     own: bytes | None = None
     features: bytes | None = None
+    warnings: tuple[Problem, ...] = ()

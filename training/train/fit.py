@@ -19,6 +19,7 @@ from passerelle.domain.resampling import draw_weights
 from training.train.context import Context
 from training.train.data import Rows
 from training.train.fit_checkpoint import FitCheckpoint
+from training.train.machine import leave_gpu
 from training.train.own import own_pipeline
 from training.train.predict import Predicted, predict
 from training.train.weighing import fit_pipeline
@@ -45,6 +46,7 @@ def fit_candidate(
     started = time.monotonic()
     pipeline = candidate_pipeline(name, context, params)
     notes = fit_pipeline(pipeline, name, context, checkpoint)
+    leave_gpu(pipeline)
     seconds = time.monotonic() - started + (checkpoint.earlier_seconds if checkpoint else 0.0)
     predicted = predict(pipeline, context.validation.frame, context.project.task.type)
     return Fitted(pipeline, predicted, seconds, notes)

@@ -69,7 +69,7 @@ def main() -> int:
     checkpoints = Checkpoints(base_dir() / "checkpoints", key, project_code=context.own is not None)
     output = base_dir() / "output" / "data"
     output.mkdir(parents=True, exist_ok=True)
-    warnings = leakage_warnings(context, checkpoints.kept("leakage", "The search for leakage"))
+    leaks = leakage_warnings(context, checkpoints.kept("leakage", "The search for leakage"))
     with recorded_usage(output / USAGE_FILE):
         if REPRODUCE in parameters:
             only = CandidateResult.model_validate_json(parameters[REPRODUCE])
@@ -83,7 +83,7 @@ def main() -> int:
             curve = _reduce(context, checkpoints, output, results, resumed)
     choice = choose_candidate(context, results)
     result = _result(context, results, choice, curve, resumed, time.monotonic() - started)
-    result = result.model_copy(update={"study": study, "warnings": warnings})
+    result = result.model_copy(update={"study": study, "warnings": (*context.warnings, *leaks)})
     model = base_dir() / "model"
     shutil.copytree(checkpoints.bundle_folder(result.chosen), model, dirs_exist_ok=True)
     (output / RESULT_FILE).write_text(result.model_dump_json(indent=2), encoding="utf-8")
@@ -102,6 +102,7 @@ def make_context(parameters: dict[str, str], project: Project) -> Context:
     validation = read_rows(channel("validation"), inputs, task, sent)
     signature = make_signature(project, inputs, train.labels, derived)
     need_same_features(signature, validation)
+    fitted_on, warnings = device()
     return Context(
         project=project,
         signature=signature,
@@ -115,7 +116,8 @@ def make_context(parameters: dict[str, str], project: Project) -> Context:
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         seed=int(parameters.get("seed", project.training.seed)),
         threads=int(parameters.get(THREADS) or cores()),
-        device=device(),
+        device=fitted_on,
+        warnings=warnings,
         own=read_code(channel("project"), project.training.model) if project.training.model else None,
         features=features,
     )

@@ -9,11 +9,10 @@ from typing import Final
 from passerelle.domain.cost.fit_times import FitTime, Series, series
 from passerelle.domain.cost.instances import Instance, Spot, find_spot, instances
 from passerelle.domain.cost.prices import Price, instance_price
+from passerelle.domain.project.gpu_types import ON_GPU
 
 #: Of an instance's memory, the share that a fit may have: the rest is the system's, SageMaker's, validation's.
 MEMORY_SHARE: Final = 0.7
-#: Which candidates a GPU speeds up.
-ON_GPU: Final = ("xgboost",)
 #: Their fits take no time that counts.
 INSTANT: Final = ("baseline", "rule")
 
@@ -156,10 +155,27 @@ def _notes(question: Question, known: dict[str, Series], fits: Sequence[FitTime]
         "Spot's saving and interruptions are EC2's (AWS Spot Advisor, 2025-06-28, upper end of the band; those of "
         "another size of the family where a size has none): SageMaker publishes none.",
     ]
-    gpus = {item.gpu for item in instances() if item.gpu}
-    if not any(series(name, question.task, "cuda", gpu, fits) for name in ON_GPU for gpu in gpus):
-        notes.append("GPU instances are not compared: no run on one of their GPUs is recorded (make bench-gpu).")
-    return [note for note in notes if note]
+    return [note for note in (*notes, _gpu_note(question, known, fits)) if note]
+
+
+def _gpu_note(question: Question, known: dict[str, Series], fits: Sequence[FitTime] | None) -> str:
+    """Say on which GPUs fits were measured, where and when, and which instances are left out for want of a run."""
+    if not set(known) & set(ON_GPU):
+        return "GPU instances are not compared: none of the candidates uses a GPU."
+    found = {
+        gpu: series(ON_GPU[0], question.task, "cuda", gpu, fits)
+        for gpu in dict.fromkeys(item.gpu for item in instances() if item.gpu)
+    }
+    measured = [line for line in found.values() if line and line.measured(question.rows)]
+    names = sorted({f"{line.hardware} ({', '.join(line.dates)})" for line in measured})
+    without = [
+        f"{item.instance_type} ({item.gpu})" for item in instances() if item.gpu and found[item.gpu] not in measured
+    ]
+    told = [f"Fits on a GPU measured on {'; '.join(names)}."] if names else []
+    if without:
+        why = "no run with so many rows on their GPU is recorded (make bench-gpu)"
+        told.append(f"GPU instances that are not compared, as {why}: {', '.join(without)}.")
+    return " ".join(told)
 
 
 def _parallel_note(known: dict[str, Series]) -> str:

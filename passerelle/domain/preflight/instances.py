@@ -10,6 +10,7 @@ from passerelle.domain.cost.prices import instance_price
 from passerelle.domain.preflight.environment import Environment, Tracking
 from passerelle.domain.preflight.finding import Finding, required
 from passerelle.domain.project import Project
+from passerelle.domain.project.gpu_types import has_several_gpus
 
 ENGINE: Final = "postgres"
 #: The version that the tracking stack asks for; a test holds both to the same.
@@ -34,7 +35,7 @@ def instance_uses(environment: Environment, projects: Sequence[Project]) -> list
     found: dict[tuple[str, str], list[str]] = {}
     for project in projects:
         found.setdefault((environment.prepare_instance_type, "SageMaker Processing"), []).append(project.name)
-        for each in (project.training.instance_type, *project.training.fallback_instance_types):
+        for each in project.training.instance_types:
             found.setdefault((each, "SageMaker Training"), []).append(project.name)
         if project.serving.profile == "real-time":
             found.setdefault((project.serving.instance_type, "SageMaker Hosting"), []).append(project.name)
@@ -61,6 +62,11 @@ def judge_instances(uses: Sequence[InstanceUse], offered: set[str], region: str)
             yield Finding(
                 name, "warning", f"EC2 offers it in {region}, the price table has no price ({use.why})",
                 "See https://aws.amazon.com/sagemaker/pricing/ whether SageMaker offers it there, and for how much.",
+            )  # fmt: skip
+        elif has_several_gpus(use.instance_type):
+            yield Finding(
+                name, "warning", f"it has several GPUs, and XGBoost fits on one of them ({use.why})",
+                "Take a smaller size of that family in project.yaml: it has one GPU.",
             )  # fmt: skip
         else:
             yield Finding(name, "ok", f"offered in {region} ({use.why})")

@@ -125,7 +125,7 @@ def _training_ways(project: Project) -> Iterator[_TrainingWay]:
     for other in training.fallback_instance_types:
         yield _TrainingWay(pattern.format(other), False, f"trains {name}{how} without capacity for the first type")
     if training.spot and training.on_demand_after_interruptions is not None:
-        for each in (training.instance_type, *training.fallback_instance_types):
+        for each in training.instance_types:
             yield _TrainingWay(TRAINING.format(each), False, f"trains {name} on demand when spot is taken away")
     if training.keep_alive_minutes:
         yield _TrainingWay(WARM_POOL.format(training.instance_type), True, f"keeps instances of {name} warm")

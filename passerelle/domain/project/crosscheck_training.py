@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
-from typing import Final
 
 from passerelle.domain.project.findings import Finding, Path, did_you_mean
+from passerelle.domain.project.gpu_types import ON_GPU, has_gpu, unusable_gpu
+from passerelle.domain.project.metric_names import OWN
 from passerelle.domain.project.model import Column, Project
 from passerelle.domain.rule import Line, Test, parse_rule
 
 #: How `class_weight` names the classes of a binary task.
 BINARY_CLASSES = ("negative", "positive")
-#: AWS's families with NVIDIA GPUs: ml.g4dn, ml.g5, ml.g6e, ml.p4d, …
-_GPU: Final = re.compile(r"ml\.[gp]\d")
 
 
 def crosscheck_training(project: Project) -> Iterator[Finding]:
@@ -22,21 +20,25 @@ def crosscheck_training(project: Project) -> Iterator[Finding]:
     yield from _class_weight(project)
     yield from _monotone(project)
     yield from _rule(project)
-    yield from _instances_without_gpu(project)
+    yield from _gpus_are_used(project)
     if project.task.type == "regression" and project.training.calibration in ("sigmoid", "isotonic"):
         yield ("training", "calibration"), "a regression has no probabilities to calibrate; leave it out"
 
 
-def _instances_without_gpu(project: Project) -> Iterator[Finding]:
-    """A GPU would be paid for and not used: the training image's XGBoost is built for processors only."""
+def _gpus_are_used(project: Project) -> Iterator[Finding]:
+    """A GPU that no candidate uses, or that the image cannot use, would be paid for in vain."""
     training = project.training
     named: list[tuple[Path, str]] = [(("training", "instance_type"), training.instance_type)]
     for index, name in enumerate(training.fallback_instance_types):
         named.append((("training", "fallback_instance_types", index), name))
+    used = any(name in (*ON_GPU, OWN) for name in project.candidates)
+    remedy = "choose a type without one: `passerelle advise` names the cheapest for a data size"
     for path, name in named:
-        if _GPU.match(name):
-            why = f"{name} has a GPU, which the training image cannot use (its XGBoost is xgboost-cpu)"
-            yield path, f"{why}; choose a type without one: `passerelle advise` names the cheapest for a data size"
+        if why := unusable_gpu(name):
+            yield path, f"{name} has a GPU that training cannot use ({why}); take ml.g4dn, ml.g5 or ml.g6, or {remedy}"
+        elif has_gpu(name) and not used:
+            why = f"none of the candidates ({', '.join(project.candidates)}) uses it"
+            yield path, f"{name} has a GPU and {why}; add {ON_GPU[0]} to training.candidates, or {remedy}"
 
 
 def _weight_column(project: Project) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from passerelle.domain.project.gpu_types import has_gpu
 from passerelle.domain.project.part import Part
 from passerelle.domain.project.tuning import Tuning
 from passerelle.domain.rule import RuleError, parse_rule
@@ -106,6 +107,16 @@ class Training(Part):
     tuning: Tuning | None = None
     explain: Explain = Explain()
 
+    @property
+    def instance_types(self) -> tuple[str, ...]:
+        """Where training may run, in the order in which it is tried."""
+        return (self.instance_type, *self.fallback_instance_types)
+
+    @property
+    def may_use_gpu(self) -> bool:
+        """Whether one of them has a GPU."""
+        return any(map(has_gpu, self.instance_types))
+
     @field_validator("rule")
     @classmethod
     def _rule_can_be_read(cls, rule: tuple[str, ...]) -> tuple[str, ...]:
@@ -136,7 +147,7 @@ class Training(Part):
             raise ValueError("keep_alive_minutes: SageMaker keeps no spot instance; set spot to false, or leave it out")
         if self.on_demand_after_interruptions and not self.spot:
             raise ValueError("on_demand_after_interruptions: training is on demand already (spot: false)")
-        types = (self.instance_type, *self.fallback_instance_types)
+        types = self.instance_types
         if len(set(types)) != len(types):
             raise ValueError(f"fallback_instance_types: a type is named twice in {', '.join(types)}")
         return self

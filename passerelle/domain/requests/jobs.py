@@ -17,7 +17,9 @@ from passerelle.contracts.container import (
 )
 from passerelle.contracts.study import STUDY_CHANNEL, WARM_START
 from passerelle.domain.project import Project
+from passerelle.domain.project.gpu_types import has_gpu
 from passerelle.domain.training_tries import TrainingTry, first_try
+from passerelle.errors import SettingsError
 
 LOCAL: Final = "/opt/ml/processing"
 VOLUME_GB: Final = 30
@@ -29,18 +31,34 @@ Request = dict[str, Any]
 class JobPlace:
     """Where and as whom jobs run.
 
-    `kms_key_arn` "" leaves the encryption to the buckets' default; `vpc` is a VpcConfig, or empty.
+    `gpu_image_uri` is for training on a GPU, "" in an environment without one. `kms_key_arn` "" leaves the encryption
+    to the buckets' default; `vpc` is a VpcConfig, or empty.
     """
 
     environment: str
     zones: dict[str, str]
     image_uri: str
+    gpu_image_uri: str = ""
     role_arn: str
     kms_key_arn: str
     prepare_instance_type: str
     git_sha: str
     lock_hash: str
     vpc: Mapping[str, Any] = field(default_factory=dict)
+
+    def training_image(self, instance_type: str) -> str:
+        """Return the image that fits an instance type.
+
+        Raises SettingsError for a GPU where the environment has no image for one.
+        """
+        if not has_gpu(instance_type):
+            return self.image_uri
+        if not self.gpu_image_uri:
+            raise SettingsError(
+                f"{self.environment} has no image for {instance_type}, which has a GPU: no project asked for one when "
+                f"it was deployed. Run `passerelle --env {self.environment} deploy` from this project's commit."
+            )
+        return self.gpu_image_uri
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,7 +191,7 @@ def training_job(
     return {
         "TrainingJobName": name,
         "AlgorithmSpecification": {
-            "TrainingImage": place.image_uri,
+            "TrainingImage": place.training_image(tried.instance_type),
             "TrainingInputMode": "File",
             "MetricDefinitions": [{"Name": f"validation:{metric}", "Regex": f"validation:{metric}=([-0-9.e]+)"}],
         },

@@ -38,6 +38,9 @@ _ARNS: Final = {
     "AWS::ECS::Service": "ecs|service/{}",
     "AWS::ECS::TaskDefinition": "ecs|task-definition/{}:1",
 }
+_FUNCTIONS: Final = (
+    "Ref", "Fn::GetAtt", "Fn::GetStackOutput", "Fn::ImportValue", "Fn::Join", "Fn::Select", "Fn::Split", "Fn::Sub",
+)  # fmt: skip
 #: Types of which `Ref` gives the ARN.
 _REF_IS_ARN: Final = (
     "AWS::StepFunctions::StateMachine", "AWS::SNS::Topic", "AWS::SecretsManager::Secret", "AWS::ECS::Service",
@@ -118,7 +121,7 @@ class Assembly:
         if len(value) == 1:
             ((name, argument),) = value.items()
             method = getattr(self, f"_{name.lower().replace('::', '_')}", None)
-            if name in ("Ref", "Fn::GetAtt", "Fn::Join", "Fn::ImportValue", "Fn::Select", "Fn::Split", "Fn::Sub"):
+            if name in _FUNCTIONS:
                 assert method is not None, name
                 return method(argument, stack)
         return {key: self.resolve(item, stack) for key, item in value.items()}
@@ -152,6 +155,12 @@ class Assembly:
     def _fn_importvalue(self, argument: Any, stack: str) -> Any:
         owner, value = self.exports[self.resolve(argument, stack)]
         return self.resolve(value, owner)
+
+    def _fn_getstackoutput(self, argument: dict[str, str], stack: str) -> Any:
+        owner = next(
+            name for name, template in self._templates.items() if argument["OutputName"] in template.get("Outputs", {})
+        )
+        return self.resolve(self._templates[owner]["Outputs"][argument["OutputName"]]["Value"], owner)
 
     def _fn_select(self, argument: list[Any], stack: str) -> Any:
         return self.resolve(argument[1], stack)[int(argument[0])]

@@ -42,6 +42,8 @@ class Platform:
             return None
         if "Fn::ImportValue" in value:
             return self._exported(value["Fn::ImportValue"])
+        if "Fn::GetStackOutput" in value:
+            return self._output(value["Fn::GetStackOutput"]["OutputName"])
         logical = value.get("Ref") or value.get("Fn::GetAtt")
         logical = logical[0] if isinstance(logical, list) else logical
         return f"{stack}/{logical}" if logical in self.stacks[stack]["Resources"] else None
@@ -51,6 +53,12 @@ class Platform:
             for output in template.get("Outputs", {}).values():
                 if output.get("Export", {}).get("Name") == name:
                     return self.target(f"{stack}/", output["Value"])
+        return None
+
+    def _output(self, name: str) -> str | None:
+        for stack, template in self.stacks.items():
+            if name in template.get("Outputs", {}):
+                return self.target(f"{stack}/", template["Outputs"][name]["Value"])
         return None
 
     def is_a(self, place: str, value: Any, type_: str) -> bool:

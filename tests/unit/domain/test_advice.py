@@ -109,14 +109,26 @@ def _on_gpu(name: str, seconds: float = 1.0) -> tuple[FitTime, ...]:
 def test_without_a_recorded_run_on_a_gpu_no_gpu_instance_is_compared_and_that_is_said() -> None:
     advice = advise(QUESTION, ALONE)
     assert not any(offer.gpu for offer in advice.offers)
-    assert any(note.startswith("GPU instances are not compared") for note in advice.notes)
+    (told,) = (note for note in advice.notes if "GPU" in note)
+    assert told.startswith("GPU instances that are not compared, as no run with so many rows on their GPU is recorded")
+    assert all(item.instance_type in told for item in instances() if item.gpu)
+
+
+def test_gpu_instances_are_no_matter_where_no_candidate_uses_a_gpu() -> None:
+    alone = tuple(replace(each, candidate="random_forest") for each in ALONE)
+    advice = advise(replace(QUESTION, candidates=("random_forest",)), (*alone, *_on_gpu("NVIDIA A10G")))
+    assert not any(offer.gpu for offer in advice.offers)
+    assert "GPU instances are not compared: none of the candidates uses a GPU." in advice.notes
 
 
 def test_a_recorded_gpu_stands_for_instances_with_that_gpu_only() -> None:
     advice = advise(QUESTION, (*ALONE, *_on_gpu("NVIDIA A10G")))
     assert {offer.gpu for offer in advice.offers} == {"", "A10G"}
     assert types(advice)[0] == "ml.g5.xlarge"  # a hundred times quicker at six times the price
-    assert not any("not compared" in note for note in advice.notes)
+    (told,) = (note for note in advice.notes if "GPU" in note)
+    assert told.startswith("Fits on a GPU measured on NVIDIA A10G (2026-11-21). ")
+    assert "ml.g6.xlarge (L4)" in told
+    assert "ml.g5" not in told
     slow = advise(QUESTION, (*ALONE, *_on_gpu("NVIDIA A10G", 90.0)))
     assert types(slow)[0] == "ml.m5.large"
 

@@ -32,8 +32,10 @@ def told(task: str, training: dict[str, Any], **weight: Any) -> str:
         ("binary", {"class_weight": {"yes": 2}}, "class_weight.yes: 'yes' is no class of the label; known: negative, positive"),
         ("binary", {"class_weight": {"positive": -1}}, "greater than 0"),
         ("regression", {"class_weight": "balanced"}, "a regression has no classes"),
-        ("binary", {"instance_type": "ml.g5.xlarge"}, "training.instance_type: ml.g5.xlarge has a GPU, which the training"),
-        ("binary", {"fallback_instance_types": ["ml.p3.2xlarge"]}, "fallback_instance_types.0: ml.p3.2xlarge has a GPU"),
+        ("binary", {"instance_type": "ml.g5.xlarge", "candidates": ["logistic"]}, "training.instance_type: ml.g5.xlarge has a GPU and none of the candidates (logistic) uses it; add xgboost to training.candidates, or choose a type without one"),
+        ("binary", {"fallback_instance_types": ["ml.p3.2xlarge"], "candidates": ["logistic"]}, "fallback_instance_types.0: ml.p3.2xlarge has a GPU and none"),
+        ("binary", {"instance_type": "ml.p2.xlarge"}, "ml.p2.xlarge has a GPU that training cannot use (its K80 is older than CUDA 12 supports)"),
+        ("binary", {"fallback_instance_types": ["ml.p6e-gb200.36xlarge"]}, "its processor is Arm, and the training image is x86-64"),
         ("regression", {"calibration": "isotonic"}, "a regression has no probabilities"),
         ("binary", {"weight_column": "ww"}, "weight_column: 'ww' is not among data.columns; did you mean 'w'?"),
         ("binary", {"weight_column": "plan"}, "is of type category; a weight is a number"),
@@ -43,6 +45,20 @@ def told(task: str, training: dict[str, Any], **weight: Any) -> str:
 )  # fmt: skip
 def test_what_does_not_fit_is_named_with_its_remedy(task: str, training: dict[str, Any], says: str) -> None:
     assert says in told(task, training)
+
+
+@pytest.mark.parametrize(
+    "training",
+    [
+        {"instance_type": "ml.g5.xlarge", "candidates": ["baseline", "xgboost"]},
+        {"fallback_instance_types": ["ml.g6.xlarge", "ml.g4dn.12xlarge"], "candidates": ["baseline", "xgboost"]},
+        {"instance_type": "ml.p5.4xlarge", "candidates": ["baseline", "logistic"], "model": "model.py"},
+    ],
+)
+def test_a_gpu_is_allowed_where_a_candidate_may_use_it(training: dict[str, Any]) -> None:
+    document = project_document("p-x", "binary")
+    document["training"] |= training
+    assert load_project(yaml.safe_dump(document), source="p.yaml").training.may_use_gpu
 
 
 def test_a_weight_that_may_be_missing_is_refused() -> None:

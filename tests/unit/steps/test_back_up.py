@@ -103,7 +103,7 @@ def test_in_another_account_the_image_that_is_deployed_there_serves(make: Make, 
     same = RunRecord.model_validate_json(_restore(new, store, index)["RUN#r1"]["record"]["S"])
     assert same.image_uri is not None
     moved = index.model_copy(update={"account": "999999999999"})
-    assert RunRecord.model_validate_json(_restore(new, store, moved)["RUN#r1"]["record"]["S"]).image_uri is None
+    assert RunRecord.model_validate_json(_restore(new, store, moved)["RUN#r1"]["record"]["S"]).served_by is None
 
 
 def test_restoring_again_writes_no_object_a_second_time(make: Make, store: FolderStore) -> None:

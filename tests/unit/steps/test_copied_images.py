@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import boto3
 import pytest
 
 from passerelle.aws import clients, image_copy
+from passerelle.aws.runs_table import RunsTable
 from passerelle.errors import BundleError, InputError, SettingsError, TransientError
 from passerelle.steps import import_run as step
 from tests.fakes.registry import Registries, running_registries
@@ -18,6 +20,7 @@ from .two_accounts import (
     STAGING,
     Staging,
     carry_run,
+    signed_in,
 )
 from .world import Aws
 
@@ -62,6 +65,22 @@ def test_the_image_is_copied_by_its_digest_and_serves_from_here(prod: Aws, pushe
     sent = len(registries.uploaded)
     assert carry_run(prod, carried_repository=CARRIED)["status"] == "passed"
     assert len(registries.uploaded) == sent
+
+
+def test_of_a_run_that_a_gpu_trained_the_image_that_serves_is_copied(
+    prod: Aws, pushed: str, accounts: dict[str, dict[str, str]]
+) -> None:
+    trained_by = f"{STAGING}.dkr.ecr.us-east-1.amazonaws.com/passerelle-staging-training-gpu@sha256:{'9' * 64}"
+    serving = f"{STAGING}.dkr.ecr.us-east-1.amazonaws.com/passerelle-staging-training@{pushed}"
+    images = {"image_uri": trained_by, "serving_image_uri": serving}
+    with signed_in(accounts[STAGING]):
+        there = RunsTable(boto3.client("dynamodb"), "staging-runs")
+        there.change("flights", "r1", lambda record: record.model_copy(update=images))
+    assert carry_run(prod, carried_repository=CARRIED)["status"] == "passed"
+    run = prod.table.need("flights", "r1")
+    assert (run.served_by, run.serving_image_uri) == (f"{CARRIED}@{pushed}", None)
+    assert run.origin
+    assert run.origin.image_uri == trained_by
 
 
 def test_a_registry_that_breaks_half_way_is_gone_on_with_after_the_last_whole_layer(

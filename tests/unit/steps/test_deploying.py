@@ -20,7 +20,7 @@ from passerelle.steps.smoke_test import smoke_test
 
 from . import results
 from .results import BASE
-from .world import IMAGE, MOMENT, ROLE, Aws
+from .world import GPU_IMAGE, IMAGE, MOMENT, ROLE, Aws
 
 ENDPOINT = "passerelle-laptop-flights"
 MODEL = "s3://test-models/model.tar.gz"
@@ -97,6 +97,13 @@ def test_a_model_is_served_by_the_image_that_trained_it_whatever_was_released_si
     aws.begin_run(image_uri=None, **PASSED)
     _missing(sagemaker)
     assert _plan(aws)["model"]["PrimaryContainer"]["Image"] == IMAGE
+
+
+def test_a_model_that_a_gpu_trained_is_served_by_the_image_that_evaluated_it(aws: Aws, sagemaker: Stubber) -> None:
+    evaluated_by = f"{IMAGE.partition(':')[0]}@sha256:{'b' * 64}"
+    aws.begin_run(image_uri=GPU_IMAGE, serving_image_uri=evaluated_by, **PASSED)
+    _missing(sagemaker)
+    assert _plan(aws)["model"]["PrimaryContainer"]["Image"] == evaluated_by
 
 
 def test_a_later_deployment_updates_the_endpoint_which_takes_no_tags(aws: Aws, sagemaker: Stubber) -> None:

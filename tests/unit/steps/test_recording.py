@@ -26,7 +26,7 @@ from passerelle.steps.record_training import record_training
 
 from . import results
 from .results import BASE, as_json
-from .world import IMAGE, MOMENT, Aws
+from .world import GPU_IMAGE, IMAGE, MOMENT, Aws
 
 GONE = Problem(code="file_gone", file="flights/b.csv", rule="stay", message="gone", remedy="Drop it again.")
 
@@ -250,6 +250,32 @@ def test_a_job_without_capacity_is_tried_on_the_next_type_and_its_costs_are_kept
     assert (stage.status, stage.billable_seconds) == ("done", 127)
     assert stage.cost_usd is not None
     assert len(stage.summary["tries"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("tried", "following", "image"),
+    [("ml.g5.xlarge", "ml.m5.xlarge", IMAGE), ("ml.m5.xlarge", "ml.g5.xlarge", GPU_IMAGE)],
+)
+def test_the_next_type_is_tried_with_the_image_that_fits_it(aws: Aws, tried: str, following: str, image: str) -> None:
+    record = _without_capacity(aws, instance_type=tried, fallback_instance_types=[following])
+    resources = {"InstanceType": tried, "InstanceCount": 1, "VolumeSizeInGB": 30}
+    job = record(ResourceConfig=resources)["training_job"]
+    assert (job["ResourceConfig"]["InstanceType"], job["AlgorithmSpecification"]["TrainingImage"]) == (following, image)
+
+
+@pytest.mark.parametrize(
+    ("instance_type", "image", "serving"), [("ml.g5.xlarge", GPU_IMAGE, IMAGE), ("ml.m5.xlarge", IMAGE, None)]
+)
+def test_a_run_says_which_image_trained_it_and_which_serves_a_model_from_a_gpu(
+    aws: Aws, instance_type: str, image: str, serving: str | None
+) -> None:
+    record = _ready(aws, "train")
+    results.put_training_output(aws)
+    resources = {"InstanceType": instance_type, "InstanceCount": 1, "VolumeSizeInGB": 30}
+    answer = record(aws, ResourceConfig=resources, AlgorithmSpecification={"TrainingImage": image})
+    run = aws.table.need("flights", "r1")
+    assert (run.image_uri, run.serving_image_uri, run.served_by) == (image, serving, IMAGE)
+    assert answer["evaluate_job"]["AppSpecification"]["ImageUri"] == IMAGE
 
 
 def test_a_retry_that_is_recorded_twice_is_counted_once(aws: Aws) -> None:

@@ -25,6 +25,7 @@ from passerelle.settings import ClaimDropSettings, GatherDropSettings
 ROOT = Path(__file__).parents[3]
 MOMENT = "2026-11-21T05:00:00+00:00"
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/passerelle-training:1"
+GPU_IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/passerelle-training-gpu:1"
 ROLE = "arn:aws:iam::123456789012:role/jobs"
 
 
@@ -60,6 +61,7 @@ class Aws:
             **self.shared,
             "zones": self.buckets,
             "image_uri": IMAGE,
+            "gpu_image_uri": GPU_IMAGE,
             "job_role_arn": ROLE,
             "region": "us-east-1",
             "kms_key_arn": "",
