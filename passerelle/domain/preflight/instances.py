@@ -58,15 +58,15 @@ def judge_instances(uses: Sequence[InstanceUse], offered: set[str], region: str)
                 name, "missing", f"{region} has no {use.ec2_type} ({use.why})",
                 f"Choose a type that {region} offers: https://aws.amazon.com/sagemaker/pricing/.",
             )  # fmt: skip
-        elif instance_price(use.component, use.instance_type, region) is None:
-            yield Finding(
-                name, "warning", f"EC2 offers it in {region}, the price table has no price ({use.why})",
-                "See https://aws.amazon.com/sagemaker/pricing/ whether SageMaker offers it there, and for how much.",
-            )  # fmt: skip
         elif has_several_gpus(use.instance_type):
             yield Finding(
                 name, "warning", f"it has several GPUs, and XGBoost fits on one of them ({use.why})",
                 "Take a smaller size of that family in project.yaml: it has one GPU.",
+            )  # fmt: skip
+        elif instance_price(use.component, use.instance_type, region) is None:
+            yield Finding(
+                name, "warning", f"EC2 offers it in {region}, the price table has no price ({use.why})",
+                "See https://aws.amazon.com/sagemaker/pricing/ whether SageMaker offers it there, and for how much.",
             )  # fmt: skip
         else:
             yield Finding(name, "ok", f"offered in {region} ({use.why})")

@@ -157,6 +157,14 @@ def test_a_type_that_ec2_lacks_is_missing_and_one_without_a_price_a_warning() ->
     }
 
 
+def test_of_an_instance_with_several_gpus_it_is_said_that_one_is_used() -> None:
+    uses = [instances.InstanceUse(f"ml.g5.{size}xlarge", "SageMaker Training", "aa") for size in ("", "12")]
+    one, several = instances.judge_instances(uses, {"g5.xlarge", "g5.12xlarge"}, "us-east-1")
+    assert one.status == "ok"
+    assert (several.status, "XGBoost fits on one of them (aa)" in several.found) == ("warning", True)
+    assert "smaller size" in several.remedy
+
+
 @pytest.mark.parametrize(
     ("offer", "multi_az", "verdict"),
     [
