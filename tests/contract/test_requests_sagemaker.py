@@ -14,8 +14,10 @@ from passerelle.contracts.container import PrepareResult, SplitPart
 from passerelle.domain.project import Project, load_project
 from passerelle.domain.requests.hosting import HostingPlace, deployment
 from passerelle.domain.requests.jobs import JobPlace, RunRef, evaluate_job, prepare_job, training_job
-from passerelle.domain.requests.tuning import Fleet, tuning_job
+from passerelle.domain.requests.tuning import tuning_job
 from passerelle.domain.training_tries import TrainingTry
+from passerelle.domain.tuning.fleet import Share
+from passerelle.domain.tuning.space import spaces
 from passerelle.errors import SettingsError
 
 TEXT = (Path(__file__).parents[2] / "projects/flights/project.yaml").read_text()
@@ -72,7 +74,8 @@ def test_each_try_of_training_has_the_image_that_fits_its_instance_type() -> Non
     )
     images = [job["AlgorithmSpecification"]["TrainingImage"] for job in (first, second)]
     assert images == [f"{IMAGE}-gpu", IMAGE]
-    fleet = tuning_job(place, RUN, project, _dataset(), Fleet(candidate="xgboost"))
+    (space,) = spaces(["xgboost"], {})
+    fleet = tuning_job(place, RUN, project, _dataset(), space, Share(trials=2, parallel=1, seconds=None))
     assert fleet["TrainingJobDefinition"]["AlgorithmSpecification"]["TrainingImage"] == f"{IMAGE}-gpu"
     for job in (
         prepare_job(place, RUN, project),
