@@ -18,10 +18,12 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
+from unittest.mock import patch
 
 from bench.generated_flights import write_flights
 from bench.prepare_subjects import BUCKET, S3_VARIABLE
 from bench.report import machine, say, write_result
+from training.prepare.limits import MEMORY_VARIABLE, duckdb_settings
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 FILES: Final = 4
@@ -84,7 +86,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m bench.prepare", description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=5_000_000, help="flights to prepare (default 5,000,000)")
-    parser.add_argument("--memory", help="DuckDB's memory, such as 512MB (default: 80 %% of the machine's)")
+    parser.add_argument("--memory", help="DuckDB's memory, such as 512MB (default: 384 MB a core)")
     parser.add_argument("--json", action="store_true", help="write nothing to standard output but the JSON")
     parser.add_argument("--no-peers", action="store_true", help="measure Passerelle only")
     parser.add_argument("--no-awswrangler", action="store_true", help="leave awswrangler out")
@@ -92,6 +94,13 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     if options.rows < 10_000:
         parser.error("--rows must be at least 10,000")
     return options
+
+
+def _bytes(memory: str | None) -> int:
+    """Return the memory that DuckDB is given."""
+    given = {MEMORY_VARIABLE: memory} if memory else {}
+    with patch.dict(os.environ, given):
+        return int(duckdb_settings(ROOT)["memory_limit"].removesuffix("MB")) * 10**6
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -103,7 +112,7 @@ def main(arguments: list[str] | None = None) -> int:
         say(f"writing {options.rows:,} flights")
         files = write_flights(folder / "raw", rows=options.rows, files=FILES)
         size = sum(path.stat().st_size for path in files)
-        memory = {"PASSERELLE_DUCKDB_MEMORY": options.memory} if options.memory else {}
+        memory = {MEMORY_VARIABLE: options.memory} if options.memory else {}
         ours = run("duckdb", folder, memory)
         rows = []
         if not options.no_peers:
@@ -118,7 +127,8 @@ def main(arguments: list[str] | None = None) -> int:
         "bench": "prepare",
         "flights": options.rows,
         "csv_bytes": size,
-        "duckdb_memory": options.memory or "80 % of the machine's",
+        "duckdb_memory": options.memory or "384 MB a core",
+        "csv_bytes_by_duckdb_memory": round(size / _bytes(options.memory), 2),
         "rows": rows,
         "machine": described,
     }

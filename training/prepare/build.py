@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import ibis
 
@@ -21,6 +21,8 @@ from training.prepare.columns import Counts, count_values, suspicious_columns, u
 from training.prepare.engine import Engine
 from training.prepare.label import class_counts, label_problems, label_summary, label_value, problem, row_text
 from training.prepare.split import PART, PARTS, part_counts, part_problems, with_part, with_share
+
+_MARK: Final = "__mark"
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def build_dataset(
 
     They hold the derived features already.
     """
-    table = engine.keep(_rows(engine, engine.read(files), project), "rows")
+    table = _rows(engine, engine.read(files), project)
     known = table[LABEL].notnull() & table[TIME].notnull()
     (counts,) = engine.answers(table.agg(kept=table.count(), labelled=known.sum().fill_null(0)))
     labelled, unlabelled = table.filter(known), counts["kept"] - counts["labelled"]
@@ -88,14 +90,23 @@ def _rows(engine: Engine, table: Any, project: Project) -> Any:
     """Return the rows, of those equal in every column one, with label, event time and entity."""
     columns = (*project.data.columns, *project.derived_columns)
     rows = table.select(**{column.name: _plain(column, table[column.name]) for column in columns})
-    rows = rows.distinct()
+    rows = _distinct(engine, rows)
     entity = [engine.text(rows[name]).fill_null("") for name in project.data.entity_id]
     added = {
         LABEL: label_value(engine, project, rows[project.data.label.column]),
         TIME: rows[project.data.event_time],
         ENTITY: ibis.literal("|").join(entity),
     }
-    return with_share(engine, project, rows.mutate(**added))
+    return engine.keep(with_share(engine, project, rows.mutate(**added)), "rows")
+
+
+def _distinct(engine: Engine, rows: Any) -> Any:
+    """Return each row once. Only rows that share their mark are compared: comparing all costs several times as much."""
+    marked = rows.mutate(**{_MARK: engine.mark(*(rows[name] for name in rows.columns))})
+    counts = marked.group_by(_MARK).agg(n=marked.count())
+    shared = engine.keep(counts.filter(counts["n"] > 1).select(_MARK), "shared_marks")
+    once, again = marked.anti_join(shared, _MARK), marked.semi_join(shared, _MARK)
+    return once.drop(_MARK).union(again.drop(_MARK).distinct())
 
 
 def _plain(column: Column, value: Any) -> Any:
@@ -155,8 +166,9 @@ def _write(
     derived: Sequence[DerivedFeature],
 ) -> None:
     """Write the parts, oldest row first; the order of files and of their lines does not matter."""
-    keys = split.group_by([TIME, ENTITY]).agg(n=split.count())
-    (ties,) = engine.answers(keys.agg(most=keys["n"].max()))
+    keys = split.select(**{_MARK: engine.mark(split[TIME], split[ENTITY])})
+    counts = keys.group_by(_MARK).agg(n=keys.count())
+    (ties,) = engine.answers(counts.agg(most=counts["n"].max()))
     # Only where event time and entity do not tell rows apart is their text worth its making.
     order = [TIME, ENTITY, *([row_text(engine, project, split)] if ties["most"] > 1 else [])]
     weight = project.training.weight_column

@@ -75,7 +75,7 @@ def _validating(buckets: Buckets, validation: Validation) -> Callable[[tuple[int
     def validated(item: tuple[int, DropFile]) -> ValidatedFile:
         number, file = item
         with own_folder() as folder:
-            found = Validation(project, compile_contract(project, derived), Objects(), Path(folder), number).file(file)
+            found = Validation(project, compile_contract(project, derived), Objects(), Path(folder)).file(file, number)
             for path in (found.good, found.quarantined):
                 if path:
                     buckets.stage(path)

@@ -13,10 +13,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-import duckdb
-
+from passerelle.domain.contract.compiled import FAULTS, LINE, RAW
 from passerelle.domain.project import Project
-from training.prepare.limits import MAX_CELL_CHARS, duckdb_settings
+from training.prepare.limits import MAX_CELL_CHARS
 from training.prepare.sql import literal, quoted
 
 _PIECE: Final = 8 * 1024**2
@@ -63,10 +62,18 @@ def _plain_rows(path: Path, delimiter: bytes, width: int) -> int | None:
     return lines - 1 if same_ends and scan.delimiters == lines * (width - 1) else None
 
 
-def write_plain_texts(path: Path, header: Sequence[str], project: Project, target: Path) -> int | None:
-    """Write the declared columns as texts, row by row in the file's order.
+@dataclass(frozen=True)
+class PlainTexts:
+    """A plain file: how many rows stand below its header, and DuckDB's query of their lines and texts."""
 
-    Returns how many rows they are, None when the file is not that plain.
+    rows: int
+    query: str
+
+
+def plain_texts(path: Path, header: Sequence[str], project: Project) -> PlainTexts | None:
+    """Return the declared columns as texts, row by row in the file's order; None when the file is not that plain.
+
+    What no scan of the bytes tells, the query does: it fails where a row has too few cells or too many.
     """
     delimiter, width = project.data.csv.delimiter, len(header)
     if width < 2 or not delimiter.isascii():
@@ -79,16 +86,11 @@ def write_plain_texts(path: Path, header: Sequence[str], project: Project, targe
     columns = ", ".join(f"'{name}': 'VARCHAR'" for name in names)
     # An empty cell is a text here too: whether it is missing is the contract's to say.
     options = f"""auto_detect=false, header=false, skip=1, columns={{{columns}}}, force_not_null={names},
-        delim='{"''" if delimiter == "'" else delimiter}', quote='', escape='', max_line_size={MAX_CELL_CHARS}"""
-    with duckdb.connect(config=duckdb_settings(target.parent / "spill")) as connection:
-        try:
-            copied = connection.execute(
-                f"COPY (SELECT {cells} FROM read_csv({literal(path)}, {options})) TO {literal(target)}"
-                " (FORMAT parquet, COMPRESSION lz4)"
-            ).fetchone()
-        except duckdb.InvalidInputException:
-            return None
-    return rows if copied and copied[0] == rows else None
+        delim='{"''" if delimiter == "'" else delimiter}', quote='', escape='', max_line_size={MAX_CELL_CHARS},
+        buffer_size={_PIECE}"""
+    query = f"""SELECT row_number() OVER () + {FIRST_LINE - 1} AS {LINE}, NULL::VARCHAR[] AS {FAULTS},
+        NULL::VARCHAR AS {RAW}, {cells} FROM read_csv({literal(path)}, {options})"""
+    return PlainTexts(rows, query)
 
 
 def plain_lines(path: Path, numbers: Iterator[int]) -> Iterator[str]:

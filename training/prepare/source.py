@@ -21,7 +21,7 @@ from training.prepare.csv_rows import csv_batches, csv_reader, read_header
 from training.prepare.json_rows import json_batches
 from training.prepare.lines import open_lines
 from training.prepare.parquet_rows import ParquetRows
-from training.prepare.plain_csv import plain_lines, write_plain_texts
+from training.prepare.plain_csv import PlainTexts, plain_lines, plain_texts
 from training.prepare.unreadable import unreadable
 
 _ARCHIVES: Final = {
@@ -38,7 +38,7 @@ class Source:
 
     `header` is None where rows name their own columns (JSON Lines): `keys` then fills, name by name with the first
     line that has it, while the batches are read. `raw_rows` gives whole rows by number where the batches do not.
-    `plain` writes the texts of a file without batches, and returns how many rows they are, where the file allows it.
+    `plain` gives the texts of a file without batches, where the file allows it.
     """
 
     format: str
@@ -47,7 +47,7 @@ class Source:
     batches: Callable[[], Iterator[pa.RecordBatch]]
     keys: dict[str, int] = field(default_factory=dict)
     raw_rows: Callable[[Iterator[int]], Iterator[str]] | None = None
-    plain: Callable[[Path], int | None] = lambda texts: None
+    plain: Callable[[], PlainTexts | None] = lambda: None
     plain_rows: Callable[[Iterator[int]], Iterator[str]] | None = None
 
 
@@ -79,5 +79,5 @@ def open_source(path: Path, project: Project, *, key: str) -> Source:
     source = Source("csv", lines.encoding, header, lambda: csv_batches(reader, lines, header, project, key))
     if lines.marked or lines.encoding != "utf-8" or lines.count > 1 or head.startswith(b"\x1f\x8b"):
         return source
-    plain = partial(write_plain_texts, path, header, project)
+    plain = partial(plain_texts, path, header, project)
     return replace(source, plain=plain, plain_rows=partial(plain_lines, path))

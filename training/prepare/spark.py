@@ -32,6 +32,11 @@ def conv(text: str, base: int, to: int) -> str:  # type: ignore[empty-body]
     """Spark's own: a number's digits in another base."""
 
 
+@ibis.udf.scalar.builtin  # type: ignore[untyped-decorator]
+def xxhash64(values) -> int:  # type: ignore[no-untyped-def, empty-body]
+    """Spark's own: a hash of a struct."""
+
+
 @ibis.udf.scalar.python(signature=(("float64",), "string"))  # type: ignore[untyped-decorator]
 def number_text(number: float | None) -> str | None:
     """Spell a number as DuckDB and Python do; Java's digits differ, and with its version."""
@@ -58,7 +63,7 @@ class SparkEngine:
 
         def validated(item: tuple[int, DropFile]) -> ValidatedFile:
             number, file = item
-            return Validation(project, compile_contract(project, derived), objects, work, number).file(file)
+            return Validation(project, compile_contract(project, derived), objects, work).file(file, number)
 
         return list(self._session.sparkContext.parallelize(numbered, len(files)).map(validated).collect())
 
@@ -80,6 +85,9 @@ class SparkEngine:
             path.unlink()
         for number, path in enumerate(sorted(folder.glob("part-*.parquet"))):
             path.rename(folder / f"part-{number:05d}.parquet")
+
+    def mark(self, *values: Any) -> Any:
+        return xxhash64(ibis.struct({f"v{i}": value for i, value in enumerate(values)}))
 
     def text(self, value: Any) -> Any:
         return number_text(value) if value.type().is_floating() else value.cast("string")

@@ -10,13 +10,12 @@ import duckdb
 import pyarrow.parquet as pq
 
 from passerelle.contracts.container import DropFile, FileOutcome, Problem
-from passerelle.domain.contract.compiled import FAULTS, LINE, RAW, TEXTS, CompiledContract
+from passerelle.domain.contract.compiled import TEXTS, CompiledContract
 from passerelle.domain.contract.header import header_problems
 from passerelle.domain.project import Project
 from training.prepare.batches import batch_schema
 from training.prepare.limits import duckdb_settings
-from training.prepare.plain_csv import FIRST_LINE
-from training.prepare.quarantine import quarantine_problems, write_quarantine
+from training.prepare.quarantine import RawRows, quarantine_problems, write_quarantine
 from training.prepare.source import Source, open_source
 from training.prepare.sql import literal
 from training.prepare.unreadable import UnreadableFileError
@@ -36,8 +35,21 @@ class ValidatedFile:
     broken: int = 0
 
 
+@dataclass(frozen=True)
+class _Texts:
+    """The rows of a file as texts: how many, DuckDB's query of them, and how to get whole rows by number."""
+
+    rows: int
+    query: str
+    raw_rows: RawRows | None
+
+
+class _MiscountedError(AssertionError):
+    """Good and bad rows are not all the rows of a file."""
+
+
 def validate_file(
-    path: Path, file: DropFile, project: Project, contract: CompiledContract, *, work: Path
+    path: Path, file: DropFile, project: Project, contract: CompiledContract, *, work: Path, workers: int = 1
 ) -> ValidatedFile:
     """Validate one local file; everything that is wrong with it is in the outcome, nothing raises for bad data."""
     work.mkdir(parents=True, exist_ok=True)
@@ -46,7 +58,7 @@ def validate_file(
     source: Source | None = None
     try:
         source = open_source(path, project, key=file.key)
-        return _validated(source, file, project, contract, problems, texts)
+        return _validated(source, file, project, contract, problems, texts, workers)
     except UnreadableFileError as error:
         return ValidatedFile(outcome=_outcome(file, "rejected", source, [*problems, error.problem]))
     finally:
@@ -60,22 +72,28 @@ def _validated(
     contract: CompiledContract,
     problems: list[Problem],
     texts: Path,
+    workers: int,
 ) -> ValidatedFile:
     if source.header is not None:
         problems += header_problems(project, source.header, file=file.key)
         if _fatal(problems):
             return ValidatedFile(outcome=_outcome(file, "rejected", source, problems))
-    rows = source.plain(texts)
-    plain = rows is not None
-    if rows is None:
-        rows = _write_texts(source, project, texts)
+    plain = source.plain()
+    if plain:
+        found = _Texts(plain.rows, plain.query, source.plain_rows)
+        try:
+            return _judged(found, source, file, project, contract, problems, texts.parent, workers)
+        except (duckdb.InvalidInputException, _MiscountedError):
+            pass  # a line is not a row: the exact reader tells which
+    rows = _write_texts(source, project, texts)
     if source.header is None and source.keys:
         problems += header_problems(project, list(source.keys), file=file.key, lines=source.keys)
     if rows == 0:
         problems.append(_no_rows(file.key))
     if _fatal(problems):
         return ValidatedFile(outcome=_outcome(file, "rejected", source, problems, read=rows, rejected=rows))
-    return _judged(texts, rows, plain, source, file, project, contract, problems)
+    found = _Texts(rows, f"SELECT * FROM read_parquet({literal(texts)})", source.raw_rows)
+    return _judged(found, source, file, project, contract, problems, texts.parent, workers)
 
 
 def _fatal(problems: list[Problem]) -> bool:
@@ -94,30 +112,29 @@ def _write_texts(source: Source, project: Project, path: Path) -> int:
 
 
 def _judged(
-    texts: Path,
-    rows: int,
-    plain: bool,
+    texts: _Texts,
     source: Source,
     file: DropFile,
     project: Project,
     contract: CompiledContract,
     problems: list[Problem],
+    work: Path,
+    workers: int,
 ) -> ValidatedFile:
-    work = texts.parent
-    good, quarantined = work / "good.parquet", work / "quarantine.parquet"
-    with duckdb.connect(config=duckdb_settings(work / "spill")) as connection:
+    good, quarantined, rows = work / "good.parquet", work / "quarantine.parquet", texts.rows
+    with duckdb.connect(config=duckdb_settings(work / "spill", workers)) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         # Pushed down, the filter would read every cell's value once more for each rule; and each list of words would
         # become a join of its own, so that the time of a wide contract grew with the square of its columns.
         connection.execute("SET disabled_optimizers = 'filter_pushdown,in_clause'")
-        connection.execute(f"CREATE VIEW {TEXTS} AS {_plain_texts(texts) if plain else _texts(texts)}")
-        kept = _copy(connection, contract.good, good)
-        broken = rows - kept
+        connection.execute(f"CREATE VIEW {TEXTS} AS {texts.query}")
+        broken = rows - _copy(connection, contract.good, good)
         if broken:
             bad = work / "bad.parquet"
             copied = _copy(connection, contract.bad, bad)
-            assert copied == broken, f"{copied} bad rows and {kept} good ones of {rows}"
-            write_quarantine(bad, quarantined, file.key, project, source.plain_rows if plain else source.raw_rows)
+            if copied != broken:
+                raise _MiscountedError(f"{copied} bad rows and {rows - broken} good ones of {rows}")
+            write_quarantine(bad, quarantined, file.key, project, texts.raw_rows)
             bad.unlink()
             problems += quarantine_problems(connection, quarantined, file.key, contract)
     rejected = broken / rows > project.data.thresholds.rejected_rows
@@ -135,16 +152,6 @@ def _judged(
     return ValidatedFile(
         outcome=outcome, good=None if rejected else good, quarantined=quarantined if broken else None, broken=broken
     )
-
-
-def _texts(path: Path) -> str:
-    return f"SELECT * FROM read_parquet({literal(path)})"
-
-
-def _plain_texts(path: Path) -> str:
-    """Return the query of texts whose place in the file says their line; none is faulty as a row."""
-    return f"""SELECT file_row_number + {FIRST_LINE} AS {LINE}, NULL::VARCHAR[] AS {FAULTS}, NULL::VARCHAR AS {RAW},
-        * EXCLUDE (file_row_number) FROM read_parquet({literal(path)}, file_row_number=true)"""
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, query: str, path: Path) -> int:

@@ -10,7 +10,7 @@ import ibis
 
 from passerelle.contracts.bundle import DerivedFeature
 from passerelle.domain.contract.faults import FAULTS_OF_ROWS
-from passerelle.domain.contract.rules import CellRule, cell_rules, cleaned, typed
+from passerelle.domain.contract.rules import CellRule, breaks_rules, cell_rules, read_cells
 from passerelle.domain.features.query import prepared_query
 from passerelle.domain.project import Column, Project
 
@@ -37,29 +37,38 @@ class CompiledContract:
         self, declared: tuple[Column, ...], nulls: tuple[str, ...], derived: tuple[DerivedFeature, ...]
     ) -> None:
         self.derived = derived
-        columns = list(enumerate(declared))
         self._names = [column.name for column in declared]
         schema = {LINE: "int64", FAULTS: "array<string>", RAW: "string", **dict.fromkeys(self._names, "string")}
         table = ibis.table(schema, name=TEXTS)
-        # Layer by layer, so that a rule names its cell and does not repeat how the cell came about.
-        table = table.mutate(**{f"__c{i}": cleaned(table[column.name], nulls) for i, column in columns})
-        table = table.mutate(**{f"__v{i}": typed(column, table[f"__c{i}"]) for i, column in columns})
-        rules = [rule for i, column in columns for rule in cell_rules(column, table[f"__c{i}"], table[f"__v{i}"])]
+        self._layers: list[str] = []
+        table, cells = read_cells(table, declared, nulls, self._layer)
+        rules = [rule for cell in cells for rule in cell_rules(cell)]
         self._table = table
-        self._bad_row = _any([table[FAULTS].notnull(), *(rule.bad for rule in rules)])
+        broken = [condition for cell in cells for condition in breaks_rules(cell)]
+        self._bad_row = _any([table[FAULTS].notnull(), *broken]).fill_null(False)
         self.rules: Mapping[str, CellRule] = {_reason(rule): rule for rule in rules}
+
+    def _layer(self, table: ibis.Table) -> ibis.Table:
+        """Close a layer: Ibis would merge it with the next, and DuckDB compute its cells again at every mention."""
+        name = f"layer{len(self._layers)}"
+        self._layers.append(f"{name} AS ({_sql(table)})")
+        return ibis.table(table.schema(), name=name)
+
+    def _query(self, table: ibis.Table) -> str:
+        return f"WITH {', '.join(self._layers)} {_sql(table)}"
 
     @cached_property
     def good(self) -> str:
         """The rows that keep every rule: line, typed values and what is derived of them."""
         values = {name: self._table[f"__v{i}"] for i, name in enumerate(self._names)}
-        return prepared_query(_sql(self._table.filter(~self._bad_row).select(LINE, **values)), self.derived)
+        good = self._query(self._table.filter(~self._bad_row).select(LINE, **values))
+        return prepared_query(good, self.derived)
 
     @cached_property
     def bad(self) -> str:
         """The other rows as they came, with all their reasons."""
         reasons = _reasons(self._table, list(self.rules.values()))
-        return _sql(self._table.filter(self._bad_row).select(LINE, reasons.name(REASONS), RAW, *self._names))
+        return self._query(self._table.filter(self._bad_row).select(LINE, reasons.name(REASONS), RAW, *self._names))
 
 
 def compile_contract(project: Project, derived: tuple[DerivedFeature, ...] = ()) -> CompiledContract:

@@ -7,7 +7,7 @@ which a cell is bad; a row with a bad cell goes to quarantine with the rule's co
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ from passerelle.domain.project.patterns import whole_match
 
 @dataclass(frozen=True)
 class CellRule:
-    """One rule of one column: `bad` is true where the cell breaks it."""
+    """One rule of one column: `bad` is true where the cell breaks it, and false or NULL elsewhere."""
 
     code: str
     column: str
@@ -29,34 +29,82 @@ class CellRule:
     bad: Any
 
 
-def typed(column: Column, text: Any) -> Any:
-    """Return the text as the column's type, NULL where it cannot be read as such. Nothing is rounded or guessed."""
+@dataclass(frozen=True)
+class Cell:
+    """What a cell says: its text (of a number None, which no rule asks for), its value, and whether it is missing."""
+
+    column: Column
+    text: Any
+    value: Any
+    missing: Any
+
+
+def read_cells(
+    table: Any, columns: Sequence[Column], null_values: tuple[str, ...], layer: Callable[[Any], Any]
+) -> tuple[Any, list[Cell]]:
+    """Return the table of texts with the columns' values, and the cells that rules are about.
+
+    A text is read as the column's type, NULL where it cannot be read as such; nothing is rounded or guessed.
+
+    Parameters
+    ----------
+    layer : closes a layer of the query, so that an expression names what it is made of and does not repeat it.
+    """
+    numbers = [i for i, column in enumerate(columns) if column.type in ("integer", "number")]
+    # No word without a digit reads as a finite number, nor does white space keep one from being read: such texts need
+    # neither be trimmed nor compared with the words, which costs more than reading the number.
+    plain = set() if any(map(_has_digit, null_values)) else set(numbers)
+    names = {i: column.name if i in plain else f"__t{i}" for i, column in enumerate(columns)}
+    others = [(i, column.name) for i, column in enumerate(columns) if i not in plain]
+    table = layer(table.mutate(**{f"__t{i}": trimmed(table[name]) for i, name in others}))
+    table = layer(table.mutate(**{f"__t{i}": present(table[f"__t{i}"], null_values) for i, _ in others}))
+    table = layer(table.mutate(**{f"__n{i}": table[names[i]].try_cast("float64") for i in numbers}))
+    table = layer(table.mutate(**{f"__n{i}": _finite(table[names[i]], table[f"__n{i}"]) for i in numbers}))
+    whole = [i for i in numbers if columns[i].type == "integer"]
+    table = layer(table.mutate(**{f"__i{i}": table[f"__n{i}"].try_cast("int64") for i in whole}))
+    table = layer(table.mutate(**{f"__v{i}": _typed(column, table, i, names[i]) for i, column in enumerate(columns)}))
+    table = layer(table.mutate(**{f"__m{i}": _missing(table[names[i]], table[f"__v{i}"], null_values) for i in plain}))
+    return table, [
+        Cell(column, None, table[f"__v{i}"], table[f"__m{i}"])
+        if i in plain
+        else Cell(column, table[f"__t{i}"], table[f"__v{i}"], table[f"__t{i}"].isnull())
+        for i, column in enumerate(columns)
+    ]
+
+
+def _has_digit(word: str) -> bool:
+    return any(character.isdigit() for character in word)
+
+
+def _typed(column: Column, table: Any, index: int, name: str) -> Any:
+    text = table[name]
     if column.type == "integer":
-        return _integer(text)
+        return _integer(text, table[f"__n{index}"], table[f"__i{index}"])
     if column.type == "number":
-        return _number(text)
+        return table[f"__n{index}"]
     if column.type == "boolean":
         word = text.lower()
         return ibis.cases((word.isin(TRUE_WORDS), True), (word.isin(FALSE_WORDS), False), else_=ibis.null("boolean"))
-    if column.type == "datetime":
-        return _datetime(text)
-    return text
+    return _datetime(text) if column.type == "datetime" else text
 
 
-def _number(text: Any) -> Any:
-    """Return a finite number."""
+def _missing(text: Any, value: Any, null_values: tuple[str, ...]) -> Any:
+    """Return whether a cell is missing; the text is looked at only where it was not read."""
+    return value.notnull().ifelse(ibis.literal(False), present(trimmed(text), null_values).isnull())
+
+
+def _finite(text: Any, number: Any) -> Any:
+    """Return a number that is finite."""
     # DuckDB reads 1_000 as a number, which nobody's data means; to it NaN is greater than every number.
-    number = text.try_cast("float64")
     return ibis.and_(number.abs() <= sys.float_info.max, ~text.contains("_")).ifelse(number, ibis.null("float64"))
 
 
-def _integer(text: Any) -> Any:
+def _integer(text: Any, number: Any, rounded: Any) -> Any:
     """Return a whole number of up to 64 bits, digit by digit where a float would round it."""
     # "15.0" is how pandas writes an integer column with gaps.
-    number = _number(text)
-    small = ibis.and_(number.abs() < 2**53, number == number.floor())
-    digits = text.re_search(r"^[+-]?\d{16,19}$")
-    return ibis.cases((small, number.try_cast("int64")), (digits, text.try_cast("int64")), else_=ibis.null("int64"))
+    small = ibis.and_(number.abs() < 2**53, number == rounded.cast("float64"))
+    digits = text.strip().re_search(r"^[+-]?\d{16,19}$")
+    return ibis.cases((small, rounded), (digits, text.try_cast("int64")), else_=ibis.null("int64"))
 
 
 def _datetime(text: Any) -> Any:
@@ -70,12 +118,13 @@ def _datetime(text: Any) -> Any:
     return ibis.and_(iso, ~text.startswith("0000")).ifelse(moment, ibis.null("timestamp"))
 
 
-def cell_rules(column: Column, text: Any, value: Any) -> Iterator[CellRule]:
-    """Yield the rules that a column declares, over its cleaned text and that text's typed value."""
+def cell_rules(cell: Cell) -> Iterator[CellRule]:
+    """Yield the rules that a cell's column declares."""
+    column, text, value = cell.column, cell.text, cell.value
     if not column.nullable:
-        yield _rule("null", column, "must not be empty", "Fill the cell, or set nullable: true.", text.isnull())
-    unreadable = ibis.and_(text.notnull(), value.isnull())
+        yield _rule("null", column, "must not be empty", "Fill the cell, or set nullable: true.", cell.missing)
     if column.type not in ("category", "text"):
+        unreadable = ibis.and_(value.isnull(), ~cell.missing)
         yield _rule("type", column, f"must be {_TYPE_WORDS[column.type]}", _TYPE_REMEDIES[column.type], unreadable)
     if column.min is not None:
         yield _rule("min", column, f"must be at least {column.min:g}", _RANGE_REMEDY, value < column.min)
@@ -94,8 +143,15 @@ def cell_rules(column: Column, text: Any, value: Any) -> Iterator[CellRule]:
         yield _rule("pattern", column, f"must match {column.pattern}", "Correct the cell, or the pattern.", bad)
 
 
+def breaks_rules(cell: Cell) -> Iterator[Any]:
+    """Yield conditions of which one is true where, and only where, the cell breaks a rule: fewer than its rules."""
+    if not cell.column.nullable:
+        yield cell.value.isnull()  # missing, or not to be read
+    yield from (rule.bad for rule in cell_rules(cell) if cell.column.nullable or rule.code not in ("null", "type"))
+
+
 def _rule(code: str, column: Column, rule: str, remedy: str, bad: Any) -> CellRule:
-    return CellRule(code=code, column=column.name, rule=rule, remedy=remedy, bad=bad.fill_null(False))
+    return CellRule(code=code, column=column.name, rule=rule, remedy=remedy, bad=bad)
 
 
 def _as_typed(column: Column, item: Any) -> Any:
@@ -121,7 +177,12 @@ _TYPE_REMEDIES: Final = {
 _RANGE_REMEDY: Final = "Correct the value, or the range in the contract."
 
 
-def cleaned(text: Any, null_values: tuple[str, ...]) -> Any:
-    """Return a cell trimmed, NULL where it holds one of the contract's null words."""
-    trimmed = text.strip()
-    return trimmed.isin(["", *(word for word in null_values if word != "")]).ifelse(ibis.null("string"), trimmed)
+def trimmed(text: Any) -> Any:
+    """Return a cell without white space at its ends."""
+    # White space is less than "!". Trimming costs DuckDB several times as much as asking whether there is any.
+    return ((text < "!") | (text.right(1) < "!")).ifelse(text.strip(), text)
+
+
+def present(text: Any, null_values: tuple[str, ...]) -> Any:
+    """Return a trimmed text, NULL where it is one of the contract's null words."""
+    return text.isin(["", *(word for word in null_values if word != "")]).ifelse(ibis.null("string"), text)

@@ -129,7 +129,7 @@ def test_a_row_without_end_is_refused_with_its_line(tmp_path: Path, suffix: str)
 def test_a_file_beyond_the_disks_size_is_refused_before_it_is_fetched(tmp_path: Path) -> None:
     file = DropFile(bucket="raw", key="p-x/a.csv", version_id=None, size=limits.MAX_FILE_BYTES + 1, sha256="0" * 64)
     validation = Validation(make_project(), None, None, tmp_path)  # type: ignore[arg-type]
-    outcome = validation.file(file).outcome
+    outcome = validation.file(file, 0).outcome
     (problem,) = outcome.problems
     assert (outcome.status, problem.code, problem.file) == ("rejected", "file_too_large", "p-x/a.csv")
     assert f"{limits.MAX_FILE_BYTES:,}" in problem.message

@@ -12,6 +12,7 @@ import pytest
 from passerelle.errors import InputError
 from tests.e2e.projects import as_csv, make_rows
 from tests.unit.training.prepared import make_project, parts, run_project
+from training.prepare import limits
 from training.prepare.engine import duck_engine
 from training.prepare.limits import duckdb_settings
 
@@ -54,3 +55,22 @@ def test_no_thread_has_less_memory_than_it_needs(tmp_path: Path, monkeypatch: py
     for memory, threads in (("100MB", 1), ("300MB", 1), ("999GB", os.cpu_count())):
         monkeypatch.setenv("PASSERELLE_DUCKDB_MEMORY", memory)
         assert duckdb_settings(tmp_path)["threads"] == threads
+
+
+def test_unless_told_otherwise_duckdb_leaves_the_container_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = tmp_path / "memory.max"
+    monkeypatch.delenv("PASSERELLE_DUCKDB_MEMORY", raising=False)
+    monkeypatch.setattr(limits, "_CONTROL_GROUP", group)
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    for text, memory in (("max", "1536MB"), (str(10**9), "800MB")):
+        group.write_text(text + "\n")
+        assert duckdb_settings(tmp_path)["memory_limit"] == memory
+
+
+def test_files_read_at_once_share_memory_and_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    monkeypatch.setenv("PASSERELLE_DUCKDB_MEMORY", "1GB")
+    share = duckdb_settings(tmp_path, workers=3)
+    assert (share["memory_limit"], share["threads"]) == ("333MB", 1)

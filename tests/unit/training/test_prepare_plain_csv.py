@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,10 +10,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.training import test_prepare_properties as properties
-from tests.unit.training.prepared import make_project
 from training.prepare import validate
-from training.prepare.plain_csv import write_plain_texts
-from training.prepare.source import open_source
+from training.prepare.source import Source, open_source
 
 NAMES = properties.NAMES
 CELL = st.one_of(
@@ -30,7 +27,7 @@ def judge_exactly(body: bytes) -> properties.Judged:
         patch.setattr(
             validate,
             "open_source",
-            lambda *args, **names: replace(open_source(*args, **names), plain=lambda texts: None),
+            lambda *args, **names: replace(open_source(*args, **names), plain=lambda: None),
         )
         return properties.judge(body)  # fmt: skip
 
@@ -78,8 +75,15 @@ GOOD_ROW = b"c,2024-01-01,pro,1,2,0,no,x"
         ([GOOD_ROW[:-1] + b"y" * 1024**2], None),
     ],
 )
-def test_only_a_file_whose_lines_are_rows_is_plain(tmp_path: Path, rows: list[bytes], expected: int | None) -> None:
-    path = tmp_path / "a.csv"
-    path.write_bytes(b"\n".join([",".join(NAMES).encode(), *rows, b""]))
-    project: Any = make_project(columns=properties.COLUMNS)
-    assert write_plain_texts(path, NAMES, project, tmp_path / "texts.parquet") == expected
+def test_only_a_file_whose_lines_are_rows_is_plain(
+    monkeypatch: pytest.MonkeyPatch, rows: list[bytes], expected: int | None
+) -> None:
+    asked: list[str] = []
+
+    def opened(*args: Any, **names: Any) -> Source:
+        source = open_source(*args, **names)
+        return replace(source, batches=lambda: asked.append("exact reader") or source.batches())  # type: ignore[func-returns-value]
+
+    monkeypatch.setattr(validate, "open_source", opened)
+    judged = properties.judge(b"\n".join([",".join(NAMES).encode(), *rows, b""]))
+    assert (None if asked else judged.outcome.rows_read or None) == expected

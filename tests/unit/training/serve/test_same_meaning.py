@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from passerelle.contracts.bundle import BundleSignature, ColumnType, SignatureColumn
-from passerelle.domain.contract.rules import cleaned, typed
+from passerelle.domain.contract.rules import read_cells
 from passerelle.domain.project import Column
 from passerelle.domain.project.model import Data
 from training.serve.errors import RequestError
@@ -34,9 +34,9 @@ REFUSED = "wrong_type"
 def read_in_training(words: tuple[str, ...], kind: ColumnType) -> list[Any]:
     """Return what the data contract makes of each text: its value, None for a missing one, or REFUSED."""
     texts = ibis.memtable({"text": list(words), "place": list(range(len(words)))})
-    text = cleaned(texts.text, Data.model_fields["null_values"].default)
-    value = typed(Column(name="text", type=kind, nullable=True), text)
-    table = texts.select(place=texts.place, missing=text.isnull(), value=value).order_by("place")
+    column = Column(name="text", type=kind, nullable=True)
+    read, (cell,) = read_cells(texts, [column], Data.model_fields["null_values"].default, lambda layer: layer)
+    table = read.select(place=read.place, missing=cell.missing, value=cell.value).order_by("place")
     rows = ibis.duckdb.from_connection(duckdb.connect()).to_pyarrow(table).to_pylist()
     return [None if row["missing"] else REFUSED if row["value"] is None else row["value"] for row in rows]
 
