@@ -58,7 +58,7 @@ def test_jobs_learn_which_image_is_for_gpus(by_docker: Path) -> None:
     functions = [item for _, item in Platform.read("dev", by_docker).of("AWS::Lambda::Function")]
     settings = [item["Environment"]["Variables"] for item in functions if "Environment" in item]
     told = [found for found in settings if "PASSERELLE_GPU_IMAGE_URI" in found]
-    assert len(told) == 3  # gather_drop, record_dataset, record_training
+    assert len(told) == 4  # gather_drop, record_dataset, record_tuning, record_training
     for found in told:
         plain, gpu = (json.dumps(found[f"PASSERELLE_{kind}IMAGE_URI"]) for kind in ("", "GPU_"))
         assert plain != gpu

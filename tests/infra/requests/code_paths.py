@@ -21,7 +21,7 @@ import boto3
 from botocore.response import StreamingBody
 
 from cli import deployment
-from passerelle.aws import clients, endpoints, executions, image_copy, log_streams
+from passerelle.aws import clients, endpoints, executions, image_copy, log_streams, tuning_jobs
 from passerelle.aws.account import Account
 from passerelle.aws.custom_resource import Resource
 from passerelle.aws.deployed import DeployedPlatform
@@ -175,11 +175,12 @@ def reconciler(place: Place) -> None:
 
 
 def failures(place: Place) -> None:
-    """An endpoint and a component that failed are deleted; the log of what failed is looked for."""
+    """An endpoint and a component that failed are deleted, a search is stopped; the log of what failed is looked for."""
     with suppress(PasserelleError):
         endpoints.current_config("passerelle-prod-flights", "c")
     with suppress(PasserelleError):
         endpoints.current_component("passerelle-prod-flights", "m")
+    tuning_jobs.stop_tuning("r20130101000000-abcdef-t1-1")
     executions.describe("arn:aws:states:us-east-1:123456789012:execution:m:e")
     log_streams.newest_stream("/aws/sagemaker/TrainingJobs", "flights-r1-train-1")
     log_streams.newest_stream("/aws/sagemaker/Endpoints/passerelle-prod-flights")
@@ -240,8 +241,10 @@ def carrying(place: Place) -> None:
 
 
 def container(place: Place) -> None:
-    """What `prepare` reads of S3, with the client that it makes itself."""
+    """What `prepare` asks of S3, with the client that it makes itself: on Spark's machines it copies and deletes."""
     Objects().download("bucket", "flights/été.csv", place.folder / "raw", "v1")
+    Objects().copy("bucket", "staged/été.parquet", "other", "rows/00000.parquet")
+    Objects().delete("bucket", "staged/été.parquet")
 
 
 CodePath = Callable[[Place], None]

@@ -14,7 +14,6 @@ import mlflow.pyfunc
 import numpy as np
 import pytest
 
-from passerelle.contracts.container import CandidateResult
 from passerelle.domain.candidates.frame import typed_frame
 from passerelle.domain.project.metric_names import CANDIDATES, OWN, RULE, complexity
 from passerelle.domain.rule import columns_of, parse_rule
@@ -60,7 +59,7 @@ def test_the_server_and_mlflow_answer_as_the_fitted_pipeline(tmp_path: Path, tas
     context = everything(task)
     seen = with_features(context, columns_of(parse_rule(context.project.training.rule))) if name == RULE else context
     folder, rank = tmp_path / "bundle", complexity(task, name)
-    bundle, result = train_candidate(name, rank, seen, folder, params=SMALL.get(name, {}))
+    bundle, result, predicted = train_candidate(name, rank, seen, folder, params=SMALL.get(name, {}))
     columns, _ = make_rows(task, 120, seed=9)
     columns = {column.name: columns[column.name] for column in seen.signature.inputs}
     frame = typed_frame(columns, seen.signature.inputs)
@@ -68,19 +67,19 @@ def test_the_server_and_mlflow_answer_as_the_fitted_pipeline(tmp_path: Path, tas
     sys.modules.pop(module_name(SOURCE), None)
     document = _served(folder, columns)
     if task == "regression":
-        np.testing.assert_allclose(document["predictions"], predictions, rtol=1e-5)
+        assert same_answers(document["predictions"], predictions)
     else:
         shares = bundle.pipeline.predict_proba(frame)
         np.testing.assert_allclose(document["probabilities"], shares, rtol=1e-5, atol=1e-6)
     if task == "multiclass":
         assert document["predictions"] == predictions.tolist()
-        _assert_told(bundle, result, seen, tmp_path, frame)
+        write_artifacts(bundle, result, predicted, seen, tmp_path)
+        _assert_told(bundle, tmp_path / result.directory / "model", frame)
 
 
-def _assert_told(bundle: Bundle, result: CandidateResult, context: Context, folder: Path, frame: Any) -> None:
+def _assert_told(bundle: Bundle, folder: Path, frame: Any) -> None:
     """MLflow's own loader reads the folder that a run logs, and predicts the same."""
-    write_artifacts(bundle, result, context, folder)
-    told = mlflow.pyfunc.load_model(str(folder / result.directory / "model")).predict(frame)
+    told = mlflow.pyfunc.load_model(str(folder)).predict(frame)
     np.testing.assert_array_equal(np.asarray(told), bundle.pipeline.predict(frame))
 
 
