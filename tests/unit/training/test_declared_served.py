@@ -21,6 +21,7 @@ from tests.unit.training.fitting import make_context, make_project, make_rows
 from tests.unit.training.test_own_model import SOURCE
 from tests.unit.training.test_weighing import SMALL
 from training.bundle import Bundle, load_bundle
+from training.bundle.ensemble import same_answers
 from training.bundle.own_code import module_name
 from training.serve.app import Application
 from training.serve.scorer import Scorer
