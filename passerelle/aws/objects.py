@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,13 +31,9 @@ class Objects:
         Raises NotFoundError when the object or that version is gone, TransientError when S3 does not answer.
         """
         pinned = {"VersionId": version_id} if version_id else {}
-        try:
+        with _asking(bucket, key, version_id):
             body = self._client.get_object(Bucket=bucket, Key=key, **pinned)["Body"]
             yield from body.iter_chunks(CHUNK_BYTES)
-        except ClientError as error:
-            raise _translate(error, bucket, key, version_id) from error
-        except BotoCoreError as error:
-            raise TransientError(f"s3://{bucket}/{key}: S3 does not answer: {error}") from error
 
     def read(self, bucket: str, key: str, version_id: str | None = None) -> bytes:
         """Return a small object whole."""
@@ -67,44 +64,27 @@ class Objects:
 
     def write(self, bucket: str, key: str, body: bytes, *, content_type: str = "application/json") -> None:
         """Write a small object."""
-        try:
+        with _asking(bucket, key):
             self._client.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type)
-        except ClientError as error:
-            raise _translate(error, bucket, key, None) from error
-        except BotoCoreError as error:
-            raise TransientError(f"s3://{bucket}/{key}: S3 does not answer: {error}") from error
 
     def write_file(self, bucket: str, key: str, path: Path, sha256: str) -> None:
         """Write a file of at most 5 GB; S3 itself refuses bytes of another SHA-256 (API reference, PutObject)."""
-        try:
-            with path.open("rb") as body:
-                checksum = base64.b64encode(bytes.fromhex(sha256)).decode()
-                self._client.put_object(Bucket=bucket, Key=key, Body=body, ChecksumSHA256=checksum)
-        except ClientError as error:
-            raise _translate(error, bucket, key, None) from error
-        except BotoCoreError as error:
-            raise TransientError(f"s3://{bucket}/{key}: S3 does not answer: {error}") from error
+        with _asking(bucket, key), path.open("rb") as body:
+            checksum = base64.b64encode(bytes.fromhex(sha256)).decode()
+            self._client.put_object(Bucket=bucket, Key=key, Body=body, ChecksumSHA256=checksum)
 
     def copy(self, bucket: str, key: str, to_bucket: str, to_key: str) -> None:
         """Copy an object of at most 5 GB inside S3 (API reference, CopyObject).
 
         Raises NotFoundError when it is gone.
         """
-        try:
+        with _asking(bucket, key):
             self._client.copy_object(Bucket=to_bucket, Key=to_key, CopySource={"Bucket": bucket, "Key": key})
-        except ClientError as error:
-            raise _translate(error, bucket, key, None) from error
-        except BotoCoreError as error:
-            raise TransientError(f"s3://{bucket}/{key}: S3 does not answer: {error}") from error
 
     def delete(self, bucket: str, key: str) -> None:
         """Delete an object; where the bucket keeps versions, it can be brought back."""
-        try:
+        with _asking(bucket, key):
             self._client.delete_object(Bucket=bucket, Key=key)
-        except ClientError as error:
-            raise _translate(error, bucket, key, None) from error
-        except BotoCoreError as error:
-            raise TransientError(f"s3://{bucket}/{key}: S3 does not answer: {error}") from error
 
     def head(self, bucket: str, key: str, version_id: str | None = None) -> dict[str, Any]:
         """Return HeadObject's answer.
@@ -112,25 +92,28 @@ class Objects:
         Raises NotFoundError when the object is gone.
         """
         pinned = {"VersionId": version_id} if version_id else {}
-        try:
+        with _asking(bucket, key, version_id):
             return dict(self._client.head_object(Bucket=bucket, Key=key, **pinned))
-        except ClientError as error:
-            raise _translate(error, bucket, key, version_id) from error
-        except BotoCoreError as error:
-            raise TransientError(f"s3://{bucket}/{key}: S3 does not answer: {error}") from error
 
     def keys(self, bucket: str, prefix: str = "") -> Iterator[str]:
         """Yield the keys below a prefix, in S3's order.
 
         Raises NotFoundError when the bucket is gone, TransientError when S3 does not answer.
         """
-        try:
+        with _asking(bucket, prefix):
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
                 yield from (item["Key"] for item in page.get("Contents", ()))
-        except ClientError as error:
-            raise _translate(error, bucket, prefix, None) from error
-        except BotoCoreError as error:
-            raise TransientError(f"s3://{bucket}/{prefix}: S3 does not answer: {error}") from error
+
+
+@contextmanager
+def _asking(bucket: str, key: str, version_id: str | None = None) -> Iterator[None]:
+    """Let what S3 says be ours: NotFoundError for what is gone, TransientError where it does not answer."""
+    try:
+        yield
+    except ClientError as error:
+        raise _translate(error, bucket, key, version_id) from error
+    except BotoCoreError as error:
+        raise TransientError(f"s3://{bucket}/{key}: S3 does not answer: {error}") from error
 
 
 def _translate(error: ClientError, bucket: str, key: str, version_id: str | None) -> Exception:

@@ -83,6 +83,11 @@ class Study(Contract):
     usd: float | None = None
     engine: Literal["job", "sagemaker"] = "job"
 
+    def with_best(self) -> Study:
+        """Return the study with the number of its best trial."""
+        best = self.ranked()[:1]
+        return self.model_copy(update={"best": best[0].number if best else None})
+
     def ranked(self) -> list[TrialRecord]:
         """Return the trials that have a score, the best first: also a pruned one is a model of its rounds."""
         scored = [(trial.score, trial) for trial in self.trials if trial.score is not None]

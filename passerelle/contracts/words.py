@@ -11,6 +11,8 @@ from typing import Final
 WHITE_SPACE: Final = " \t\n\r\v\f"
 #: Words for a missing value, unless the project declares its own (data.null_values); an empty text always is one.
 NULL_WORDS: Final = ("", "NA", "N/A", "NULL", "null", "NaN", "nan")
+#: The greatest single-precision number: forests compute with no other, so that no model is asked with one beyond.
+MAX_NUMBER: Final = 3.4028234663852886e38
 TRUE_WORDS: Final = ("true", "t", "yes", "y", "1")
 FALSE_WORDS: Final = ("false", "f", "no", "n", "0")
 #: ISO 8601 only: a date in another order must not be guessed.

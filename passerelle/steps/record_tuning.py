@@ -87,7 +87,7 @@ def _study(job: dict[str, Any], space: Space, project: Project, given: Share | s
     seconds = (ended - begun).total_seconds() if begun and ended else 0.0
     chosen = strategy(tuning, space)
     prunes = {"Auto": "median", "Off": "none"}[early_stopping(tuning, space)]
-    study = Study(
+    return Study(
         metric=project.task.metric,
         greater_is_better=project.greater_is_better,
         sampler=chosen.lower(),
@@ -97,9 +97,7 @@ def _study(job: dict[str, Any], space: Space, project: Project, given: Share | s
         seconds=seconds,
         usd=_usd(_billable(trials), project.training.instance_type, region),
         engine="sagemaker",
-    )
-    best = study.ranked()[:1]
-    return study.model_copy(update={"best": best[0].number if best else None})
+    ).with_best()
 
 
 def _billable(trials: Sequence[TrialRecord]) -> float | None:

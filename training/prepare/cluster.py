@@ -32,13 +32,8 @@ class ClusterEngine(SparkEngine):
         super().__init__(session, spill)
         self._buckets = buckets
 
-    def validate(self, validation: Validation, files: Sequence[DropFile]) -> list[ValidatedFile]:
-        if not files:
-            return []
-        numbered = list(enumerate(files, validation.count))
-        validation.count += len(files)
-        task = _validating(self._buckets, validation)
-        return list(self._session.sparkContext.parallelize(numbered, len(files)).map(task).collect())
+    def _validating(self, validation: Validation) -> Callable[[tuple[int, DropFile]], ValidatedFile]:
+        return _validating(self._buckets, validation)
 
     def read(self, files: Sequence[Path]) -> Any:
         from pyspark.sql.pandas.types import from_arrow_schema

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Final
 
 from passerelle.domain.contract.compiled import FAULTS, LINE, RAW
+from passerelle.domain.features.query import quoted
 from passerelle.domain.project import Project
 from training.prepare.limits import MAX_CELL_CHARS
-from training.prepare.sql import literal, quoted
+from training.prepare.sql import literal
 
 _PIECE: Final = 8 * 1024**2
 #: The header is line 1.

@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 from passerelle.contracts.container import Problem
 from passerelle.domain.contract.compiled import FILE, LINE, RAW, REASONS, CompiledContract
 from passerelle.domain.contract.faults import FAULTS_OF_ROWS
+from passerelle.domain.features.query import quoted
 from passerelle.domain.project import Project
 from training.prepare.limits import BATCH_ROWS
-from training.prepare.sql import quoted
 
 MAX_EXAMPLES: Final = 5
 MAX_EXAMPLE_CHARS: Final = 120

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -57,6 +57,11 @@ class SparkEngine:
             return []
         numbered = list(enumerate(files, validation.count))
         validation.count += len(files)
+        task = self._validating(validation)
+        return list(self._session.sparkContext.parallelize(numbered, len(files)).map(task).collect())
+
+    def _validating(self, validation: Validation) -> Callable[[tuple[int, DropFile]], ValidatedFile]:
+        """Return what a task does with a numbered file."""
         # Compiled expressions do not travel; a process compiles the contract once.
         project, objects, work = validation.project, validation.objects, validation.work
         derived = validation.contract.derived
@@ -65,7 +70,7 @@ class SparkEngine:
             number, file = item
             return Validation(project, compile_contract(project, derived), objects, work).file(file, number)
 
-        return list(self._session.sparkContext.parallelize(numbered, len(files)).map(validated).collect())
+        return validated
 
     def read(self, files: Sequence[Path]) -> Any:
         return self._view(self._session.read.parquet(*map(str, files)), "curated")

@@ -1,15 +1,10 @@
-"""Names, paths and counts in DuckDB's SQL."""
+"""Paths and counts in DuckDB's SQL."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import duckdb
-
-
-def quoted(name: str) -> str:
-    """Return a name as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def literal(path: Path) -> str:

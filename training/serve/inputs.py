@@ -15,14 +15,12 @@ from typing import Any, Final
 import numpy as np
 
 from passerelle.contracts.bundle import SignatureColumn
-from passerelle.contracts.words import FALSE_WORDS, ISO_MOMENT, TRUE_WORDS, WHITE_SPACE
+from passerelle.contracts.words import FALSE_WORDS, ISO_MOMENT, MAX_NUMBER, TRUE_WORDS, WHITE_SPACE
 from training.serve.errors import RequestError, cut
 from training.serve.request import Table
 
 #: pandas' nanosecond range.
 _FIRST, _LAST = 1678, 2261
-#: The greatest single-precision number.
-MAX_NUMBER: Final = 3.4028234663852886e38
 #: From so many rows on, a column is checked as a whole first.
 MIN_LONG: Final = 16
 #: So many names are listed in a message.

@@ -237,7 +237,7 @@ class _Search:
 
     def _record(self) -> Study:
         seconds, tuning = self._seconds(), self._plan.tuning
-        study = Study(
+        return Study(
             metric=self._context.project.task.metric,
             greater_is_better=self._context.project.greater_is_better,
             sampler=tuning.sampler,
@@ -246,6 +246,4 @@ class _Search:
             ended_by=self._ended(len(self._trials)),
             seconds=seconds,
             usd=self._plan.budget.cost(seconds),
-        )
-        best = study.ranked()[:1]
-        return study.model_copy(update={"best": best[0].number if best else None})
+        ).with_best()

@@ -10,9 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from passerelle.contracts.bundle import ColumnType, DerivedFeature, DerivedType, SignatureColumn
+from passerelle.contracts.words import MAX_NUMBER
 
-#: The greatest single-precision number: the server takes none beyond, and forests compute with no other.
-MAX_NUMBER: Final = 3.4028234663852886e38
 #: What a request's values are before they get their type: numbers are floats there.
 _SENT: Final[Mapping[ColumnType, str]] = {
     "integer": "DOUBLE",

@@ -102,8 +102,7 @@ def joined(parts: Sequence[Study]) -> Study:
             "ended_by": parts[-1].ended_by,
         }
     )
-    best = whole.ranked()[:1]
-    return whole.model_copy(update={"best": best[0].number if best else None})
+    return whole.with_best()
 
 
 def _starts(parts: Sequence[Study]) -> list[float]:
