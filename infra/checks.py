@@ -24,6 +24,7 @@ WILDCARDS: Final = (
         ),
         (
             "Resource::passerelle-{name}-data:ExportsOutputFnGetAttCuratedBucket90F6C1E7Arn18D073D7/*",
+            "Resource::passerelle-{name}-data:ExportsOutputFnGetAttCuratedBucket90F6C1E7Arn18D073D7/*/datasets/*",
             "Resource::passerelle-{name}-data:ExportsOutputFnGetAttModelsBucket970C6ADAArnC12F88E2/*",
             "Resource::passerelle-{name}-data:ExportsOutputFnGetAttPredictionsBucketDFE03166Arn41FEDA2A/*",
             "Resource::passerelle-{name}-data:ExportsOutputFnGetAttQuarantineBucket2B128B57Arn88525630/*",

@@ -69,6 +69,8 @@ class PipelineStack(Stack):
             may.read_objects(zones["raw"], versions=True),
             may.read_objects(zones["curated"], zones["models"]),
             may.write_objects(zones["curated"], zones["models"], zones["quarantine"]),
+            # Parts of a dataset that another engine wrote: the newer ones supersede them.
+            may.allow(["s3:DeleteObject"], zones["curated"].arn_for_objects("*/datasets/*")),
             # Encrypt: where a request names the key of its outputs (developer guide, "SageMaker Roles").
             may.allow(["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:CreateGrant"], parts.key.key_arn),
             *([may.network_interfaces()] if parts.runtime.jobs_vpc else []),

@@ -111,8 +111,10 @@ def _prepared(
     quarantine_uri = keep_quarantine(validated, manifest, quarantine, places)
     if accepted:
         rows, found = sum(file.rows for file in files), [places.curated(file) for file in files]
-        output, derived = places.dataset(dataset_id(files, contract)), validation.contract.derived
-        built = build_dataset(engine, found, project, rows=rows, output=output, derived=derived)
+        identity, derived = dataset_id(files, contract), validation.contract.derived
+        built = build_dataset(engine, found, project, rows=rows, output=places.dataset(identity), derived=derived)
+        if built.parts and isinstance(places, LocalPlaces):  # a cluster's engine does so as it writes
+            places.supersede(identity)
     return Findings(validated=validated, drop=drop, built=built, files=files), quarantine_uri
 
 

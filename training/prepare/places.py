@@ -63,6 +63,20 @@ class LocalPlaces:
     def dataset(self, identity: str) -> Path:
         return self.folders.curated / "datasets" / identity
 
+    def supersede(self, identity: str) -> None:
+        """Delete the parts of an earlier preparation of these rows that SageMaker's upload will not overwrite.
+
+        Readers take what lies below a part's prefix: another engine's files there would count its rows twice. Their
+        deletion comes before the upload, so what an interruption leaves is no dataset, and not a doubled one.
+        """
+        bucket, folder = self.manifest.zones["curated"], self.dataset(identity)
+        prefix = zones.dataset_prefix(self.manifest.project, identity)
+        written = {path.relative_to(folder).as_posix() for path in folder.rglob("*.parquet")}
+        there = {key.removeprefix(f"{prefix}/") for key in self.objects.keys(bucket, f"{prefix}/")}
+        for name in sorted(there - written):
+            if name.endswith(".parquet"):
+                self.objects.delete(bucket, f"{prefix}/{name}")
+
 
 def _move(path: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -19,4 +19,8 @@ HINTS: Final = {
         "curated",
         "zones of the manifest are those of gather_drop's settings",
     ),
+    "training.prepare.places.LocalPlaces.supersede": (
+        "curated",
+        "zones of the manifest are those of gather_drop's settings",
+    ),
 }

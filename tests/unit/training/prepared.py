@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ ZONES = {name: f"{name}-bucket" for name in ("raw", "curated", "quarantine")}
 
 
 class Local:
-    """Dropped and curated objects as bytes in memory."""
+    """Dropped and curated objects as bytes in memory, by key."""
 
     def __init__(self, files: dict[str, bytes]) -> None:
         self.files = files
@@ -35,6 +36,12 @@ class Local:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(self.files[key])
         return path
+
+    def keys(self, bucket: str, prefix: str = "") -> Iterator[str]:
+        return (key for key in sorted(self.files) if key.startswith(prefix))
+
+    def delete(self, bucket: str, key: str) -> None:
+        del self.files[key]
 
 
 def make_project(task: str = "binary", *, training: dict[str, Any] | None = None, **data: Any) -> Project:
