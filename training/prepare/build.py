@@ -23,6 +23,8 @@ from training.prepare.label import class_counts, label_problems, label_summary, 
 from training.prepare.split import PART, PARTS, part_counts, part_problems, with_part, with_share
 
 _MARK: Final = "__mark"
+_TIED: Final = "__tied"
+_TEXT: Final = "__text"
 
 
 @dataclass(frozen=True)
@@ -166,11 +168,7 @@ def _write(
     derived: Sequence[DerivedFeature],
 ) -> None:
     """Write the parts, oldest row first; the order of files and of their lines does not matter."""
-    keys = split.select(**{_MARK: engine.mark(split[TIME], split[ENTITY])})
-    counts = keys.group_by(_MARK).agg(n=keys.count())
-    (ties,) = engine.answers(counts.agg(most=counts["n"].max()))
-    # Only where event time and entity do not tell rows apart is their text worth its making.
-    order = [TIME, ENTITY, *([row_text(engine, project, split)] if ties["most"] > 1 else [])]
+    split, order = _ordered(engine, project, split)
     weight = project.training.weight_column
     weighed = split.mutate(**{WEIGHT: split[weight].cast("float64")}) if weight else split
     features = feature_names(project, frozenset(dropped))
@@ -179,3 +177,17 @@ def _write(
     names = [*features, LABEL, TIME, ENTITY, *([WEIGHT] if weight else []), *(f"{READ}{name}" for name in unseen)]
     for part in PARTS:
         engine.write(weighed.filter(weighed[PART] == part).order_by(order).select(names), output / part)
+
+
+def _ordered(engine: Engine, project: Project, split: Any) -> tuple[Any, list[Any]]:
+    """Return the rows and what they are ordered by: event time, entity, and where these are equal the row's text."""
+    marked = split.mutate(**{_MARK: engine.mark(split[TIME], split[ENTITY])})
+    counts = marked.group_by(_MARK).agg(n=marked.count())
+    tied = engine.keep(counts.filter(counts["n"] > 1).select(_MARK), "tied_marks")
+    (ties,) = engine.answers(tied.agg(n=tied.count()))
+    if not ties["n"]:
+        return split, [TIME, ENTITY]
+    # A row's text costs more to make and to compare than all else of it: only rows that need theirs get one.
+    joined = marked.left_join(tied.rename(**{_TIED: _MARK}), [(_MARK, _TIED)])
+    texts = joined[_TIED].notnull().ifelse(row_text(engine, project, joined), ibis.null("string"))
+    return joined.mutate(**{_TEXT: texts}), [TIME, ENTITY, _TEXT]
