@@ -10,7 +10,7 @@ import ibis
 
 from passerelle.contracts.bundle import DerivedFeature
 from passerelle.domain.contract.faults import FAULTS_OF_ROWS
-from passerelle.domain.contract.rules import CellRule, breaks_rules, cell_rules, read_cells
+from passerelle.domain.contract.rules import CellRule, cell_rules, keeps_rules, read_cells
 from passerelle.domain.features.query import prepared_query
 from passerelle.domain.project import Column, Project
 
@@ -44,8 +44,8 @@ class CompiledContract:
         table, cells = read_cells(table, declared, nulls, self._layer)
         rules = [rule for cell in cells for rule in cell_rules(cell)]
         self._table = table
-        broken = [condition for cell in cells for condition in breaks_rules(cell)]
-        self._bad_row = _any([table[FAULTS].notnull(), *broken]).fill_null(False)
+        kept = [condition for cell in cells if (condition := keeps_rules(cell)) is not None]
+        self._kept = [table[FAULTS].isnull(), *kept]
         self.rules: Mapping[str, CellRule] = {_reason(rule): rule for rule in rules}
 
     def _layer(self, table: ibis.Table) -> ibis.Table:
@@ -61,14 +61,15 @@ class CompiledContract:
     def good(self) -> str:
         """The rows that keep every rule: line, typed values and what is derived of them."""
         values = {name: self._table[f"__v{i}"] for i, name in enumerate(self._names)}
-        good = self._query(self._table.filter(~self._bad_row).select(LINE, **values))
+        good = self._query(self._table.filter(*self._kept).select(LINE, **values))
         return prepared_query(good, self.derived)
 
     @cached_property
     def bad(self) -> str:
         """The other rows as they came, with all their reasons."""
         reasons = _reasons(self._table, list(self.rules.values()))
-        return self._query(self._table.filter(self._bad_row).select(LINE, reasons.name(REASONS), RAW, *self._names))
+        bad = self._table.filter(~_all(self._kept).fill_null(False))
+        return self._query(bad.select(LINE, reasons.name(REASONS), RAW, *self._names))
 
 
 def compile_contract(project: Project, derived: tuple[DerivedFeature, ...] = ()) -> CompiledContract:
@@ -79,12 +80,12 @@ def compile_contract(project: Project, derived: tuple[DerivedFeature, ...] = ())
 _compiled = lru_cache(maxsize=16)(CompiledContract)
 
 
-def _any(conditions: Sequence[ibis.expr.types.BooleanValue]) -> ibis.expr.types.BooleanValue:
-    """Join conditions by OR as a balanced tree: a chain of thousands would be deeper than Python recurses."""
+def _all(conditions: Sequence[ibis.expr.types.BooleanValue]) -> ibis.expr.types.BooleanValue:
+    """Join conditions by AND as a balanced tree: a chain of thousands would be deeper than Python recurses."""
     if len(conditions) == 1:
         return conditions[0]
     half = len(conditions) // 2
-    return _any(conditions[:half]) | _any(conditions[half:])
+    return _all(conditions[:half]) & _all(conditions[half:])
 
 
 def _sql(table: ibis.Table) -> str:

@@ -50,18 +50,16 @@ def read_cells(
     ----------
     layer : closes a layer of the query, so that an expression names what it is made of and does not repeat it.
     """
-    numbers = [i for i, column in enumerate(columns) if column.type in ("integer", "number")]
-    # No word without a digit reads as a finite number, nor does white space keep one from being read: such texts need
-    # neither be trimmed nor compared with the words, which costs more than reading the number.
-    plain = set() if any(map(_has_digit, null_values)) else set(numbers)
+    readable = {i for i, column in enumerate(columns) if column.type in ("integer", "number", "datetime")}
+    # No word without a digit reads as a number or a moment, nor does white space keep one from being read: such texts
+    # need neither be trimmed nor compared with the words, which costs more than reading them.
+    plain = set() if any(map(_has_digit, null_values)) else readable
     names = {i: column.name if i in plain else f"__t{i}" for i, column in enumerate(columns)}
     others = [(i, column.name) for i, column in enumerate(columns) if i not in plain]
     table = layer(table.mutate(**{f"__t{i}": trimmed(table[name]) for i, name in others}))
     table = layer(table.mutate(**{f"__t{i}": present(table[f"__t{i}"], null_values) for i, _ in others}))
-    table = layer(table.mutate(**{f"__n{i}": table[names[i]].try_cast("float64") for i in numbers}))
-    table = layer(table.mutate(**{f"__n{i}": _finite(table[names[i]], table[f"__n{i}"]) for i in numbers}))
-    whole = [i for i in numbers if columns[i].type == "integer"]
-    table = layer(table.mutate(**{f"__i{i}": table[f"__n{i}"].try_cast("int64") for i in whole}))
+    read = {i: _READ_AS[column.type] for i, column in enumerate(columns) if column.type in _READ_AS}
+    table = layer(table.mutate(**{f"__n{i}": table[names[i]].try_cast(kind) for i, kind in read.items()}))
     table = layer(table.mutate(**{f"__v{i}": _typed(column, table, i, names[i]) for i, column in enumerate(columns)}))
     table = layer(table.mutate(**{f"__m{i}": _missing(table[names[i]], table[f"__v{i}"], null_values) for i in plain}))
     return table, [
@@ -72,6 +70,9 @@ def read_cells(
     ]
 
 
+_READ_AS: Final = {"integer": "int64", "number": "float64"}
+
+
 def _has_digit(word: str) -> bool:
     return any(character.isdigit() for character in word)
 
@@ -79,9 +80,9 @@ def _has_digit(word: str) -> bool:
 def _typed(column: Column, table: Any, index: int, name: str) -> Any:
     text = table[name]
     if column.type == "integer":
-        return _integer(text, table[f"__n{index}"], table[f"__i{index}"])
+        return _integer(text, table[f"__n{index}"])
     if column.type == "number":
-        return table[f"__n{index}"]
+        return _finite(text, table[f"__n{index}"])
     if column.type == "boolean":
         word = text.lower()
         return ibis.cases((word.isin(TRUE_WORDS), True), (word.isin(FALSE_WORDS), False), else_=ibis.null("boolean"))
@@ -99,23 +100,47 @@ def _finite(text: Any, number: Any) -> Any:
     return ibis.and_(number.abs() <= sys.float_info.max, ~text.contains("_")).ifelse(number, ibis.null("float64"))
 
 
-def _integer(text: Any, number: Any, rounded: Any) -> Any:
-    """Return a whole number of up to 64 bits, digit by digit where a float would round it."""
+def _integer(text: Any, read: Any) -> Any:
+    """Return a whole number of up to 64 bits; `read` is DuckDB's reading, which rounds and takes hexadecimals."""
+    own = read.cast("string")
     # "15.0" is how pandas writes an integer column with gaps.
-    small = ibis.and_(number.abs() < 2**53, number == rounded.cast("float64"))
+    gaps = ibis.and_(read.between(1 - _EXACT, _EXACT - 1), text == own + ".0")
+    return ibis.cases((text == own, read), (gaps, read), else_=_odd_integer(text))
+
+
+#: From here on a float may stand for several whole numbers.
+_EXACT: Final = 2**53
+
+
+def _odd_integer(text: Any) -> Any:
+    """Return a whole number that is not in its own spelling, digit by digit where a float would round it."""
+    number = _finite(text, text.try_cast("float64"))
+    rounded = number.try_cast("int64")
+    small = ibis.and_(number.abs() < _EXACT, number == rounded.cast("float64"))
     digits = text.strip().re_search(r"^[+-]?\d{16,19}$")
     return ibis.cases((small, rounded), (digits, text.try_cast("int64")), else_=ibis.null("int64"))
 
 
 def _datetime(text: Any) -> Any:
     """Return a moment in UTC. Only ISO 8601: a date in another order must not be guessed."""
-    iso = text.re_search(f"^{ISO_MOMENT}$")
+    # Of these lengths are a date alone, and a moment to the second in UTC: DuckDB reads both as they are.
+    usual = ibis.and_(text.length().isin([10, 20]), _iso(text))
+    return ibis.cases((usual, text.try_cast("timestamp")), else_=_odd_datetime(trimmed(text)))
+
+
+def _iso(text: Any) -> Any:
+    # DuckDB has a year 0.
+    return ibis.and_(text >= "0001", text.re_search(f"^{ISO_MOMENT}$"))
+
+
+def _odd_datetime(text: Any) -> Any:
+    """Return a moment of any ISO form."""
     rest = text.substr(16)
-    # DuckDB reads an offset only after seconds, drops it from a TIMESTAMP, and has a year 0.
+    # DuckDB reads an offset only after seconds, and drops it from a TIMESTAMP.
     whole = ibis.and_(text.length() > 16, ~rest.startswith(":")).ifelse(text.left(16) + ":00" + rest, text)
     shifted = rest.contains("+") | rest.contains("-")
     moment = shifted.ifelse(whole.try_cast("timestamp('UTC')").cast("timestamp"), whole.try_cast("timestamp"))
-    return ibis.and_(iso, ~text.startswith("0000")).ifelse(moment, ibis.null("timestamp"))
+    return _iso(text).ifelse(moment, ibis.null("timestamp"))
 
 
 def cell_rules(cell: Cell) -> Iterator[CellRule]:
@@ -127,9 +152,11 @@ def cell_rules(cell: Cell) -> Iterator[CellRule]:
         unreadable = ibis.and_(value.isnull(), ~cell.missing)
         yield _rule("type", column, f"must be {_TYPE_WORDS[column.type]}", _TYPE_REMEDIES[column.type], unreadable)
     if column.min is not None:
-        yield _rule("min", column, f"must be at least {column.min:g}", _RANGE_REMEDY, value < column.min)
+        bad = value < _bound(column, column.min)
+        yield _rule("min", column, f"must be at least {column.min:g}", _RANGE_REMEDY, bad)
     if column.max is not None:
-        yield _rule("max", column, f"must be at most {column.max:g}", _RANGE_REMEDY, value > column.max)
+        bad = value > _bound(column, column.max)
+        yield _rule("max", column, f"must be at most {column.max:g}", _RANGE_REMEDY, bad)
     if column.allowed is not None:
         shown = ", ".join(map(str, column.allowed[:10])) + (" …" if len(column.allowed) > 10 else "")
         allowed = [_as_typed(column, item) for item in column.allowed]
@@ -143,11 +170,23 @@ def cell_rules(cell: Cell) -> Iterator[CellRule]:
         yield _rule("pattern", column, f"must match {column.pattern}", "Correct the cell, or the pattern.", bad)
 
 
-def breaks_rules(cell: Cell) -> Iterator[Any]:
-    """Yield conditions of which one is true where, and only where, the cell breaks a rule: fewer than its rules."""
+def keeps_rules(cell: Cell) -> Any:
+    """Return a condition that is true where, and only where, the cell breaks no rule; None when all cells keep them.
+
+    It begins with what ordinary cells keep, so that the rest is asked of few: DuckDB asks a condition's second part
+    only where the first does not decide.
+    """
+    kept = [~rule.bad for rule in cell_rules(cell) if rule.code not in ("null", "type")]
     if not cell.column.nullable:
-        yield cell.value.isnull()  # missing, or not to be read
-    yield from (rule.bad for rule in cell_rules(cell) if cell.column.nullable or rule.code not in ("null", "type"))
+        return ibis.and_(cell.value.notnull(), *kept)  # neither missing nor unreadable
+    if cell.text is not None and cell.column.type in ("category", "text"):
+        return ibis.or_(cell.missing, ibis.and_(*kept)) if kept else None
+    return ibis.or_(ibis.and_(cell.value.notnull(), *kept), cell.missing)
+
+
+def _bound(column: Column, bound: float) -> int | float:
+    """Return a bound of the column's type: a whole number is compared as it is, not as a float."""
+    return int(bound) if column.type == "integer" and bound.is_integer() else bound
 
 
 def _rule(code: str, column: Column, rule: str, remedy: str, bad: Any) -> CellRule:

@@ -45,6 +45,8 @@ def test_moments_of_iso_8601_are_read_in_utc_with_their_offset(tmp_path: Path) -
         "2024-03-01": datetime(2024, 3, 1),
         "2024-03-01T10:20": datetime(2024, 3, 1, 10, 20),
         "2024-03-01 10:20:30": datetime(2024, 3, 1, 10, 20, 30),
+        "2024-03-01T10:20:30Z": datetime(2024, 3, 1, 10, 20, 30),
+        " 2024-03-01T10:20:30Z ": datetime(2024, 3, 1, 10, 20, 30),
         "2024-03-01T10:20:30.5Z": datetime(2024, 3, 1, 10, 20, 30, 500_000),
         "2024-03-01T10:20Z": datetime(2024, 3, 1, 10, 20),
         "2024-03-01T10:20:30+02:00": datetime(2024, 3, 1, 8, 20, 30),
@@ -59,7 +61,8 @@ def test_moments_of_iso_8601_are_read_in_utc_with_their_offset(tmp_path: Path) -
 
 def test_dates_of_any_other_form_are_quarantined_and_never_guessed(tmp_path: Path) -> None:
     texts = ["31/01/2024", "01/02/2024", "1.2.2024", "2024-1-2", "20240131", "Jan 31 2024", "2024-02-30", "1706659200",
-             "2024-01-31T25:00", "2024-01-31T10:00:00+99:00", "0000-01-01", "infinity", "epoch", "2024-01-31T10:00:00 CET"]  # fmt: skip
+             "2024-01-31T25:00", "2024-01-31T10:00:00+99:00", "0000-01-01", "infinity", "epoch", "2024-01-31T10:00:00 CET",
+             "2024-01-31T 1:00:00Z", "0000-01-01T10:00:00Z", "2024/01/31", "2024-13-31T10:00:00Z", "2024-01-31T10:00:60Z"]  # fmt: skip
     typed, reasons = read(tmp_path, "when", texts)
     assert typed == {}
     assert reasons == {key: ["type:when"] for key in texts}
@@ -93,7 +96,12 @@ def test_whole_numbers_of_64_bits_keep_every_digit(tmp_path: Path) -> None:
         "9223372036854775807": 2**63 - 1,
         "-9223372036854775808": -(2**63),
         "15.0": 15,
+        "9007199254740991.0": 2**53 - 1,
+        "-15.0": -15,
         "0012": 12,
+        " 12 ": 12,
+        "+12": 12,
+        "-0": 0,
         "1e3": 1000,
     }
     typed, reasons = read(tmp_path, "count", list(expected))
@@ -102,7 +110,7 @@ def test_whole_numbers_of_64_bits_keep_every_digit(tmp_path: Path) -> None:
 
 def test_whole_numbers_beyond_64_bits_and_fractions_are_quarantined_not_rounded(tmp_path: Path) -> None:
     texts = ["9223372036854775808", "-9223372036854775809", "123456789012345678901234", "1.5", "9007199254740993.5",
-             "1e300", "1,000", "1_000", "0b11", "15.7"]  # fmt: skip
+             "1e300", "1,000", "1_000", "0b11", "0x1F", "15.7", "9007199254740993.0"]  # fmt: skip
     typed, reasons = read(tmp_path, "count", texts)
     assert typed == {}
     assert reasons == {key: ["type:count"] for key in texts}
