@@ -261,6 +261,28 @@ def test_a_caller_that_hangs_up_or_speaks_no_http_leaves_the_server_as_it_was(
     assert not [line for line in server.lines if "Traceback" in line or '"defect"' in line]
 
 
+def test_headers_without_end_are_refused_before_they_fill_the_memory(server: RunningServer) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as caller:
+        caller.sendall(b"GET /ping HTTP/1.1\r\nX: ")
+        with pytest.raises(ConnectionError):
+            for _ in range(1_000):
+                caller.sendall(b"a" * 10_000)
+    assert server.client.get("/ping").status_code == 200
+
+
+def test_callers_that_send_their_bodies_slowly_keep_nobody_waiting(server: RunningServer) -> None:
+    head = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
+    callers = [socket.create_connection(("127.0.0.1", server.port), timeout=10) for _ in range(40)]
+    try:
+        for caller in callers:
+            caller.sendall(head)
+        assert server.client.get("/ping").status_code == 200
+        assert server.post({"dataframe_records": [GOOD_ROW]}).status_code == 200
+    finally:
+        for caller in callers:
+            caller.close()
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=st.sampled_from(["content-type", "accept", "x-amzn-sagemaker-inference-id"]),
        value=st.text(st.characters(min_codepoint=32, max_codepoint=255, exclude_characters="\x7f"), max_size=80))  # fmt: skip

@@ -1,14 +1,14 @@
-"""The HTTP application: SageMaker's container contract, as an RSGI callable."""
+"""The HTTP application: SageMaker's container contract, as an ASGI callable."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import time
-import uuid
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final
 
 import orjson
-from granian._granian import RSGIProtocolClosed
 
 from passerelle.contracts.bundle import BundleSignature
 from training.serve.errors import RequestError, error_document
@@ -19,6 +19,10 @@ from training.serve.request import JSON, read_body
 from training.serve.request_log import Answer, log_defect, log_request
 from training.serve.scorer import Scorer
 from training.serve.settings import ServeSettings
+from training.serve.typed import Checked, TypedReader
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 LARGE_BYTES: Final = 64 * 1024
 #: So much of a body that is too large is read and thrown away, so that the caller hears the answer.
@@ -27,8 +31,12 @@ MAX_ID_CHARACTERS: Final = 64
 #: nginx's status for a caller that hung up; nobody receives it.
 CLIENT_GONE: Final = 499
 _PATHS: Final = {"/ping": ("GET",), "/invocations": ("POST",), "/version": ("GET",), "/openapi.json": ("GET",)}
-_INFERENCE_ID: Final = "x-amzn-sagemaker-inference-id"
-_CUSTOM_ATTRIBUTES: Final = "x-amzn-sagemaker-custom-attributes"
+_INFERENCE_ID: Final = b"x-amzn-sagemaker-inference-id"
+_CUSTOM_ATTRIBUTES: Final = b"x-amzn-sagemaker-custom-attributes"
+
+
+class _CallerGoneError(Exception):
+    """The caller hung up before its body had come."""
 
 
 class Application:
@@ -38,55 +46,65 @@ class Application:
         self._scorer, self._settings = scorer, settings
         self._explainer = RowExplainer(scorer.bundle)
         self._null_words = frozenset(("", *scorer.bundle.signature.null_values))
+        self._typed = TypedReader(scorer.inputs, self._null_words)
 
-    async def __rsgi__(self, scope: Any, protocol: Any) -> None:
-        """Answer one request (RSGI, the interface of Granian), and log it."""
+    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        """Answer one request, and log it."""
         started = time.perf_counter()
-        inference_id = _inference_id(scope.headers.get(_INFERENCE_ID))
-        request_id = inference_id or uuid.uuid4().hex
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        path, inference_id = scope["path"], _inference_id(headers)
+        request_id = inference_id or os.urandom(16).hex()
         try:
-            answer = await self._respond(scope, protocol, request_id, inference_id)
-            protocol.response_bytes(answer.status, answer.headers, answer.body)
-        except RSGIProtocolClosed:
+            answer = await self._respond(scope["method"], path, headers, receive, request_id, inference_id)
+            await send({"type": "http.response.start", "status": answer.status, "headers": _sent_headers(answer)})
+            await send({"type": "http.response.body", "body": answer.body})
+        except _CallerGoneError:
             answer = Answer(CLIENT_GONE, [], b"", code="client_gone")
-        if scope.path != "/ping" or answer.status != 200:  # a good ping every few seconds would bury the requests
+        if path != "/ping" or answer.status != 200:  # a good ping every few seconds would bury the requests
             milliseconds = (time.perf_counter() - started) * 1_000
-            log_request(scope.path, answer, milliseconds, request_id)
+            log_request(path, answer, milliseconds, request_id)
 
-    async def _respond(self, scope: Any, protocol: Any, request_id: str, inference_id: str | None) -> Answer:
+    async def _respond(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[bytes, bytes],
+        receive: Receive,
+        request_id: str,
+        inference_id: str | None,
+    ) -> Answer:
         try:
-            body = await self._receive(scope, protocol) if scope.method == "POST" else b""
+            body = await self._receive(receive) if method == "POST" else b""
         except RequestError as error:
             return _refusal(error, request_id, [])
-        headers = scope.headers
-        kind, accept = headers.get("content-type") or JSON, headers.get("accept") or ""
-        explain = wants_explanation(headers.get(_CUSTOM_ATTRIBUTES) or "")
-        arguments = (scope.method, scope.path, body, kind, accept, request_id, inference_id, explain)
+        kind, accept = _header(headers, b"content-type") or JSON, _header(headers, b"accept")
+        explain = wants_explanation(_header(headers, _CUSTOM_ATTRIBUTES))
+        arguments = (method, path, body, kind, accept, request_id, inference_id, explain)
         # What takes long must not keep /ping waiting: SageMaker gives it two seconds.
         large = len(body) > LARGE_BYTES or explain or b'"explain"' in body
         answer = await asyncio.to_thread(self.answer, *arguments) if large else self.answer(*arguments)
         if inference_id:
-            answer.headers.append((_INFERENCE_ID, inference_id))
+            answer.headers.append((_INFERENCE_ID.decode(), inference_id))
         return answer
 
-    async def _receive(self, scope: Any, protocol: Any) -> bytes:
+    async def _receive(self, receive: Receive) -> bytes:
         """Return the body, never holding more of it than is allowed."""
         limit = self._settings.max_bytes
-        declared = scope.headers.get("content-length") or ""
-        if declared.isdecimal() and int(declared) <= limit:
-            return bytes(await protocol())
-        parts, size = [], 0
-        async for part in protocol:
+        parts: list[bytes] = []
+        size, more = 0, True
+        while more and size <= MAX_DISCARDED_BYTES:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise _CallerGoneError
+            part, more = message.get("body", b""), message.get("more_body", False)
             size += len(part)
             if size <= limit:
                 parts.append(part)
-            elif size > MAX_DISCARDED_BYTES:
-                break
             else:
                 parts.clear()
         if size > limit:
-            message = f"the body is larger than {limit:,} bytes"
-            raise RequestError(413, "too_large", message, "Send fewer rows a request, or use a batch transform job.")
+            text = f"the body is larger than {limit:,} bytes"
+            raise RequestError(413, "too_large", text, "Send fewer rows a request, or use a batch transform job.")
         return b"".join(parts)
 
     def answer(
@@ -125,11 +143,15 @@ class Application:
 
     def _invoke(self, body: bytes, content_type: str, accept: str, inference_id: str | None, explain: bool) -> Answer:
         kind = choose_kind(accept, self._settings.default_accept)
-        table = read_body(body, content_type, self._scorer.inputs)
-        columns, warnings = check_inputs(table, self._scorer.inputs, self._null_words)
-        seen = self._scorer.model_columns(columns)
+        checked = self._typed.read(body) if content_type == JSON else None
+        warnings: list[str] = []
+        if checked is None:
+            table = read_body(body, content_type, self._scorer.inputs)
+            columns, warnings = check_inputs(table, self._scorer.inputs, self._null_words)
+            checked = Checked(columns, table.rows, table.explain)
+        seen = self._scorer.model_columns(checked.columns)
         document = self._scorer.answer(seen)
-        if explain or table.explain:
+        if explain or checked.explain:
             if kind != JSON:
                 raise RequestError(406, "not_acceptable", f"{kind} has no place for explanations", f"Accept {JSON}.")
             document |= self._explainer.explain(seen, document["predictions"])
@@ -137,15 +159,26 @@ class Application:
             document["warnings"] = warnings
         if inference_id:
             document["inference_id"] = inference_id
-        return Answer(200, [("content-type", kind)], render(document, kind), table.rows)
+        return Answer(200, [("content-type", kind)], render(document, kind), checked.rows)
 
     def _openapi(self) -> dict[str, Any]:
         return openapi(self._scorer.bundle.signature)
 
 
-def _inference_id(given: str | None) -> str | None:
+def _header(headers: Mapping[bytes, bytes], name: bytes) -> str:
+    """Return a header's value, empty when it is not there (RFC 9110, 5.5: bytes beyond ASCII are Latin-1's)."""
+    return headers.get(name, b"").decode("latin-1")
+
+
+def _inference_id(headers: Mapping[bytes, bytes]) -> str | None:
     """Return the caller's id when it is one that InvokeEndpoint would pass on."""
+    given = _header(headers, _INFERENCE_ID)
     return given if given and len(given) <= MAX_ID_CHARACTERS and given.isascii() and given.isprintable() else None
+
+
+def _sent_headers(answer: Answer) -> list[tuple[bytes, bytes]]:
+    sent = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
+    return [*sent, (b"content-length", b"%d" % len(answer.body))]
 
 
 def _refusal(error: RequestError, request_id: str, headers: list[tuple[str, str]]) -> Answer:

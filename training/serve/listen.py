@@ -1,15 +1,20 @@
-"""Listen with Granian until told to stop, then let requests in flight finish."""
+"""Listen with uvicorn until told to stop, then let requests in flight finish.
+
+HTTP is read by llhttp (httptools) on libuv's loop (uvloop), in the thread that answers. Why no server in Rust, whose
+threads wait for the interpreter's lock and wake one another: docs/decisions/0009-http-server.md.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import signal
-from typing import Any, Final
+import socket
+import threading
+from types import FrameType
+from typing import Final
 
-from granian.constants import HTTPModes, Interfaces
-from granian.log import LogLevels
-from granian.server.embed import Server
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from training.serve.app import Application
 from training.serve.request_log import write_event
@@ -17,42 +22,95 @@ from training.serve.settings import ServeSettings
 
 #: SageMaker's SIGKILL comes 30 s after its SIGTERM.
 STOP_SECONDS: Final = 25
+#: Longer than a load balancer keeps an idle connection (60 s), so that it is never closed under a request.
+KEEP_ALIVE_SECONDS: Final = 75
+#: A request's first line and headers; SageMaker's own are below 10 KB.
+MAX_HEAD_BYTES: Final = 64 * 1024
+BACKLOG: Final = 1_024
 
 
 def listen(application: Application, settings: ServeSettings, alive: int | None) -> None:
     """Serve until SIGTERM or SIGINT, or until `alive`, a pipe's end, says that the supervisor is gone."""
-    asyncio.run(_listen(application, settings, alive))
-
-
-async def _listen(application: Application, settings: ServeSettings, alive: int | None) -> None:
-    server = Server(
+    config = uvicorn.Config(
         application,
-        address=settings.host,
-        port=settings.port,
-        interface=Interfaces.RSGI,
-        http=HTTPModes.http1,
-        websockets=False,
-        log_level=LogLevels.error,
+        interface="asgi3",
+        http=_Protocol,
+        ws="none",
+        loop="uvloop",
+        lifespan="off",
+        log_config=None,
+        log_level="critical",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=STOP_SECONDS + 1,
     )
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _stop, server)
-    if alive is not None:
-        loop.add_reader(alive, _stop_orphan, server, alive)
-    await server.serve()
+    with _listening(settings) as sock:
+        _Server(config, alive).run([sock])
 
 
-def _stop(server: Any) -> None:
-    """Finish what is under way; end hard before SageMaker does."""
-    server.stop()
-    asyncio.get_running_loop().call_later(STOP_SECONDS, _give_up)
+def _listening(settings: ServeSettings) -> socket.socket:
+    """Return a socket that the workers may share: the kernel spreads connections over them (SO_REUSEPORT)."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    sock.bind((settings.host, settings.port))
+    return sock
 
 
-def _stop_orphan(server: Any, alive: int) -> None:
-    asyncio.get_running_loop().remove_reader(alive)
-    _stop(server)
+class _Server(uvicorn.Server):
+    """Stops when its supervisor is gone, and ends hard before SageMaker does."""
+
+    def __init__(self, config: uvicorn.Config, alive: int | None) -> None:
+        super().__init__(config)
+        self._alive = alive
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self._alive is not None:
+            asyncio.get_running_loop().add_reader(self._alive, self._stop_orphan)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        self.force_exit = False  # a second signal must not cut what the first lets finish
+        self._limit_stop()
+
+    def _stop_orphan(self) -> None:
+        assert self._alive is not None
+        asyncio.get_running_loop().remove_reader(self._alive)
+        self.should_exit = True
+        self._limit_stop()
+
+    def _limit_stop(self) -> None:
+        timer = threading.Timer(STOP_SECONDS, _give_up)
+        timer.daemon = True
+        timer.start()
 
 
 def _give_up() -> None:
     write_event({"event": "stopped", "reason": f"a request was still under way after {STOP_SECONDS} s; it is cut"})
     os._exit(0)
+
+
+class _Protocol(HttpToolsProtocol):
+    """Refuses headers without end, which would fill the memory."""
+
+    _head: int | None = None
+
+    def on_message_begin(self) -> None:
+        self._head = 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._head = None
+        super().on_headers_complete()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._head is not None and not self.transport.is_closing():
+            self._head += len(data)
+            if self._head > MAX_HEAD_BYTES:
+                self.send_400_response(f"The headers are larger than {MAX_HEAD_BYTES} bytes.")

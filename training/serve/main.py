@@ -46,8 +46,7 @@ def _leave_before_start(number: int, frame: FrameType | None) -> None:
 def _serve_one(settings: ServeSettings, alive: int | None) -> NoReturn:
     """Serve in this process, and end it.
 
-    It ends without Python's finalisation: Granian's threads outlive its embedded server for a moment, and one that asks
-    for the interpreter while that is taken down aborts the process (exit code -6; emmett-framework/granian#693).
+    It ends without Python's finalisation, which would wait for threads whose answers nobody waits for any more.
     """
     code = 1
     try:

@@ -26,6 +26,7 @@ class Scorer:
         self._classes: Any = (
             bundle.plan.classes if bundle.plan is not None else getattr(bundle.pipeline, "classes_", None)
         )
+        self._names: list[Any] = [] if self._classes is None else self._classes.tolist()
         self._about = {
             "project": metadata.project,
             "run_id": metadata.run_id,
@@ -46,15 +47,23 @@ class Scorer:
         if self._task == "regression":
             return {"predictions": self._ask(columns).astype(float).tolist(), "model": self._about}
         shares = self._ask(columns)
+        rows: list[list[float]] = shares.astype(float).tolist()
         answer: dict[str, Any] = {
-            "predictions": self._classes[np.argmax(shares, axis=1)].tolist(),
-            "probabilities": shares.astype(float).tolist(),
-            "classes": list(self.bundle.signature.classes),
+            "predictions": self._labels(shares, rows),
+            "probabilities": rows,
+            "classes": self.bundle.signature.classes,
         }
         threshold = self.bundle.metadata.threshold
         if threshold is not None:
-            answer |= {"decisions": (shares[:, 1] >= threshold).tolist(), "threshold": threshold}
-        return answer | {"model": self._about}
+            answer["decisions"] = [row[1] >= threshold for row in rows]
+            answer["threshold"] = threshold
+        answer["model"] = self._about
+        return answer
+
+    def _labels(self, shares: Any, rows: list[list[float]]) -> list[Any]:
+        if len(rows) == 1:  # a numpy call takes longer than looking at a few numbers
+            return [self._names[rows[0].index(max(rows[0]))]]
+        return list(self._classes[np.argmax(shares, axis=1)].tolist())
 
     def _ask(self, columns: Mapping[str, Sequence[Any]]) -> Any:
         """Return probabilities, or the predictions of a regression: by the plan, without one by the pipeline."""
