@@ -265,8 +265,7 @@ def test_headers_without_end_are_refused_before_they_fill_the_memory(server: Run
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as caller:
         caller.sendall(b"GET /ping HTTP/1.1\r\nX: ")
         with pytest.raises(ConnectionError):
-            for _ in range(1_000):
-                caller.sendall(b"a" * 10_000)
+            caller.sendall(b"a" * 10_000_000)
     assert server.client.get("/ping").status_code == 200
 
 

@@ -109,24 +109,30 @@ class _Encoder:
                 self._steps.append((step["name"], None))
             elif step["kind"] == "level":
                 levels = arrays[step["levels"]].tolist()
-                self._steps.append((step["name"], {level: float(code) for code, level in enumerate(levels)}))
+                codes = {level: float(code) for code, level in enumerate(levels)}
+                self._steps.append((step["name"], codes | {None: codes.get(MISSING_LEVEL, UNKNOWN)}))
             else:
                 self._steps.append((step["name"], tuple(_PARTS[part] for part in step["parts"])))
+        self._width = sum(len(how) if isinstance(how, tuple) else 1 for _, how in self._steps)
 
     def __call__(self, columns: Columns, rows: int) -> Floats:
-        encoded: list[Any] = []
+        matrix = np.empty((self._width, rows))
+        place = 0
         for name, how in self._steps:
             values = columns[name]
             if how is None:
-                encoded.append([np.nan if value is None else value for value in values])
+                matrix[place] = [np.nan if value is None else value for value in values] if None in values else values
             elif isinstance(how, dict):
-                missing = how.get(MISSING_LEVEL, UNKNOWN)
-                encoded.append([missing if value is None else how.get(value, UNKNOWN) for value in values])
+                matrix[place] = [how.get(value, UNKNOWN) for value in values]
             else:
-                moments = [None if value is None else _utc(value) for value in values]
-                encoded.extend([[np.nan if m is None else part(m) for m in moments] for part in how])
-        matrix = np.array(encoded, dtype=np.float64).T
-        return matrix.reshape(rows, -1)
+                known = {value: None if value is None else _utc(value) for value in set(values)}
+                for part in how:
+                    parts = {value: np.nan if moment is None else part(moment) for value, moment in known.items()}
+                    matrix[place] = list(map(parts.__getitem__, values))
+                    place += 1
+                continue
+            place += 1
+        return matrix.T
 
 
 def _utc(text: str) -> datetime:

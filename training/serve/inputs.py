@@ -26,6 +26,7 @@ MIN_LONG: Final = 16
 #: So many names are listed in a message.
 MAX_NAMED: Final = 20
 _ISO: Final = re.compile(ISO_MOMENT, re.ASCII)
+_DIGITS: Final = re.compile(r"[0-9+.eE-]+")
 
 
 def check_inputs(
@@ -54,12 +55,20 @@ def _check_column(
         if column.nullable:
             return [None] * table.rows
         raise _missing_column(table, column, inputs)
-    whole = _plain_numbers(table.columns[column.name], column.type)
-    if whole is not None:
-        return whole
-    read, lenient = READERS[column.type], table.lenient
-    values: list[Any] = []
-    for row, value in enumerate(table.columns[column.name]):
+    values = table.columns[column.name]
+    if len(values) >= MIN_LONG:
+        whole = _whole_column(values, column, null_words, table.lenient)
+        if whole is not None:
+            return whole
+    return _cell_by_cell(values, column, null_words, table.lenient)
+
+
+def _cell_by_cell(
+    values: Sequence[Any], column: SignatureColumn, null_words: frozenset[str], lenient: bool
+) -> list[Any]:
+    read = READERS[column.type]
+    checked: list[Any] = []
+    for row, value in enumerate(values):
         if isinstance(value, str):
             value = value.strip(WHITE_SPACE)
             if value in null_words:
@@ -67,29 +76,51 @@ def _check_column(
         if value is None:
             if not column.nullable:
                 raise _null(column, row)
-            values.append(None)
+            checked.append(None)
             continue
         try:
-            values.append(read(value, lenient))
+            checked.append(read(value, lenient))
         except (ValueError, TypeError, OverflowError) as error:
             words, remedy = _EXPECTED[column.type]
             message = f"column {column.name!r} must be {words}, not {_shown(value)}"
             raise RequestError(400, "wrong_type", message, remedy, field=column.name, row=row) from error
-    return values
+    return checked
+
+
+def _whole_column(
+    values: Sequence[Any], column: SignatureColumn, null_words: frozenset[str], lenient: bool
+) -> list[Any] | None:
+    """Return a long column read at once; None when something in it is not as it should be, or has to be looked at."""
+    kinds = set(map(type, values))
+    if column.type in ("integer", "number") and kinds <= {int, float}:
+        return _plain_numbers(values, column.type)
+    if kinds != {str}:
+        return None
+    distinct = dict.fromkeys(values)
+    if column.type in ("integer", "number") and len(distinct) > len(values) // 2:
+        return _plain_numbers(values, column.type) if lenient and _only_digits(values) else None
+    try:  # what stands in it again and again is read once
+        cells = _cell_by_cell(list(distinct), column, null_words, lenient)
+    except RequestError:
+        return None  # of which row, the next look at it says
+    return list(map(dict(zip(distinct, cells, strict=True)).__getitem__, values))
+
+
+def _only_digits(values: Sequence[str]) -> bool:
+    """Tell that float() reads no text that the data contract would not: no 1_000, no other script's digits, no NaN."""
+    return _DIGITS.fullmatch("".join(values)) is not None
 
 
 def _plain_numbers(values: Sequence[Any], kind: str) -> list[Any] | None:
-    """Return a long column of numbers that are all as they should be; None when each has to be looked at."""
-    if kind not in ("integer", "number") or len(values) < MIN_LONG or not set(map(type, values)) <= {int, float}:
-        return None
+    """Return numbers, or texts of digits, that are all as they should be; None when each has to be looked at."""
     try:
-        numbers = np.array(values, dtype=np.float64)
-    except OverflowError:
+        numbers = np.array(list(map(float, values)))
+    except (ValueError, OverflowError):
         return None
-    good = np.abs(numbers) <= MAX_NUMBER  # false for NaN
+    good = np.abs(numbers) <= MAX_NUMBER
     if kind == "integer":
         good &= (np.abs(numbers) < 2**53) & (numbers == np.floor(numbers))
-    return numbers.tolist() if good.all() else None
+    return list(numbers.tolist()) if good.all() else None
 
 
 def _null(column: SignatureColumn, row: int) -> RequestError:

@@ -53,12 +53,24 @@ def render(answer: dict[str, Any], kind: str) -> bytes:
         return orjson.dumps(answer)
     rows = answer.get("probabilities") or [[] for _ in answer["predictions"]]
     if kind == CSV:
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerows([prediction, *shares] for prediction, shares in zip(answer["predictions"], rows, strict=True))
-        return text.getvalue().encode()
+        return _csv(answer["predictions"], answer.get("probabilities"))
     lines = [
         orjson.dumps({"prediction": prediction, **({"probabilities": shares} if shares else {})})
         for prediction, shares in zip(answer["predictions"], rows, strict=True)
     ]
     return b"\n".join(lines) + b"\n"
+
+
+def _csv(predictions: list[Any], shares: list[list[float]] | None) -> bytes:
+    """Return a line for each prediction, with its probabilities; numbers are written by orjson, many times as fast."""
+    labels = {label: _field(label) for label in set(predictions)}
+    if not shares:
+        return b"\n".join(map(labels.__getitem__, predictions)) + b"\n"
+    numbers = orjson.dumps(shares)[2:-2].split(b"],[")
+    return b"".join(b"%b,%b\n" % (labels[label], line) for label, line in zip(predictions, numbers, strict=True))
+
+
+def _field(value: Any) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow([value])
+    return text.getvalue().encode()

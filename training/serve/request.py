@@ -14,6 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import methodcaller
 from typing import Any, Final
 
 import msgspec
@@ -31,6 +32,7 @@ JSON_LINES: Final = ("application/jsonlines", "application/x-jsonlines", "applic
 _KINDS: Final = frozenset((JSON, CSV, *JSON_LINES))
 _FORM_REMEDY: Final = 'Send {"dataframe_records": [{"column": value, …}, …]}; GET /openapi.json describes it.'
 _NOT_FINITE: Final = re.compile(rb"[\[:,\s]-?(NaN|Infinity|inf|nan)\b")
+_COMMAS: Final = methodcaller("count", ",")
 _NAME_END: Final = re.compile(rb'"\s*:')
 
 
@@ -243,19 +245,40 @@ def read_csv(body: bytes, names: list[str], *, header: str | None) -> Table:
     except UnicodeDecodeError as error:
         message = f"the CSV is not UTF-8: {error.reason} at byte {error.start}"
         raise RequestError(400, "not_utf8", message, "Save it as UTF-8.") from error
-    try:
-        rows = [row for row in csv.reader(io.StringIO(text), strict=True) if row]
-    except csv.Error as error:
-        remedy = "Separate fields by commas, close every quote, and double quotes inside quoted fields."
-        raise RequestError(400, "not_csv", f"the CSV cannot be read: {error}", remedy) from error
+    if '"' in text or text.count("\r") != text.count("\r\n"):
+        return _from_csv_rows(_quoted_lines(text), names, header)
+    lines = [line for line in text.replace("\r\n", "\n").split("\n") if line]
+    if set(map(_COMMAS, lines)) != {len(names) - 1}:
+        return _from_csv_rows([line.split(",") for line in lines], names, header)
+    first = lines[0].split(",")
+    if header == "present" or (header != "absent" and _is_header(first, names)):
+        names, lines = _header_names(first), lines[1:]
+    cells = ",".join(lines).split(",") if lines else []
+    return Table({name: cells[place :: len(names)] for place, name in enumerate(names)}, len(lines), lenient=True)
+
+
+def _from_csv_rows(rows: list[list[str]], names: list[str], header: str | None) -> Table:
     if rows and (header == "present" or (header != "absent" and _is_header(rows[0], names))):
-        names, rows = [name.strip(WHITE_SPACE) for name in rows[0]], rows[1:]
-        _refuse_repeated(names, "the CSV's header")
+        names, rows = _header_names(rows[0]), rows[1:]
     for index, row in enumerate(rows):
         if len(row) != len(names):
             raise _ragged(row, names, index)
     columns = dict(zip(names, zip(*rows, strict=True), strict=True)) if rows else {}
     return Table(columns, len(rows), lenient=True)
+
+
+def _header_names(row: list[str]) -> list[str]:
+    names = [name.strip(WHITE_SPACE) for name in row]
+    _refuse_repeated(names, "the CSV's header")
+    return names
+
+
+def _quoted_lines(text: str) -> list[list[str]]:
+    try:
+        return [row for row in csv.reader(io.StringIO(text), strict=True) if row]
+    except csv.Error as error:
+        remedy = "Separate fields by commas, close every quote, and double quotes inside quoted fields."
+        raise RequestError(400, "not_csv", f"the CSV cannot be read: {error}", remedy) from error
 
 
 def _is_header(row: list[str], names: list[str]) -> bool:
