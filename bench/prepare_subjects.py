@@ -48,6 +48,9 @@ def passerelle(folder: Path, engine: str) -> int:
             os.link(folder / "raw" / key, path)
             return path
 
+        def keys(self, bucket: str, prefix: str) -> tuple[str, ...]:
+            return ()  # no dataset was prepared before
+
     def claimed(path: Path) -> DropFile:
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
