@@ -13,6 +13,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from passerelle.domain.contract.compiled import FAULTS, LINE, RAW
 from passerelle.domain.features.query import quoted
 from passerelle.domain.project import Project
@@ -20,6 +22,7 @@ from training.prepare.limits import MAX_CELL_CHARS
 from training.prepare.sql import literal
 
 _PIECE: Final = 8 * 1024**2
+_SCANNED: Final = 1024**2
 #: The header is line 1.
 FIRST_LINE: Final = 2
 
@@ -35,32 +38,42 @@ class _Scan:
 
     def take(self, piece: bytes, delimiter: bytes) -> bool:
         """Count a piece that does not end between \\r and \\n; return whether it is plain."""
-        self.lines += piece.count(b"\n")
-        self.delimiters += piece.count(delimiter)
-        ends = piece.count(b"\r\n")
+        # bytes.count of a byte as frequent as these takes ten times as long.
+        values = np.frombuffer(piece, np.uint8)
+        self.lines += int(np.count_nonzero(values == ord("\n")))
+        self.delimiters += int(np.count_nonzero(values == ord(delimiter)))
+        returns = b"\r" in piece
+        ends = piece.count(b"\r\n") if returns else 0
         self.carriage_returns += ends
         edge = self.last + piece[:2]
         self.last = piece[-1:]
-        blank = b"\n\n" in piece or b"\n\r\n" in piece or b"\n\n" in edge or b"\n\r\n" in edge
-        return not (blank or piece.count(b"\r") != ends or b'"' in piece or b"\0" in piece)
+        blank = b"\n\n" in piece or (returns and b"\n\r\n" in piece) or b"\n\n" in edge or b"\n\r\n" in edge
+        lone = returns and piece.count(b"\r") != ends
+        return not (blank or lone or b'"' in piece or b"\0" in piece)
 
 
 def _plain_rows(path: Path, delimiter: bytes, width: int) -> int | None:
     """Return how many rows stand below the header, None when a line may not be a row."""
-    scan, decode = _Scan(), codecs.getincrementaldecoder("utf-8")("strict").decode
+    scan, decoder = _Scan(), codecs.getincrementaldecoder("utf-8")("strict")
     with path.open("rb") as file:
-        while piece := file.read(_PIECE):
+        while piece := file.read(_SCANNED):
             if piece.endswith(b"\r"):
                 piece += file.read(1)
-            try:
-                decode(piece)
-            except UnicodeDecodeError:
-                return None
-            if not scan.take(piece, delimiter):
+            if not _decodes(decoder, piece) or not scan.take(piece, delimiter):
                 return None
     lines = scan.lines + (scan.last != b"\n")
     same_ends = scan.carriage_returns in (0, scan.lines)
     return lines - 1 if same_ends and scan.delimiters == lines * (width - 1) else None
+
+
+def _decodes(decoder: codecs.IncrementalDecoder, piece: bytes) -> bool:
+    if piece.isascii() and not decoder.getstate()[0]:
+        return True
+    try:
+        decoder.decode(piece)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
