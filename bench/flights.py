@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import warnings
 from dataclasses import dataclass
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,6 +47,14 @@ class Flights:
     def body(self, rows: int) -> bytes:
         """Return a request about so many flights, in the form that both servers take."""
         return json.dumps({"dataframe_records": self.records[:rows]}).encode()
+
+    def csv(self, rows: int) -> bytes:
+        """Return a CSV with its header of so many flights, the same ones again and again where there are fewer."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(self.records[0]))
+        writer.writeheader()
+        writer.writerows(islice(cycle(self.records), rows))
+        return text.getvalue().encode()
 
 
 def train_flights(folder: Path, *, candidate: str, rows: int, peer: bool) -> Flights:

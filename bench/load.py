@@ -40,21 +40,30 @@ class _Connection:
     received: bytearray = field(default_factory=bytearray)
 
 
-def request_bytes(port: int, body: bytes) -> bytes:
-    """Return a whole HTTP/1.1 request to /invocations."""
+def request_bytes(port: int, body: bytes, content_type: str = "application/json") -> bytes:
+    """Return a whole HTTP/1.1 request to /invocations, whose answer comes in the form of the request."""
     head = (
-        f"POST /invocations HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
+        f"POST /invocations HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: {content_type}\r\n"
+        f"Accept: {content_type}\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
 
 
-def run_load(port: int, body: bytes, *, connections: int, seconds: float, least: int = 1) -> Load:
+def run_load(
+    port: int,
+    body: bytes,
+    *,
+    connections: int,
+    seconds: float,
+    least: int = 1,
+    content_type: str = "application/json",
+) -> Load:
     """Ask again and again on every connection for so many seconds, and until at least `least` requests are answered.
 
     Raises BadAnswerError when an answer is not 200.
     """
-    request = request_bytes(port, body)
+    request = request_bytes(port, body, content_type)
     latencies: list[float] = []
     with selectors.DefaultSelector() as selector:
         clients = [_connect(port) for _ in range(connections)]

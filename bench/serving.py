@@ -1,8 +1,8 @@
-"""Serve one model with our container's server and with MLflow's, and measure both in the same run.
+"""Serve one model with our container's server, MLflow's and BentoML's, and measure all in the same run.
 
     make bench-serving            or: python -m bench.serving [--json] [--seconds 5] [--starts 3] [--candidate xgboost]
 
-Both serve the same fitted pipeline on this machine, one process each, one after the other, asked by the same client.
+All serve the same fitted pipeline on this machine, one process each, one after the other, asked by the same client.
 Standard output holds one JSON object (with --json nothing else); progress and a table go to standard error.
 """
 
@@ -33,12 +33,24 @@ from bench.report import machine, say, write_result
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 START_SECONDS: Final = 120.0
-CONCURRENCY: Final = 8
+CONCURRENCY: Final = 16
+BATCH_ROWS: Final = 10_000
 WARM_UP_REQUESTS: Final = 50
 CANDIDATES: Final = ("xgboost", "hist_gradient_boosting", "random_forest", "logistic")
 THROUGHPUT: Final = f"throughput, 1 row, {CONCURRENCY} connections"
+#: As on an instance of so many cores; of our server only: the others' figures are of one process.
+WORKERS: Final = os.cpu_count() or 1
+THROUGHPUT_OF_WORKERS: Final = f"{THROUGHPUT}, {WORKERS} workers"
+BATCH: Final = f"batch of {BATCH_ROWS:,} rows, CSV"
 #: The unit of a measure, by its first word.
-UNITS: Final = {"start": "s", "latency": "ms", "processor": "ms", "throughput": "requests/s", "memory": "MB"}
+UNITS: Final = {
+    "start": "s",
+    "latency": "ms",
+    "processor": "ms",
+    "throughput": "requests/s",
+    "memory": "MB",
+    "batch": "rows/s",
+}
 
 
 @dataclass(frozen=True)
@@ -50,8 +62,8 @@ class Subject:
     environment: dict[str, str]
 
 
-def subjects(flights: Flights, *, peer: bool) -> Iterator[Subject]:
-    """Yield our server, then MLflow's."""
+def subjects(flights: Flights, *, peer: bool, bentoml: Path | None) -> Iterator[Subject]:
+    """Yield our server, then MLflow's, then BentoML's where an environment has it."""
     ours = {
         "SAGEMAKER_BASE_DIR": str(flights.base),
         "SAGEMAKER_BIND_TO_PORT": "{port}",
@@ -64,6 +76,22 @@ def subjects(flights: Flights, *, peer: bool) -> Iterator[Subject]:
         # MLflow starts its server by the name of a command: it must be found beside this interpreter.
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         yield Subject(f"mlflow {version('mlflow')}", (*serve, *options), {"PATH": path})
+    if bentoml is not None:
+        yield _bentoml(bentoml, flights)
+
+
+def _bentoml(python: Path, flights: Flights) -> Subject:
+    command = (str(python), "-m", "bentoml", "serve", "bench.serving_bentoml:Flights", "--host", "127.0.0.1")
+    environment = {
+        "PIPELINE": str(flights.mlflow_model / "model.pkl"),
+        "SIGNATURE": str(flights.base / "model" / "signature.json"),
+        "PYTHONPATH": str(ROOT),
+        "BENTOML_DO_NOT_TRACK": "True",
+    }
+    asked = subprocess.run(
+        (str(python), "-c", "import bentoml; print(bentoml.__version__)"), capture_output=True, text=True, check=True
+    )
+    return Subject(f"bentoml {asked.stdout.strip()}", (*command, "--port", "{port}"), environment)
 
 
 @dataclass(frozen=True)
@@ -163,21 +191,32 @@ def _measure_load(name: str, running: Running, flights: Flights, seconds: float)
     return figures
 
 
-def compare(ours: dict[str, float], peer: dict[str, float] | None, peer_name: str | None) -> list[dict[str, Any]]:
-    """Return the rows of the result; `ratio` says how many times better ours is."""
+def _measure_ours(subject: Subject, flights: Flights, seconds: float, log: Path) -> dict[str, float]:
+    """Return what is asked of our server alone: a worker for each core, and a large CSV."""
+    environment = subject.environment | {"SAGEMAKER_MODEL_SERVER_WORKERS": str(WORKERS)}
+    with started(Subject(subject.name, subject.command, environment), flights.body(1), log) as running:
+        say(f"{subject.name}: 1 row, {CONCURRENCY} connections, {WORKERS} workers, {seconds:g} s")
+        run_load(running.port, flights.body(1), connections=CONCURRENCY, seconds=0, least=WARM_UP_REQUESTS)
+        load = run_load(running.port, flights.body(1), connections=CONCURRENCY, seconds=seconds)
+        figures = {THROUGHPUT_OF_WORKERS: load.per_second}
+    with started(subject, flights.body(1), log) as running:
+        say(f"{subject.name}: {BATCH_ROWS:,} rows of CSV, {seconds:g} s")
+        batch = run_load(running.port, flights.csv(BATCH_ROWS), connections=1, seconds=seconds, content_type="text/csv")
+        return figures | {BATCH: BATCH_ROWS / batch.percentile(0.5)}
+
+
+def compare(figures: dict[str, dict[str, float]]) -> list[dict[str, Any]]:
+    """Return the rows of the result, one for each measure and peer; `ratio` says how many times better ours is."""
+    (_, ours), *peers = figures.items()
     rows = []
     for name, figure in ours.items():
-        row: dict[str, Any] = {
-            "measure": name,
-            "unit": UNITS[name.replace(",", " ").split()[0]],
-            "ours": round(figure, 3),
-        }
-        other = peer[name] if peer else None
-        if other is None:
+        row = {"measure": name, "unit": UNITS[name.replace(",", " ").split()[0]], "ours": round(figure, 3)}
+        others = [(peer, theirs[name]) for peer, theirs in peers if name in theirs]
+        for peer, other in others:
+            ratio = figure / other if name == THROUGHPUT else other / figure
+            rows.append(row | {"peer": round(other, 3), "peer_name": peer, "ratio": round(ratio, 2)})
+        if not others:
             rows.append(row | {"peer": None, "peer_name": None, "ratio": None})
-            continue
-        ratio = figure / other if name == THROUGHPUT else other / figure
-        rows.append(row | {"peer": round(other, 3), "peer_name": peer_name, "ratio": round(ratio, 2)})
     return rows
 
 
@@ -198,7 +237,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--candidate", default="xgboost", choices=CANDIDATES, help="default xgboost: 200 trees")
     parser.add_argument("--rows", type=int, default=50_000, help="flights to train on (default 50,000)")
-    parser.add_argument("--no-peer", action="store_true", help="measure our server only")
+    parser.add_argument("--bentoml", type=Path, help="Python of an environment that has BentoML (bench/README.md)")
+    parser.add_argument("--no-peer", action="store_true", help="do not measure MLflow's server")
     options = parser.parse_args(arguments)
     if options.starts < 1 or options.seconds <= 0 or options.rows < 1_000:
         parser.error("--starts must be at least 1, --seconds above 0, --rows at least 1,000")
@@ -212,20 +252,24 @@ def main(arguments: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="passerelle-bench-") as name:
         folder = Path(name)
         say(f"training {options.candidate} on {options.rows:,} flights")
-        flights = train_flights(folder, candidate=options.candidate, rows=options.rows, peer=not options.no_peer)
-        figures = {
-            subject.name: measure(subject, flights, options, folder / "server.log")
-            for subject in subjects(flights, peer=not options.no_peer)
-        }
-    names = list(figures)
-    peer_name = names[1] if len(names) > 1 else None
-    rows = compare(figures[names[0]], figures[peer_name] if peer_name else None, peer_name)
+        pickled = not options.no_peer or options.bentoml is not None
+        flights = train_flights(folder, candidate=options.candidate, rows=options.rows, peer=pickled)
+        log, figures = folder / "server.log", {}
+        for subject in subjects(flights, peer=not options.no_peer, bentoml=options.bentoml):
+            figures[subject.name] = measure(subject, flights, options, log)
+            if len(figures) == 1:
+                figures[subject.name] |= _measure_ours(subject, flights, options.seconds, log)
+    rows = compare(figures)
     result = {"bench": "serving", "candidate": options.candidate, "rows": rows, "machine": described}
     write_result(result)
     for row in rows:
-        peer = "" if row["peer"] is None else f"  {row['peer']:>10,.2f} ({peer_name})  {row['ratio']:g} times better"
+        peer = (
+            ""
+            if row["peer"] is None
+            else f"  {row['peer']:>10,.2f} ({row['peer_name']})  {row['ratio']:g} times better"
+        )
         print(
-            f"{row['measure']:36} {row['ours']:>10,.2f} {row['unit']:10}{peer}",
+            f"{row['measure']:42} {row['ours']:>10,.2f} {row['unit']:10}{peer}",
             file=sys.stderr if options.json else sys.stdout,
         )
     print(json.dumps(result))
