@@ -122,7 +122,7 @@ class AccountCheck:
                 yield "OIDC client secret", self.secret
         if self.environment.delivery:
             yield "GitHub's identity provider", self.provider
-        for service in ("sagemaker", "lambda", "fargate", "codebuild", "vpc", "ec2"):
+        for service in ("sagemaker", "lambda", "fargate", "codebuild", "emr-serverless", "vpc", "ec2"):
             yield f"Quotas: {service}", partial(self.quotas, service)
         for role in rules.service_roles(self.environment, self.projects):
             name = f"Service-linked role: {role.name.removeprefix('AWSServiceRoleFor')}"

@@ -1,4 +1,4 @@
-"""The base of all images, pinned by digest: `python -m infra.base_image` asks its registry for today's and writes it.
+"""The bases of the images, pinned by digest: `python -m infra.base_image` asks for those of today and writes them.
 
 Nothing changes under a digest; security fixes of the base come by a commit that moves the pin, and by its tests.
 """
@@ -17,6 +17,8 @@ import yaml
 from passerelle.errors import SettingsError
 
 PIN: Final = Path(__file__).with_name("images") / "base.yaml"
+#: EMR Serverless runs only images that are built on its own.
+SPARK_PIN: Final = PIN.parent / "spark" / "base.yaml"
 #: An index of all platforms, as both Dockerfiles name one base: its digest holds on arm64 and x86-64.
 INDEXES: Final = "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json"
 SECONDS: Final = 30
@@ -56,7 +58,7 @@ def digest_of_tag(name: str, tag: str, *, scheme: str = "https") -> str:
     except (urllib.error.URLError, KeyError, ValueError) as error:
         raise SettingsError(f"{host} does not tell the digest of {repository}:{tag}: {error}") from error
     if kind not in INDEXES or not digest:
-        raise SettingsError(f"{name}:{tag} is {kind}, not an index of several platforms; name another tag in {PIN}.")
+        raise SettingsError(f"{name}:{tag} is {kind}, not an index of several platforms; name another tag.")
     return str(digest)
 
 
@@ -72,7 +74,8 @@ def pin_today(pin: Path = PIN, *, scheme: str = "https") -> str:
 def main() -> int:
     """Pin, and print what the images are built on now."""
     try:
-        print(pin_today())
+        for pin in (PIN, SPARK_PIN):
+            print(pin_today(pin))
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 4

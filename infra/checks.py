@@ -147,6 +147,23 @@ TRACKING_WILDCARDS: Final = (
         ("Resource::passerelle-{name}-data:ExportsOutputFnGetAttModelsBucket970C6ADAArnC12F88E2/mlflow/*",),
     ),
 )
+#: Where the environment has EMR Serverless.
+SPARK_WILDCARDS: Final = (
+    (
+        (
+            "Job runs of this environment's own application: EMR Serverless makes their ids. "
+            "https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonemrserverless.html"
+        ),
+        ("Resource::<SparkApplicationB8D0239C.Arn>/jobruns/*",),
+    ),
+    (
+        (
+            "What Spark's tasks have staged below the prefixes of their runs. "
+            "https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html"
+        ),
+        ("Resource::passerelle-{name}-data:ExportsOutputFnGetAttCuratedBucket90F6C1E7Arn18D073D7/*/staged/*",),
+    ),
+)
 RUNTIME: Final = (
     "The runtime is the one that the locked layer is built for; both are raised together. "
     "https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html"
@@ -212,7 +229,8 @@ def acknowledgements(config: PlatformConfig) -> Iterator[Acknowledgment]:
     """Yield every acknowledged finding with its reason."""
     yield Acknowledgment(id="AwsSolutions-L1", reason=RUNTIME)
     yield Acknowledgment(id="AwsSolutions-SQS3", reason=LAST_QUEUE)
-    for reason, findings in (*WILDCARDS, *(TRACKING_WILDCARDS if config.tracking else ())):
+    tracking, spark = TRACKING_WILDCARDS if config.tracking else (), SPARK_WILDCARDS if config.spark else ()
+    for reason, findings in (*WILDCARDS, *tracking, *spark):
         for finding in findings:
             exact = finding.format(name=config.name, account=config.account, region=config.region)
             yield Acknowledgment(id=f"AwsSolutions-IAM5[{exact}]", reason=reason)

@@ -10,7 +10,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from infra.config_names import ProcessingInstanceType, Region, TagValue
-from infra.config_parts import Delivery, EndpointRules, Images, Network, Part, Promotion, Tracking
+from infra.config_parts import Delivery, EndpointRules, Images, Network, Part, Promotion, Spark, Tracking
 from infra.config_slots import AlertAddresses, Data, EnvironmentBudget
 from passerelle.errors import SettingsError
 
@@ -48,6 +48,7 @@ class PlatformConfig(Part):
     images: Images
     network: Network | None = None
     tracking: Tracking | None = None
+    spark: Spark | None = None
     serving: EndpointRules = EndpointRules()
     tracking_uri: str | None = Field(default=None, pattern=r"^https?://")
     projects: tuple[str, ...]
@@ -92,6 +93,16 @@ class PlatformConfig(Part):
             )
         if self.delivery and self.delivery.smoke == "drop" and self.stage == "production":
             raise ValueError("delivery.smoke: a test's data must not train a production model; write `predict`")
+        return self
+
+    @model_validator(mode="after")
+    def _spark_is_on_aws(self) -> Self:
+        if self.spark and self.images.source == "local":
+            raise ValueError("spark: EMR Serverless is on AWS only; here Spark runs inside the processing job")
+        if self.spark and self.images.source == "docker":
+            raise ValueError(
+                "spark: EMR Serverless may not pull from the CDK's repository; write images.source: codebuild"
+            )
         return self
 
     @model_validator(mode="after")

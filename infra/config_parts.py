@@ -214,6 +214,18 @@ class Delivery(Part):
         return value
 
 
+class Spark(Part):
+    """EMR Serverless for data that one machine should not prepare: jobs pay for their workers, idle it costs nothing.
+
+    The maximum holds over all jobs at once; a worker has 4 vCPU, and a job begins with four of them. `from_gb`: how
+    much data `data.engine: auto` leaves to one machine.
+    """
+
+    maximum_vcpus: Annotated[int, Field(ge=16, le=4_000, multiple_of=4)]
+    from_gb: Annotated[int, Field(ge=1, le=10_000)] = 20
+    idle_minutes: Annotated[int, Field(ge=1, le=60)] = 5
+
+
 class EndpointRules(Part):
     """What projects may ask of endpoints here. An endpoint that scales to zero fails its first callers for minutes."""
 

@@ -161,6 +161,7 @@ class Platform(Construct):
             return Runtime(
                 image_uri=images.training.uri,
                 gpu_image_uri=gpu_image,
+                spark_image_uri=images.spark.uri if images.spark else "",
                 images=config.images.source,
                 tracking_settings={"tracking_uri": str(config.tracking_uri)},
                 jobs_vpc=network.jobs_vpc if network else {},
@@ -179,6 +180,7 @@ class Platform(Construct):
         return Runtime(
             image_uri=images.training.uri,
             gpu_image_uri=gpu_image,
+            spark_image_uri=images.spark.uri if images.spark else "",
             images=config.images.source,
             tracking_settings={"tracking_uri": tracking.uri, "tracking_secret": tracking.password.secret_arn},
             jobs_vpc=network.jobs_vpc,

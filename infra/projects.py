@@ -52,6 +52,12 @@ def _load(folder: Path) -> ProjectSource:
 def need_allowed(config: PlatformConfig, projects: Sequence[ProjectSource]) -> None:
     """Raise SettingsError, naming both files, for a project that asks for what its environment does not allow."""
     for source in projects:
+        if source.project.data.engine == "spark" and not config.spark and config.images.source != "local":
+            raise SettingsError(
+                f"{source.folder / 'project.yaml'}: data.engine: spark asks for EMR Serverless, and "
+                f"environments/{config.name}.yaml has none. Write data.engine: auto, or into that environment's file "
+                "`spark: {maximum_vcpus: 16}`."
+            )
         if source.project.serving.scales_to_zero and not config.serving.scale_to_zero:
             raise SettingsError(
                 f"{source.folder / 'project.yaml'}: serving.autoscaling.min: 0 lets the endpoint sleep, and "

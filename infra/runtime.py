@@ -25,5 +25,7 @@ class Runtime:
     jobs_vpc: dict[str, Any] = field(default_factory=dict)
     tracking_statements: Sequence[aws_iam.PolicyStatement] = ()
     function_place: Place | None = None
+    #: The image of Spark's jobs, "" where the environment has no EMR Serverless.
+    spark_image_uri: str = ""
     #: `images.source`: who built the image, and so from which repository jobs pull it.
     images: str = "codebuild"

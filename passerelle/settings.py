@@ -104,15 +104,24 @@ class JobSettings(RunFunctionSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class GatherDropSettings(JobSettings):
-    """gather_drop: how long files that belong together may be apart."""
+    """gather_drop: how long files that belong together may be apart.
+
+    `spark_application` is "" where the environment has no EMR Serverless: the job then chooses its engine by itself;
+    else `spark_from_gb` is what one machine prepares.
+    """
 
     quiet_window_seconds: int
     poll_seconds: int
+    spark_application: str = ""
+    spark_role_arn: str = ""
+    spark_from_gb: int = 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecordDatasetSettings(JobSettings):
-    """record_dataset."""
+    """record_dataset; `spark_application` as for gather_drop."""
+
+    spark_application: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

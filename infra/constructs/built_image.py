@@ -26,7 +26,7 @@ from aws_cdk import (
 from constructs import Construct
 
 from infra import permissions as may
-from infra.base_image import base_reference
+from infra.base_image import PIN, SPARK_PIN, base_reference
 from infra.config import PlatformConfig
 from infra.constructs.function import BUILD, Function, retention
 from infra.source import ROOT
@@ -50,12 +50,18 @@ class ImageSource:
     dockerfile: str
     architecture: Literal["x86_64", "arm64"]
     arguments: Mapping[str, str] = field(default_factory=dict)
+    pin: Path = PIN
 
 
 #: SageMaker's training and serving instances of our price table are x86-64.
 TRAINING: Final = ImageSource("training", ".", ("passerelle", "training"), "training/Dockerfile", "x86_64")
 #: The same with XGBoost's CUDA build: for training jobs on instances with a GPU.
 TRAINING_GPU: Final = replace(TRAINING, name="training-gpu", arguments={"REQUIREMENTS": "requirements-gpu.txt"})
+#: EMR Serverless takes images that are built on its own base.
+SPARK: Final = ImageSource(
+    "spark", ".", ("passerelle", "training", "infra/images/spark"), "infra/images/spark/Dockerfile", "x86_64",
+    pin=SPARK_PIN,
+)  # fmt: skip
 TRACKING: Final = ImageSource("tracking", "infra/images/tracking", (".",), "Dockerfile", "arm64")
 
 
@@ -69,7 +75,7 @@ def stage_image(source: ImageSource) -> Path:
     ignore = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
     for path in source.paths:
         shutil.copytree(ROOT / source.base / path, target / path, ignore=ignore, dirs_exist_ok=True)
-    (target / BASE_FILE).write_text(base_reference() + "\n", encoding="utf-8")
+    (target / BASE_FILE).write_text(base_reference(source.pin) + "\n", encoding="utf-8")
     arguments = "".join(f"{name}={value}\n" for name, value in source.arguments.items())
     (target / ARGUMENTS_FILE).write_text(arguments, encoding="utf-8")
     return target
@@ -93,7 +99,7 @@ class DockerImage(Construct):
             directory=str(stage_image(source)),
             file=source.dockerfile,
             platform=platforms[source.architecture],
-            build_args={"BASE": base_reference(), **source.arguments},
+            build_args={"BASE": base_reference(source.pin), **source.arguments},
         )
         self.repository: aws_ecr.IRepository = asset.repository
         self.uri = asset.image_uri

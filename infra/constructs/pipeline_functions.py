@@ -9,16 +9,19 @@ from aws_cdk import aws_iam
 from infra import permissions as may
 from infra.constructs.function import Function
 from infra.constructs.pipeline_parts import TUNING_JOB, PipelineParts
+from infra.constructs.spark_application import SparkApplication
 from infra.source import git_sha, lock_hash
 from passerelle import settings as function_settings
 
 
-def pipeline_functions(parts: PipelineParts, job_role: aws_iam.IRole) -> dict[str, Function]:
+def pipeline_functions(
+    parts: PipelineParts, job_role: aws_iam.IRole, spark: SparkApplication | None
+) -> dict[str, Function]:
     """Return the functions that the state machine calls, by the names that its definition has for them."""
     jobs = _job_settings(parts, job_role)
     return {
-        "GatherDrop": _gather_drop(parts, jobs),
-        "RecordDataset": _record_dataset(parts, jobs),
+        "GatherDrop": _gather_drop(parts, jobs, spark),
+        "RecordDataset": _record_dataset(parts, jobs, spark),
         "RecordTuning": _record_tuning(parts, jobs),
         "RecordTraining": _record_training(parts, jobs),
         "RecordEvaluation": _record_evaluation(parts, jobs),
@@ -43,13 +46,23 @@ def _job_settings(parts: PipelineParts, job_role: aws_iam.IRole) -> dict[str, An
     }
 
 
-def _gather_drop(parts: PipelineParts, jobs: dict[str, Any]) -> Function:
+def _gather_drop(parts: PipelineParts, jobs: dict[str, Any], spark: SparkApplication | None) -> Function:
     config, zones = parts.config, parts.zones
+    large: dict[str, Any] = {}
+    if spark and config.spark:
+        large = {
+            "spark_application": spark.application.attr_application_id,
+            "spark_role_arn": spark.role.role_arn,
+            "spark_from_gb": config.spark.from_gb,
+        }
     return parts.function(
         "GatherDrop",
         "gather_drop",
         function_settings.GatherDropSettings(
-            **jobs, quiet_window_seconds=config.quiet_window_seconds, poll_seconds=config.poll_seconds
+            **jobs,
+            quiet_window_seconds=config.quiet_window_seconds,
+            poll_seconds=config.poll_seconds,
+            **large,
         ),
         [
             parts.write_runs(),
@@ -65,11 +78,13 @@ def _gather_drop(parts: PipelineParts, jobs: dict[str, Any]) -> Function:
     )
 
 
-def _record_dataset(parts: PipelineParts, jobs: dict[str, Any]) -> Function:
+def _record_dataset(parts: PipelineParts, jobs: dict[str, Any], spark: SparkApplication | None) -> Function:
     return parts.function(
         "RecordDataset",
         "record_dataset",
-        function_settings.RecordDatasetSettings(**jobs),
+        function_settings.RecordDatasetSettings(
+            **jobs, spark_application=spark.application.attr_application_id if spark else ""
+        ),
         [
             parts.write_runs(),
             parts.search_runs(),
@@ -77,6 +92,7 @@ def _record_dataset(parts: PipelineParts, jobs: dict[str, Any]) -> Function:
             parts.look_at_executions(),
             may.list_objects(parts.zones["curated"]),
             may.read_objects(parts.zones["curated"]),
+            *([spark.look_at_jobs()] if spark else []),
         ],
     )
 

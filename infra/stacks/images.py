@@ -10,8 +10,9 @@ from constructs import Construct
 
 from infra.config import PlatformConfig
 from infra.constructs.alarm import AlertTopic
-from infra.constructs.built_image import TRACKING, TRAINING, TRAINING_GPU, BuiltImage, DockerImage
+from infra.constructs.built_image import SPARK, TRACKING, TRAINING, TRAINING_GPU, BuiltImage, DockerImage
 from infra.constructs.function import Function
+from infra.constructs.spark_application import let_pull
 from passerelle.settings import BuildImageSettings
 
 
@@ -44,8 +45,13 @@ class ImagesStack(Stack):
             self.tracking: BuiltImage | DockerImage | None = (
                 DockerImage(self, "Tracking", source=TRACKING) if config.tracking else None
             )
+            self.spark: BuiltImage | DockerImage | None = (
+                DockerImage(self, "Spark", source=SPARK) if config.spark else None
+            )
         else:
             self._built(config, key, alerts, layers, gpu)
+        if self.spark:
+            let_pull(self.spark.repository, self)
         self._tell_of_findings(alerts, dead_letters)
 
     def _built(
@@ -76,10 +82,11 @@ class ImagesStack(Stack):
         self.training = BuiltImage(self, "Training", source=TRAINING, **shared)
         self.training_gpu = BuiltImage(self, "TrainingGpu", source=TRAINING_GPU, **shared) if gpu else None
         self.tracking = BuiltImage(self, "Tracking", source=TRACKING, **shared) if config.tracking else None
+        self.spark = BuiltImage(self, "Spark", source=SPARK, **shared) if config.spark else None
 
     def _tell_of_findings(self, alerts: AlertTopic, dead_letters: aws_sqs.IQueue) -> None:
         """Tell people of critical findings in an image that was pushed."""
-        images = (self.training, self.training_gpu, self.tracking)
+        images = (self.training, self.training_gpu, self.tracking, self.spark)
         repositories = [image.repository.repository_name for image in images if image]
         pattern = aws_events.EventPattern(
             source=["aws.ecr"],

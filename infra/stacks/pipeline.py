@@ -15,11 +15,13 @@ from infra.constructs.pipeline_functions import pipeline_functions
 from infra.constructs.pipeline_parts import TUNING_JOB, PipelineParts
 from infra.constructs.pipeline_triggers import add_triggers
 from infra.constructs.queue_alarm import alarm_on_messages
+from infra.constructs.spark_application import SparkApplication
 from infra.constructs.state_machine import StateMachine
 from infra.resource_parameters import publish_resources
 from infra.shared import Shared
 
 _PROCESSING_RULE = "StepFunctionsGetEventsForSageMakerProcessingJobsRule"
+_SPARK_RULE = "StepFunctionsGetEventsForEMRServerlessJobRule"
 _EXECUTION_RULE = "StepFunctionsGetEventsForStepFunctionsExecutionRule"
 
 
@@ -40,7 +42,8 @@ class PipelineStack(Stack):
             stack=self, dead_letters=self._dead_letters(shared.key, shared.alerts), **vars(shared)
         )
         self.job_role = self._job_role()
-        self.pipeline = self._pipeline(pipeline_functions(self._parts, self.job_role), deploy_model)
+        self.spark = self._spark()
+        self.pipeline = self._pipeline(pipeline_functions(self._parts, self.job_role, self.spark), deploy_model)
         add_triggers(self._parts, self.pipeline, deploy_model)
         self._publish(deploy_model)
 
@@ -78,6 +81,22 @@ class PipelineStack(Stack):
             role.add_to_policy(statement)
         return role
 
+    def _spark(self) -> SparkApplication | None:
+        parts = self._parts
+        if parts.config.spark is None:
+            return None
+        return SparkApplication(
+            self,
+            "Spark",
+            spark=parts.config.spark,
+            environment=parts.config.name,
+            image_uri=parts.runtime.spark_image_uri,
+            jobs_vpc=parts.runtime.jobs_vpc,
+            zones=parts.zones,
+            archives=parts.read_archives(),
+            key=parts.key,
+        )
+
     def _pipeline(self, functions: Mapping[str, Function], deploy_model: StateMachine) -> StateMachine:
         parts = self._parts
         processing, training = (
@@ -102,7 +121,8 @@ class PipelineStack(Stack):
                     TUNING_JOB,
                 ),
                 may.pass_to_sagemaker(self.job_role),
-                may.sync_rules(self, _PROCESSING_RULE, _EXECUTION_RULE),
+                may.sync_rules(self, _PROCESSING_RULE, _EXECUTION_RULE, *([_SPARK_RULE] if self.spark else [])),
+                *(self.spark.run_jobs() if self.spark else []),
                 may.allow(["states:StartExecution"], nested),
                 may.allow(["states:DescribeExecution", "states:StopExecution"], executions),
             ],

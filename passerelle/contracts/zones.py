@@ -40,6 +40,11 @@ def tuning_prefix(project: str, run_id: str, attempt: int) -> str:
     return f"{run_prefix(project, run_id, attempt)}/tune"
 
 
+def spark_logs_prefix(project: str, run_id: str, attempt: int) -> str:
+    """Curated zone: the logs of driver and executors, where Spark prepared the data."""
+    return f"{run_prefix(project, run_id, attempt)}/spark-logs"
+
+
 def quarantine_prefix(project: str, run_id: str, attempt: int) -> str:
     """Quarantine zone: `report.json` with the reasons, and the folder of rejected rows."""
     return run_prefix(project, run_id, attempt)

@@ -15,7 +15,7 @@ from passerelle.domain.requests.tuning import tuning_job
 from passerelle.domain.tuning.engine import searched
 from passerelle.domain.tuning.fleet import Share, joined, share
 from passerelle.settings import JobSettings
-from passerelle.steps.gather_drop import job_place
+from passerelle.steps.preparation import job_place
 
 
 @dataclass(frozen=True, kw_only=True)

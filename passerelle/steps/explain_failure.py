@@ -7,7 +7,7 @@ import re
 from typing import Any, Final
 
 from passerelle.aws.log_streams import console_link, newest_stream
-from passerelle.contracts import naming
+from passerelle.contracts import naming, zones
 from passerelle.contracts.runs import RunError, RunRecord, StageRecord
 
 _JOB_GROUPS: Final = {
@@ -32,7 +32,7 @@ def explain(record: RunRecord, execution: dict[str, Any] | None, environment: st
     return RunError(
         stage=name,
         message=_message(execution, _readable(cause))[:MAX_MESSAGE],
-        remedy=_remedy(record, cause),
+        remedy=_spark_remedy(record, cause) or _remedy(record, cause),
         log_group=group,
         log_stream=stream,
         log_url=console_link(group, stream) if group and stream else None,
@@ -71,10 +71,23 @@ def _remedy(record: RunRecord, cause: str) -> str:
     return f"See `passerelle logs run {record.run_id}`; then {retry}"
 
 
+def _spark_remedy(record: RunRecord, cause: str) -> str | None:
+    """Return where a Spark job's log lies (EMR Serverless user guide, "Storing logs"); None for another job."""
+    document = _document(cause) or {}
+    if "JobRunId" not in document:
+        return None
+    prefix = zones.spark_logs_prefix(record.project, record.run_id, record.attempt)
+    place = f"{prefix}/applications/{document.get('ApplicationId', '...')}/jobs/{document['JobRunId']}/SPARK_DRIVER/"
+    retry = f"`passerelle runs retry {record.run_id}`, which keeps the same files."
+    return f"See stderr.gz in the curated bucket, {place}; then {retry}"
+
+
 def _log_place(
     name: str, stage: StageRecord | None, cause: str, record: RunRecord, environment: str
 ) -> tuple[str | None, str]:
     """Return the log group of a stage and how its streams' names begin (SageMaker: `<job>/...`)."""
+    if "JobRunId" in (_document(cause) or {}):
+        return None, ""
     if name in _JOB_GROUPS:
         job = _job_of(cause) or (stage.job_name if stage else None)
         # Trials have names of their own, which begin with their tuning job's.
@@ -106,6 +119,8 @@ def _readable(cause: str) -> str:
         return cause
     if "errorMessage" in document:
         return f"{document.get('errorType', 'Error')}: {document['errorMessage']}"
+    if "JobRunId" in document:
+        return f"Spark job run {document['JobRunId']}: {document.get('StateDetails', 'no reason was given')}"
     job = _job_of(cause)
     if job:
         reason = document.get("FailureReason") or document.get("ExitMessage") or "no reason was given"

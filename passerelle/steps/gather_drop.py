@@ -10,13 +10,14 @@ from typing import Any, Final
 from passerelle.aws.clients import client, translated
 from passerelle.aws.objects import Objects
 from passerelle.aws.runs_table import RunsTable, need_attempt, utc_now
-from passerelle.contracts import zones
+from passerelle.contracts import naming, zones
 from passerelle.contracts.container import DropFile, DropManifest, Problem
 from passerelle.contracts.runs import RunError, RunFile, RunRecord
 from passerelle.domain.claim import newest_per_key
-from passerelle.domain.requests.jobs import JobPlace, RunRef, prepare_job
+from passerelle.domain.requests.jobs import RunRef
 from passerelle.errors import NotFoundError
-from passerelle.settings import GatherDropSettings, JobSettings
+from passerelle.settings import GatherDropSettings
+from passerelle.steps.preparation import with_engine
 from passerelle.steps.project_lock import take_lock
 from passerelle.steps.project_source import read_project
 from passerelle.steps.run_stages import begin_stage, end_stage
@@ -155,20 +156,24 @@ def _hand_over(table: RunsTable, base: Answer, claims: list[dict[str, Any]], set
         drops.append(_drop_file(claim, sha256))
     deployed = read_project(settings.environment, project)
     run = RunRef(project=project, run_id=run_id, attempt=attempt, project_uri=deployed.uri)
-    request = prepare_job(job_place(settings), run, deployed.project)
-    _write_manifest(base, drops, table, objects, settings)
+    manifest = DropManifest(
+        **base, zones=settings.zones, new_files=tuple(drops), earlier_files=table.accepted_files(project)
+    )
+    manifest, job = with_engine(manifest, run, deployed.project, settings)
+    key = zones.drop_manifest_key(project, run_id, attempt)
+    objects.write(settings.zones["curated"], key, manifest.model_dump_json(indent=2).encode())
     status = "ready" if drops else ("duplicate" if any(file.duplicate_of for file in files) else "rejected")
 
     def update(record: RunRecord) -> RunRecord:
         record = end_stage(record, "collect")
         if drops:
-            record = begin_stage(record, "prepare", job_name=request["ProcessingJobName"])
+            record = begin_stage(record, "prepare", job_name=naming.job_name(project, run_id, "prepare", attempt))
         first = next((file.duplicate_of for file in files if file.duplicate_of), None)
         changes = {"files": tuple(files), "problems": tuple(problems), "status": "running"}
         return record.model_copy(update=changes | ({"duplicate_of": first} if status == "duplicate" else {}))
 
     table.change(project, run_id, update)
-    return {**base, "status": status, "prepare_job": request}
+    return {**base, "status": status, **job}
 
 
 def _processed_by(table: RunsTable, project: str, run_id: str, sha256: str) -> str | None:
@@ -212,30 +217,4 @@ def _gone(key: str, message: str) -> Problem:
         rule="a dropped file stays until its run has read it",
         message=message,
         remedy="Drop the file again, and leave it until the run has ended.",
-    )
-
-
-def _write_manifest(
-    base: Answer, drops: list[DropFile], table: RunsTable, objects: Objects, settings: GatherDropSettings
-) -> None:
-    manifest = DropManifest(
-        **base, zones=settings.zones, new_files=tuple(drops), earlier_files=table.accepted_files(base["project"])
-    )
-    key = zones.drop_manifest_key(base["project"], base["run_id"], base["attempt"])
-    objects.write(settings.zones["curated"], key, manifest.model_dump_json(indent=2).encode())
-
-
-def job_place(settings: JobSettings) -> JobPlace:
-    """Return where jobs run, as the request builders want it."""
-    return JobPlace(
-        environment=settings.environment,
-        zones=settings.zones,
-        image_uri=settings.image_uri,
-        gpu_image_uri=settings.gpu_image_uri,
-        role_arn=settings.job_role_arn,
-        kms_key_arn=settings.kms_key_arn,
-        prepare_instance_type=settings.prepare_instance_type,
-        git_sha=settings.git_sha,
-        lock_hash=settings.lock_hash,
-        vpc=settings.vpc,
     )

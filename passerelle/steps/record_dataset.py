@@ -6,15 +6,17 @@ from typing import Any
 
 from passerelle.aws.clients import client, translated
 from passerelle.aws.runs_table import RunsTable
+from passerelle.aws.spark_runs import billed as billed_of
 from passerelle.contracts.container import PrepareResult
 from passerelle.contracts.runs import RunFile, RunRecord
+from passerelle.domain.cost.spark import SERVICE, spark_costs, whole_cost
 from passerelle.domain.project import Project
 from passerelle.domain.requests.jobs import RunRef, training_job
 from passerelle.domain.tuning.engine import Engine, choose_engine
 from passerelle.settings import RecordDatasetSettings
 from passerelle.steps.after_prepare import NextTuning, next_tuning, start_training, start_tuning
-from passerelle.steps.gather_drop import job_place
 from passerelle.steps.job_results import read_prepare_result
+from passerelle.steps.preparation import job_place
 from passerelle.steps.project_lock import need_lock
 from passerelle.steps.project_source import read_project
 from passerelle.steps.run_stages import begin_stage, end_stage, job_fields
@@ -41,9 +43,10 @@ def record_dataset(request: dict[str, Any], settings: RecordDatasetSettings) -> 
             {"tuning_engine": engine.name, "tuning_reason": engine.why} if deployed.project.training.tuning else {}
         )
 
+    billed, fields = _spent(request, settings)
+
     def update(record: RunRecord) -> RunRecord:
-        fields = job_fields("prepare", request["job"], settings.region)
-        record = end_stage(record, "prepare", summary=summary, **fields)
+        record = end_stage(record, "prepare", summary=summary | billed, **fields)
         if tuning and tuning.request:
             record = begin_stage(record, "tune", job_name=tuning.request["HyperParameterTuningJobName"])
         elif job:
@@ -79,6 +82,18 @@ def _tuning(
     if engine.name == "job":
         return None, engine
     return next_tuning(settings, run, project, dataset, number=1), engine
+
+
+def _spent(request: dict[str, Any], settings: RecordDatasetSettings) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what is to be said of the resources, and the stage's fields."""
+    if not settings.spark_application or "spark_run" not in request:
+        return {}, job_fields("prepare", request["job"], settings.region)
+    job_run_id = request["spark_run"]
+    with translated("reading what Spark was billed for"):
+        used = billed_of(settings.spark_application, job_run_id)
+    parts = spark_costs(used, settings.region, "prepare")
+    fields = {"job_name": job_run_id, "instance_type": SERVICE, "cost_usd": whole_cost(parts)}
+    return {"billed": [part.model_dump() for part in parts]}, fields
 
 
 def _with_outcome(file: RunFile, outcome: Any) -> RunFile:

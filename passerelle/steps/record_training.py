@@ -14,8 +14,8 @@ from passerelle.domain.training_tries import interruptions, next_try, once_more,
 from passerelle.errors import JobFailedError
 from passerelle.settings import RecordTrainingSettings
 from passerelle.steps.artefacts import seal_training
-from passerelle.steps.gather_drop import job_place
 from passerelle.steps.job_results import read_prepare_result, read_train_result
+from passerelle.steps.preparation import job_place
 from passerelle.steps.project_lock import need_lock
 from passerelle.steps.project_source import read_project
 from passerelle.steps.run_stages import add_try, begin_stage, end_tries, job_fields

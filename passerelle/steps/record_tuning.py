@@ -25,8 +25,8 @@ from passerelle.domain.tuning.fleet import Share, joined, trial_of
 from passerelle.domain.tuning.space import SPACES, Space
 from passerelle.settings import RecordTuningSettings
 from passerelle.steps.after_prepare import next_tuning, share_of, start_training, start_tuning, tuning_problem
-from passerelle.steps.gather_drop import job_place
 from passerelle.steps.job_results import read_prepare_result
+from passerelle.steps.preparation import job_place
 from passerelle.steps.project_lock import need_lock
 from passerelle.steps.project_source import read_project
 from passerelle.steps.run_stages import add_try, begin_stage, end_tries, moment

@@ -44,7 +44,9 @@ def run_cost(record: RunRecord, usage: ExecutionUsage | None, region: str) -> Ru
 
 def _jobs(record: RunRecord) -> Iterator[CostPart]:
     for stage in record.stages:
-        if stage.instance_type is not None:
+        if "billed" in stage.summary:  # by kind of resource (EMR Serverless)
+            yield from (CostPart.model_validate(part) for part in stage.summary["billed"])
+        elif stage.instance_type is not None:
             seconds = "an unknown time" if stage.billable_seconds is None else f"{stage.billable_seconds:.0f} s"
             yield CostPart(name=stage.stage, usd=stage.cost_usd, basis=f"{seconds} of {stage.instance_type}")
 

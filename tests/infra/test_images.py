@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from checks.assemblies import assembly
-from infra.base_image import PIN, base_reference, pin_today
-from infra.constructs.built_image import BUILD_SPEC, TRACKING, TRAINING, TRAINING_GPU, stage_image
+from infra.base_image import base_reference, pin_today
+from infra.constructs.built_image import BUILD_SPEC, SPARK, TRACKING, TRAINING, TRAINING_GPU, stage_image
 from passerelle.errors import SettingsError
 from tests.infra.conftest import ROOT
 from tests.infra.matters import RULES
@@ -90,13 +90,13 @@ def test_with_docker_nothing_is_built_on_aws_and_jobs_may_pull_that_repository_o
     assert {name: list(rule(platform)) for name, rule in RULES.items() if list(rule(platform))} == {}
 
 
-@pytest.mark.parametrize("source", [TRAINING, TRAINING_GPU, TRACKING], ids=lambda source: source.name)
+@pytest.mark.parametrize("source", [TRAINING, TRAINING_GPU, SPARK, TRACKING], ids=lambda source: source.name)
 def test_every_stage_of_an_image_is_built_on_the_pinned_base(source: Any) -> None:
     lines = (ROOT / source.base / source.dockerfile).read_text("utf-8").splitlines()
     stages = [line.split()[1] for line in lines if line.startswith("FROM ")]
     assert set(stages) == {"${BASE}"}
     (default,) = [line.removeprefix("ARG BASE=") for line in lines if line.startswith("ARG BASE=")]
-    assert default == re.sub("@.*", "", f"{_pin('name')}:{_pin('tag')}")
+    assert default == re.sub("@.*", "", f"{_pin('name', source.pin)}:{_pin('tag', source.pin)}")
     assert not any(line.startswith("FROM ") for line in lines[: lines.index(f"ARG BASE={default}")])
 
 
@@ -112,8 +112,8 @@ def test_the_gpu_image_is_the_same_dockerfile_with_requirements_that_are_there()
     assert "NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility" in "\n".join(lines)
 
 
-def _pin(field: str) -> str:
-    return re.findall(rf"^{field}: (.*)$", PIN.read_text("utf-8"), re.M)[0]
+def _pin(field: str, pin: Path) -> str:
+    return re.findall(rf"^{field}: (.*)$", pin.read_text("utf-8"), re.M)[0]
 
 
 @pytest.mark.parametrize(

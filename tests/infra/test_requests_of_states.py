@@ -86,6 +86,13 @@ def test_searches_were_of_several_candidates_with_names_that_sagemaker_takes(tol
     assert strategies == {"Bayesian", "Hyperband"}
 
 
+def test_spark_was_asked_for_with_a_token_of_its_own_after_each_redrive(told: Told) -> None:
+    (job,) = told.of("startJobRun")
+    assert job["clientToken"].endswith(f"-prepare-1-{MOST_REDRIVES}")
+    assert len(job["clientToken"]) <= 64
+    assert (job["tags"]["passerelle:environment"], job["tags"]["a-tag-00"]) == ("staging", "-quipe m-t-o / R+D = 1@2")
+
+
 def test_endpoints_were_of_both_profiles_with_and_without_capture_created_and_updated(told: Told) -> None:
     configs = told.of("createEndpointConfig")
     assert {"ServerlessConfig" in config["ProductionVariants"][0] for config in configs} == {True, False}

@@ -104,6 +104,7 @@ def test_the_role_may_do_what_the_states_call(resources: Find, machine: str, rol
 INTEGRATIONS = {
     "lambda:invoke",
     "sagemaker:createProcessingJob.sync",
+    "emr-serverless:startJobRun.sync",
     "states:startExecution.sync:2",
     "aws-sdk:sagemaker:createHyperParameterTuningJob",
     "aws-sdk:sagemaker:describeHyperParameterTuningJob",

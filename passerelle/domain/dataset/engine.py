@@ -25,9 +25,17 @@ class Engine:
 
 
 def choose_engine(
-    declared: EngineChoice, *, new_bytes: int, earlier_rows: int, columns: int, spark_at_hand: bool
+    declared: EngineChoice,
+    *,
+    new_bytes: int,
+    earlier_rows: int,
+    columns: int,
+    spark_at_hand: bool,
+    most_bytes: int = DUCKDB_MOST_BYTES,
 ) -> Engine:
     """Choose by what the project declares, else by size; a project that asks for Spark where there is none is refused.
+
+    `most_bytes` is what one machine prepares.
 
     Raises InputError with the remedy.
     """
@@ -40,9 +48,9 @@ def choose_engine(
         )
     if declared != "auto":
         return Engine(declared, f"the project asks for it (data.engine: {declared}); {words}")
-    if size <= DUCKDB_MOST_BYTES:
-        return Engine("duckdb", f"{words} are within the {_size(DUCKDB_MOST_BYTES)} that one machine prepares")
-    beyond = f"{words} are more than the {_size(DUCKDB_MOST_BYTES)} that one machine prepares well"
+    if size <= most_bytes:
+        return Engine("duckdb", f"{words} are within the {_size(most_bytes)} that one machine prepares")
+    beyond = f"{words} are more than the {_size(most_bytes)} that one machine prepares well"
     if spark_at_hand:
         return Engine("spark", beyond)
     return Engine("duckdb", f"{beyond}, and this job has no Spark")

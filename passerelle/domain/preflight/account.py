@@ -265,6 +265,9 @@ def service_roles(environment: Environment, projects: Sequence[Project]) -> list
         if environment.tracking.certificate_arn:
             load_balancing = "elasticloadbalancing.amazonaws.com"
             found.append(ServiceRole("AWSServiceRoleForElasticLoadBalancing", load_balancing, "the load balancer"))
+    if environment.spark:
+        name = "AWSServiceRoleForAmazonEMRServerless"
+        found.append(ServiceRole(name, "ops.emr-serverless.amazonaws.com", "preparation on Spark"))
     if any(project.serving.profile == "real-time" for project in projects):
         name = "AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
         found.append(ServiceRole(name, "sagemaker.application-autoscaling.amazonaws.com", "scaling of endpoints"))

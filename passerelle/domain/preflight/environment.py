@@ -64,6 +64,12 @@ class Tracking(_Part):
     hours: Hours | None = None
 
 
+class Spark(_Part):
+    """EMR Serverless, for data that one machine should not prepare."""
+
+    maximum_vcpus: int
+
+
 class Delivery(_Part):
     """From where GitHub Actions deploys; `provider` is made by this environment (create) or found (existing)."""
 
@@ -81,6 +87,7 @@ class Environment(_Part):
     network: Network | None = None
     tracking: Tracking | None = None
     delivery: Delivery | None = None
+    spark: Spark | None = None
     projects: tuple[str, ...]
 
 

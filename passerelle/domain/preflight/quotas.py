@@ -28,6 +28,10 @@ ELASTIC_IPS: Final = "EC2-VPC Elastic IPs"
 #: New accounts may have none; a build of an image then fails at once (CodeBuild user guide, "Quotas").
 X86_BUILDS: Final = "Concurrently running builds for Linux/Small environment"
 ARM_BUILDS: Final = "Concurrently running builds for ARM/Small environment"
+#: 16 in new accounts (EMR Serverless user guide, "Endpoints and quotas"); a job that needs more of them fails.
+SPARK_VCPUS: Final = "Max concurrent vCPUs per account"
+#: The driver and three executors, with which a job begins.
+SPARK_FIRST_VCPUS: Final = 16
 #: The task that brings MLflow's schema up to date: 256 CPU units, always on demand.
 SCHEMA_TASK_VCPU: Final = 0.25
 #: Functions at work at once: those of the platform, and of each project's run and deployment.
@@ -172,6 +176,15 @@ def _of_platform(
     yield QuotaNeed(
         service="lambda", name=LAMBDA_CONCURRENCY, at_least=1, better=functions, why="functions at work at once"
     )
+    if environment.spark:
+        yield QuotaNeed(
+            service="emr-serverless",
+            name=SPARK_VCPUS,
+            at_least=SPARK_FIRST_VCPUS,
+            better=environment.spark.maximum_vcpus,
+            why="prepares what is too large for one machine",
+            instead=f"lower spark.maximum_vcpus in environments/{environment.name}.yaml",
+        )
     if environment.images.source == "codebuild":
         images = [(X86_BUILDS, "training"), *([(ARM_BUILDS, "tracking")] if environment.tracking else [])]
         for name, image in images:

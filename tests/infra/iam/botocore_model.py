@@ -22,7 +22,7 @@ TRANSFERS: Final = {
 }
 #: Services whose methods the proof looks for on objects that it cannot follow.
 SERVICES: Final = (
-    "cloudwatch", "codebuild", "dynamodb", "ecr", "ecs", "events", "lambda", "logs", "s3", "sagemaker",
+    "cloudwatch", "codebuild", "dynamodb", "ecr", "ecs", "emr-serverless", "events", "lambda", "logs", "s3", "sagemaker",
     "sagemaker-runtime", "secretsmanager", "sns", "sqs", "ssm", "stepfunctions", "sts",
 )  # fmt: skip
 #: Where the prefix of IAM actions is not the name with which requests are signed (service authorization reference).

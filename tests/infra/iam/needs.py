@@ -85,6 +85,7 @@ _RESOURCES: Final[dict[str, str]] = {
     "codebuild:BatchGetBuilds": "codebuild|project/{ids}",
     "lambda": "|{FunctionName}",
     "cloudwatch": "*",
+    "emr-serverless": "emr-serverless|/applications/{applicationId}/jobruns/{jobRunId}",
 }
 #: The model of an endpoint that scales to zero is a component of its endpoint's name (`naming.component_name`).
 _ALSO: Final = {"sagemaker:InvokeEndpoint": "sagemaker|inference-component/{EndpointName}"}

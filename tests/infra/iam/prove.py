@@ -13,6 +13,7 @@ from tests.infra.iam.lending import lending_needs
 from tests.infra.iam.needs import Need
 from tests.infra.iam.program import Program
 from tests.infra.iam.services import service_needs
+from tests.infra.iam.spark import spark_needs
 from tests.infra.iam.states import machine_needs
 from tests.infra.iam.templates import Assembly, Grant
 
@@ -26,6 +27,7 @@ def needs_by_role(assembly: Assembly, program: Program) -> dict[str, list[Need]]
         found[machine.properties["RoleArn"]] += machine_needs(assembly, machine)
     for source in (
         job_needs(assembly, program),
+        spark_needs(assembly, program),
         container_needs(assembly),
         service_needs(assembly),
         delivery_needs(assembly, program),

@@ -13,11 +13,12 @@ from passerelle.domain.requests.components import ServedComponent
 from passerelle.domain.requests.hosting import HostingPlace, deployment
 from passerelle.domain.requests.jobs import RunRef, evaluate_job, prepare_job, training_job
 from passerelle.domain.requests.rollout import RolloutPlace, Served, rollout
+from passerelle.domain.requests.spark import spark_job
 from passerelle.domain.requests.tuning import tuning_job
 from passerelle.domain.tuning.fleet import Share
 from passerelle.domain.tuning.space import SPACES
 from passerelle.settings import GatherDropSettings, PlanDeploymentSettings
-from passerelle.steps.gather_drop import job_place
+from passerelle.steps.preparation import job_place, spark_place
 from tests.infra.conftest import ROOT
 from tests.infra.iam.functions import assets_bucket
 from tests.infra.iam.templates import Assembly
@@ -56,7 +57,8 @@ def _project() -> Project:
     return load_project(path.read_text(encoding="utf-8"), source=str(path))
 
 
-def _settings(assembly: Assembly, handler: str) -> dict[str, str]:
+def handler_settings(assembly: Assembly, handler: str) -> dict[str, str]:
+    """Return the environment that the template gives a function."""
     (function,) = (
         item
         for item in assembly.of_type("AWS::Lambda::Function")
@@ -68,7 +70,7 @@ def _settings(assembly: Assembly, handler: str) -> dict[str, str]:
 def sagemaker_requests(assembly: Assembly) -> Requests:
     """Return the requests with the buckets, keys, roles and networks that the functions' settings name."""
     project = _project()
-    settings = GatherDropSettings.from_env(_settings(assembly, "gather_drop"))
+    settings = GatherDropSettings.from_env(handler_settings(assembly, "gather_drop"))
     place = job_place(settings)
     run = RunRef(
         project=project.name, run_id="run", attempt=1, project_uri=f"s3://{assets_bucket(assembly)}/archive.zip"
@@ -85,6 +87,8 @@ def sagemaker_requests(assembly: Assembly) -> Requests:
             tuning_job(place, run, project, dataset, SPACES["xgboost"], Share(trials=9, seconds=600, parallel=3))
         ],
     }
+    if settings.spark_application:
+        found["StartJobRun"] = [spark_job(spark_place(settings), run, project)]
     for hosted in _hosted(assembly, project, models):
         for operation, request in hosted.items():
             found.setdefault(operation, []).append(request)
@@ -92,7 +96,7 @@ def sagemaker_requests(assembly: Assembly) -> Requests:
 
 
 def _hosted(assembly: Assembly, project: Project, model_data_url: str) -> list[dict[str, Request]]:
-    settings = PlanDeploymentSettings.from_env(_settings(assembly, "plan_deployment"))
+    settings = PlanDeploymentSettings.from_env(handler_settings(assembly, "plan_deployment"))
     place = HostingPlace(
         environment=settings.environment,
         zones=settings.zones,

@@ -33,6 +33,7 @@ _TRACING: Final = (
 #: How `.sync` waits: by events of a managed rule, which Step Functions keeps itself (guide, "IAM policies").
 _WAITING: Final = ("events:PutTargets", "events:PutRule", "events:DescribeRule")
 _PROCESSING_RULE: Final = "StepFunctionsGetEventsForSageMakerProcessingJobsRule"
+_SPARK_RULE: Final = "StepFunctionsGetEventsForEMRServerlessJobRule"
 _EXECUTION_RULE: Final = "StepFunctionsGetEventsForStepFunctionsExecutionRule"
 #: SageMaker operation -> the kind of its resource and the parameter that names it; endpoints are changed together with
 #: their configuration (service authorization reference).
@@ -103,6 +104,8 @@ def _task(where: str, state: dict[str, Any], assembly: Assembly, requests: Reque
         yield Need("lambda:InvokeFunction", arguments["FunctionName"], where)
     elif integration == "states:startExecution.sync:2":
         yield from _nested(where, arguments["StateMachineArn"], assembly)
+    elif integration == "emr-serverless:startJobRun.sync":
+        yield from _spark(where, assembly, requests)
     elif match := re.fullmatch(r"sagemaker:(\w+)\.sync", integration):
         yield from _job(where, _capital(match[1]), assembly, requests)
     elif match := re.fullmatch(r"aws-sdk:(\w+):(\w+)", integration):
@@ -131,6 +134,17 @@ def _nested(where: str, machine: str, assembly: Assembly) -> Iterator[Need]:
 def _wait(where: str, rule: str, assembly: Assembly) -> Iterator[Need]:
     arn = assembly.account.arn("events", f"rule/{rule}")
     yield from (Need(action, arn, f"{where} waits for the end") for action in _WAITING)
+
+
+def _spark(where: str, assembly: Assembly, requests: Requests) -> Iterator[Need]:
+    """A job run that is waited for (guide, "IAM policies", EMR Serverless); without an application none is asked for."""
+    for request in requests.of("StartJobRun"):
+        application = assembly.account.arn("emr-serverless", f"/applications/{request['ApplicationId']}")
+        yield Need("emr-serverless:StartJobRun", application, where)
+        for action in ("GetJobRun", "CancelJobRun", "TagResource"):
+            yield Need(f"emr-serverless:{action}", f"{application}/jobruns/any", where)
+        yield Need("iam:PassRole", request["ExecutionRoleArn"], f"{where} hands over this role")
+        yield from _wait(where, _SPARK_RULE, assembly)
 
 
 def _job(where: str, operation: str, assembly: Assembly, requests: Requests) -> Iterator[Need]:

@@ -32,6 +32,7 @@ _ARNS: Final = {
     "AWS::Logs::LogGroup": "logs|log-group:{}:*",
     "AWS::ECR::Repository": "ecr|repository/{}",
     "AWS::CodeBuild::Project": "codebuild|project/{}",
+    "AWS::EMRServerless::Application": "emr-serverless|/applications/{}",
     # CloudFormation makes the name of two parts; Secrets Manager adds a third.
     "AWS::SecretsManager::Secret": "secretsmanager|secret:{}-any-any",
     "AWS::ECS::Cluster": "ecs|cluster/{}",
@@ -147,7 +148,7 @@ class Assembly:
         physical = self._physical(logical_id, stack)
         if attribute == "MasterUserSecret.SecretArn":
             return self.account.arn("secretsmanager", f"secret:rds!{physical}")
-        return physical if attribute in ("Name", "QueueName") else f"{physical}.{attribute}"
+        return physical if attribute in ("Name", "QueueName", "ApplicationId") else f"{physical}.{attribute}"
 
     def _fn_join(self, argument: list[Any], stack: str) -> str:
         return str(argument[0]).join(str(part) for part in self.resolve(argument[1], stack))

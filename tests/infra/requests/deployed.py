@@ -47,6 +47,8 @@ class Deployed(Assembly):
         if type_ == "AWS::KMS::Key":
             key = _hex(stack, logical_id)
             return f"{key[:8]}-{key[8:12]}-{key[12:16]}-{key[16:20]}-{key[20:32]}"
+        if type_ == "AWS::EMRServerless::Application":
+            return f"00{_hex(stack, logical_id)[:14]}"
         given = properties.get(_NAMED_BY.get(type_, ""))
         name = super()._physical(logical_id, stack) if given is None else str(self.resolve(given, stack))
         if name != f"{stack}.{logical_id}":

@@ -11,7 +11,7 @@ from typing import Any, Final
 from tests.infra.requests.judge import MAX_PAYLOAD, Request, operation_model, problems, service_model
 from tests.infra.requests.sdk_names import to_api
 
-_RESOURCE: Final = re.compile(r"arn:aws:states:::(aws-sdk:)?(\w+):(\w+?)(?:\.(sync|sync:2|waitForTaskToken))?")
+_RESOURCE: Final = re.compile(r"arn:aws:states:::(aws-sdk:)?([\w-]+):(\w+?)(?:\.(sync|sync:2|waitForTaskToken))?")
 #: What Step Functions calls a service -> botocore's name, where they differ: SDK integrations take the SDK for Java's
 #: package (botocore's `serviceId` in lower case, checked in `Integration.of`), optimized ones have names of their own.
 _SERVICES: Final = {
@@ -28,6 +28,13 @@ _SERVICES: Final = {
 OPTIMIZED: Final[dict[str, frozenset[str]]] = {
     "lambda:invoke": frozenset({"ClientContext", "FunctionName", "InvocationType", "Payload", "Qualifier"}),
     "states:startExecution": frozenset({"Input", "Name", "StateMachineArn"}),
+    # The page lists startJobRun as the API's own request, all of it ("Manage Amazon EMR Serverless applications").
+    "emr-serverless:startJobRun": frozenset(
+        {
+            "ApplicationId", "ClientToken", "ConfigurationOverrides", "ExecutionRoleArn", "ExecutionTimeoutMinutes",
+            "JobDriver", "Name", "Tags",
+        }
+    ),
     "sagemaker:createProcessingJob": frozenset(
         {
             "AppSpecification", "Environment", "ExperimentConfig", "NetworkConfig", "ProcessingInputs",

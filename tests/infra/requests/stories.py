@@ -162,6 +162,7 @@ STORIES: Final = (
         attempt=MOST_ATTEMPTS,
         runs=2,
     ),
+    Story("on spark", "staging", {**_serverless(), "data": {"engine": "spark"}, "tags": _TAGS}, redrives=MOST_REDRIVES),
     Story("rolled back", project=_real_time(capture_percent=0), happens=_rolled_back, runs=2),
     Story("shadow", project=_real_time(capture_percent=50, shadow={"percent": 50, "hours": 2}), runs=2),
     Story(

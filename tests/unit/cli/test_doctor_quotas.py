@@ -189,6 +189,11 @@ def test_a_class_that_rds_has_not_at_all_is_told_apart_from_one_elsewhere() -> N
     assert (found.status, found.found) == ("missing", "RDS has no db.m8g.large with postgres 17.9 in us-east-1")
 
 
+def test_spark_needs_the_vcpus_with_which_a_job_begins_and_warns_below_the_environment_s_maximum() -> None:
+    assert quotas.SPARK_VCPUS not in needs(given())
+    assert needs(given(spark={"maximum_vcpus": 64}))[quotas.SPARK_VCPUS] == (16, 64)
+
+
 def test_each_image_that_codebuild_makes_needs_a_build_of_its_architecture() -> None:
     built = needs(given())
     assert (built[quotas.X86_BUILDS], built[quotas.ARM_BUILDS]) == ((1, 1), (1, 1))
