@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -66,9 +69,17 @@ def retention(config: PlatformConfig) -> aws_logs.RetentionDays:
     return _RETENTION[config.log_retention_days]
 
 
+@cache
+def _staging() -> Path:
+    """Return this synthesis's own folder: one of another home may run in the same checkout at the same moment."""
+    folder = Path(tempfile.mkdtemp(prefix="passerelle-functions-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
 def stage_code(name: str) -> Path:
     """Copy the function's own folder and the platform's library into a clean folder; returns it."""
-    target = BUILD / "functions" / name
+    target = _staging() / name
     shutil.rmtree(target, ignore_errors=True)
     ignore = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
     shutil.copytree(ROOT / "passerelle", target / "passerelle", ignore=ignore)
