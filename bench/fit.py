@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.flights import INPUTS
-from bench.flights_rows import write_flights
+from bench.flights_rows import write_prepared_flights
 from bench.report import say
 from passerelle.domain import machine
 from passerelle.domain.cost.fit_times import FitTime
@@ -83,7 +83,7 @@ def run(
     found = []
     with tempfile.TemporaryDirectory(prefix="passerelle-bench-") as name:
         for count in sorted(rows):
-            folder = write_flights(Path(name) / str(count), count)
+            folder = write_prepared_flights(Path(name) / str(count), count)
             for candidate in candidates:
                 for number in threads:
                     found.append(measure(folder, candidate, hardware, number, count, repeat))

@@ -17,7 +17,7 @@ SEED: Final = 2013
 BLOCK_ROWS: Final = 500_000
 
 
-def write_flights(folder: Path, rows: int) -> Path:
+def write_prepared_flights(folder: Path, rows: int) -> Path:
     """Write a prepared part of a dataset, as the training job reads it; equal `rows` give equal files."""
     folder.mkdir(parents=True, exist_ok=True)
     real, generator = _real(), np.random.default_rng(SEED)

@@ -32,7 +32,7 @@ _DRAW: Final = """
 """
 
 
-def write_flights(folder: Path, *, rows: int, files: int) -> list[Path]:
+def write_raw_flights(folder: Path, *, rows: int, files: int) -> list[Path]:
     """Write CSV files with a header; one row in two hundred repeats the one before it."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"flights-{number:02d}.csv" for number in range(files)]

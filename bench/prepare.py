@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 from unittest.mock import patch
 
-from bench.generated_flights import write_flights
+from bench.generated_flights import write_raw_flights
 from bench.prepare_subjects import BUCKET, S3_VARIABLE
 from bench.report import machine, say, write_result
 from training.prepare.limits import MEMORY_VARIABLE, duckdb_settings
@@ -110,7 +110,7 @@ def main(arguments: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="passerelle-bench-") as name:
         folder = Path(name)
         say(f"writing {options.rows:,} flights")
-        files = write_flights(folder / "raw", rows=options.rows, files=FILES)
+        files = write_raw_flights(folder / "raw", rows=options.rows, files=FILES)
         size = sum(path.stat().st_size for path in files)
         memory = {MEMORY_VARIABLE: options.memory} if options.memory else {}
         ours = run("duckdb", folder, memory)

@@ -25,7 +25,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from bench.flights_rows import write_flights
+from bench.flights_rows import write_prepared_flights
 from bench.report import machine, say, write_result
 from bench.spot_account import Attempt, account, attempts
 
@@ -96,7 +96,7 @@ def described(candidate: str, interval: float, seed: int, whole: Ended, ended: E
 
 def measure(folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Return the rows of the result."""
-    data = write_flights(folder / "rows", options.rows)
+    data = write_prepared_flights(folder / "rows", options.rows)
     with ThreadPoolExecutor(options.side_by_side) as pool:
         names = options.candidates
         wholes = dict(zip(names, pool.map(lambda name: run(data, name, NEVER, (), folder / name), names), strict=True))

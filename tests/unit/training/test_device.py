@@ -12,7 +12,7 @@ import xgboost
 from sklearn.pipeline import Pipeline
 
 from bench import fit_once
-from bench.flights_rows import write_flights
+from bench.flights_rows import write_prepared_flights
 from passerelle.contracts.container import BASE_DIR_VARIABLE, Problem
 from passerelle.domain import machine
 from passerelle.domain.candidates.estimators import LabelledClassifier
@@ -113,7 +113,7 @@ def test_a_model_of_another_kind_is_left_alone() -> None:
 
 
 def test_a_measured_fit_that_did_not_run_on_the_gpu_is_none(tmp_path: Path) -> None:
-    folder = write_flights(tmp_path / "rows", 500)
+    folder = write_prepared_flights(tmp_path / "rows", 500)
     with (
         pytest.warns(UserWarning, match="Device is changed"),
         pytest.raises(SystemExit, match="did not run on the GPU: this XGBoost is built for processors only"),
