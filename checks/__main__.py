@@ -59,8 +59,9 @@ def every_check(found: Callable[[str], Path]) -> tuple[Check, ...]:
     imports = partial(judge, [BIN / "lint-imports"], looked_at="imports", remedy="pyproject.toml says who may.")
     words = {"remedy": "make format", "looked_at": "all Python files"}
     return (
-        *(Check(f"synth-{name}", partial(synthesise, name, found)) for name in ENVIRONMENTS),
+        # Without its cache, mypy takes as long as everything else together.
         Check("mypy", types),
+        *(Check(f"synth-{name}", partial(synthesise, name, found)) for name in ENVIRONMENTS),
         Check("checkov", partial(check_checkov, found), of_assemblies=True),
         Check("cfn-lint", partial(check_templates, found), of_assemblies=True),
         Check("cdk-nag", partial(check_nag, found), of_assemblies=True),

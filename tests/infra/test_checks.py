@@ -190,4 +190,4 @@ def test_what_reads_templates_is_not_run_where_there_are_none(capsys: pytest.Cap
 def test_a_check_that_does_not_exist_is_refused_with_those_that_do(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         checks.main(["spelling"])
-    assert "there is no check 'spelling'; there are synth-laptop" in capsys.readouterr().err
+    assert "there is no check 'spelling'; there are mypy, synth-laptop" in capsys.readouterr().err
