@@ -36,6 +36,7 @@ SPOT = {"EnableManagedSpotTraining": True, "StoppingCondition": {"MaxRuntimeInSe
 SLOW = """
 import sys, time
 sys.path.insert(0, {root!r})
+from training.__main__ import main  # first: it says how OpenMP's threads wait
 from training.train import fit_checkpoint, pace, reduce
 print("attempt begins", flush=True)
 pace.COST_SHARE = float("inf")
@@ -45,7 +46,6 @@ def slow(event, **fields):
     if event in ("rounds_fitted", "features_tried"):
         time.sleep(0.02)
 fit_checkpoint.tell = reduce.tell = slow
-from training.__main__ import main
 sys.exit(main(["train"]))
 """
 
