@@ -48,8 +48,9 @@ test: install ## Run all tests
 	@# Side by side, models fitted by two OpenMP threads each wait for one another most of the time.
 	@OMP_NUM_THREADS=1 $(RUN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
 	  --cov --cov-report=term:skip-covered --cov-fail-under=70 tests/unit tests/contract tests/infra
-	@# What these do is done in processes of their own: coverage would see nothing of it.
-	@$(RUN)/python -m pytest tests/e2e
+	@# Platforms side by side, too: each waits for starts and queues much of its time. All they do is done in processes
+	@# of their own, so coverage would see nothing of it.
+	@$(RUN)/python -m pytest -n 2 tests/e2e
 
 bench-serving: install ## Measure the server beside MLflow's
 	@$(BIN)/python -m bench.serving

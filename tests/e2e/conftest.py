@@ -1,4 +1,7 @@
-"""One deployed platform for all end-to-end tests; every project and fault has a project of its own."""
+"""One deployed platform for all end-to-end tests; every project and fault has a project of its own.
+
+Side by side (`-n 2`), all tests of one platform are one process's: another would have to deploy it again.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,10 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from tests.e2e.faults import FAULTS
 from tests.e2e.platform import DeployedLaptop, free_port
@@ -16,6 +21,30 @@ from tests.e2e.projects import project_document, write_own_project, write_projec
 
 #: Projects of single tests, so that none waits for another's run.
 OWN = ("twice", "together", "killed", "mlflowdown", "restarted", "spot", "champion", "names")
+
+#: Files with platforms of their own, those that take long first; the others share one, which takes longest.
+ALONE = ("test_demo", "test_restore", "test_enforced")
+
+
+class ByPlatform(LoadFileScheduling):
+    """Gives all tests of one platform to one process, in the order in which they were collected."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        shares = Path(file).parent.name == "e2e" and Path(file).stem not in ALONE
+        return "shared" if shares else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByPlatform:
+    config.option.loadscopereorder = False
+    return ByPlatform(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the platforms that take longest begin first: what begins last should be short."""
+    here = Path(__file__).parent
+    order = {here / f"{name}.py": number for number, name in enumerate(ALONE, start=1)}
+    items.sort(key=lambda item: order.get(item.path, 0))
 
 
 @pytest.fixture(scope="session")
