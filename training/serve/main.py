@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -81,5 +82,7 @@ def _load_and_listen(settings: ServeSettings, alive: int | None) -> int:
     write_event({"event": "serving", "host": settings.host, "port": settings.port, "load_seconds": seconds,
                  "project": about.project, "run_id": about.run_id, "candidate": about.candidate,
                  "plan": planned} | slow)  # fmt: skip
-    listen(Application(scorer, settings), settings, alive)
+    application = Application(scorer, settings)
+    gc.freeze()  # what is loaded stays: a collection that looked at it again would hold a request up for milliseconds
+    listen(application, settings, alive)
     return 0

@@ -7,6 +7,7 @@ wrong with it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
@@ -21,6 +22,7 @@ from training.serve.inputs import MIN_LONG, READERS
 _Number = Annotated[float, Meta(ge=-MAX_NUMBER, le=MAX_NUMBER)]
 #: Whole numbers that a float holds exactly.
 _Whole = Annotated[int, Meta(gt=-(2**53), lt=2**53)]
+_ESCAPED: Final = re.compile(r'["\\\x00-\x1f]')
 _TYPES: Final[dict[str, Any]] = {"integer": _Whole, "number": _Number, "boolean": bool}
 
 
@@ -39,6 +41,11 @@ class TypedReader:
     def __init__(self, inputs: Sequence[SignatureColumn], null_words: frozenset[str]) -> None:
         self._inputs, self._names = inputs, [column.name for column in inputs]
         self._readers = [_reader(column, null_words) for column in inputs]
+        # msgspec takes no name that JSON would escape: such a signature has the reader of all forms only.
+        self._decoder = None if any(map(_ESCAPED.search, self._names)) else self._make_decoder()
+
+    def _make_decoder(self) -> msgspec.json.Decoder[Any]:
+        inputs = self._inputs
         types = [_TYPES.get(column.type, str) for column in inputs]
         cells = [kind | None if column.nullable else kind for kind, column in zip(types, inputs, strict=True)]
         fields = [f"c{index}" for index in range(len(inputs))]
@@ -59,10 +66,12 @@ class TypedReader:
             ],
             forbid_unknown_fields=True,
         )
-        self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(body)
+        return msgspec.json.Decoder(body)
 
     def read(self, body: bytes) -> Checked | None:
         """Return the checked columns of a request that is as it should be in every respect, None for any other."""
+        if self._decoder is None:
+            return None
         try:
             document = self._decoder.decode(body)
             records, split = document.dataframe_records, document.dataframe_split

@@ -117,3 +117,19 @@ def test_texts_are_trimmed_and_null_words_are_missing() -> None:
 )
 def test_of_any_other_request_it_says_nothing(body: bytes) -> None:
     assert READER.read(body) is None
+
+
+@pytest.mark.parametrize("name", ['a "quoted" one', "back\\slash", "two\nlines", "\x00"])
+def test_names_that_json_escapes_are_left_to_the_reader_of_all_forms(name: str) -> None:
+    inputs = (SignatureColumn(name=name, type="integer"), SignatureColumn(name="hour", type="integer"))
+    body = json.dumps({"dataframe_records": [{name: 1, "hour": 2}]}).encode()
+    assert TypedReader(inputs, NULLS).read(body) is None
+
+
+@pytest.mark.parametrize("name", ["é", "c0", "class", "a b", "1", "", "self", "\u2028", "x" * 500])
+def test_any_other_name_is_read(name: str) -> None:
+    inputs = tuple(SignatureColumn(name=given, type="integer") for given in ("hour", "c1", name))
+    body = json.dumps({"dataframe_records": [{"c1": 1, name: 2, "hour": 3}]}).encode()
+    read = TypedReader(inputs, NULLS).read(body)
+    assert read is not None
+    assert read.columns == {"hour": [3.0], "c1": [1.0], name: [2.0]}
