@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from aws_cdk import (
+    CfnDeletionPolicy,
+    CfnResource,
+    CrossStackReferences,
     Duration,
+    ReferenceStrength,
     RemovalPolicy,
     Stack,
     aws_iam,
@@ -66,16 +70,19 @@ class FoundationStack(Stack):
         if config.lambda_dependencies == "layer":
             architecture = config.lambda_architecture
             kind = aws_lambda.Architecture.ARM_64 if architecture == "arm64" else aws_lambda.Architecture.X86_64
-            self.layers.append(
-                aws_lambda.LayerVersion(
-                    self,
-                    "Dependencies",
-                    code=aws_lambda.Code.from_asset(str(stage_dependencies(architecture))),
-                    compatible_runtimes=[RUNTIME],
-                    compatible_architectures=[kind],
-                    description="Locked packages of the functions (lambdas/requirements.txt)",
-                )
+            layer = aws_lambda.LayerVersion(
+                self,
+                "Dependencies",
+                code=aws_lambda.Code.from_asset(str(stage_dependencies(architecture))),
+                compatible_runtimes=[RUNTIME],
+                compatible_architectures=[kind],
+                description="Locked packages of the functions (lambdas/requirements.txt)",
             )
+            # As for images: a strong reference would be an export, which no release could change while it is in use.
+            CrossStackReferences.of(layer).produce(ReferenceStrength.WEAK)
+            # A function that is rolled back asks for the version before: Lambda gives none that was deleted.
+            cast(CfnResource, layer.node.default_child).cfn_options.update_replace_policy = CfnDeletionPolicy.RETAIN
+            self.layers.append(layer)
 
         publish_resources(self, config.name, {"alerts-page": page.topic_arn, "alerts-notify": self.alerts.topic_arn})
 

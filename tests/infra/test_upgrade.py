@@ -88,3 +88,27 @@ def test_every_kind_of_resource_that_holds_data_is_watched(synthesised: Synthesi
         for resource in json.loads(template.read_text())["Resources"].values()
     }
     assert {name for name in types if name.endswith(stores) and name != "AWS::Glue::Table"} <= set(TYPES)
+
+
+#: What a release brings anew: the packages of the functions, and the images.
+BROUGHT_ANEW = ("AWS::Lambda::LayerVersion", "Custom::PasserelleImage")
+
+
+@pytest.mark.parametrize("environment", ["dev", "staging", "prod"])
+def test_no_stack_exports_what_the_next_release_changes(synthesised: Synthesised, environment: str) -> None:
+    brought = 0
+    for path in synthesised(environment).glob("*.template.json"):
+        template = json.loads(path.read_text())
+        anew = {name for name, item in template["Resources"].items() if item["Type"] in BROUGHT_ANEW}
+        brought += len(anew)
+        exported = json.dumps([item["Value"] for item in template.get("Outputs", {}).values() if "Export" in item])
+        assert not [name for name in anew if f'"{name}"' in exported], path.name
+    assert brought > 1
+
+
+@pytest.mark.parametrize("environment", ["dev", "staging", "prod"])
+def test_a_function_that_is_rolled_back_finds_its_packages(synthesised: Synthesised, environment: str) -> None:
+    templates = [json.loads(path.read_text()) for path in synthesised(environment).glob("*.template.json")]
+    resources = [item for template in templates for item in template["Resources"].values()]
+    (layer,) = (item for item in resources if item["Type"] == "AWS::Lambda::LayerVersion")
+    assert layer["UpdateReplacePolicy"] == "Retain"
