@@ -162,6 +162,22 @@ def test_a_wrong_setting_is_named_and_nothing_starts(base: Path, name: str, valu
     assert "Traceback" not in words
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_port_that_another_server_has_is_named_with_the_remedy_and_never_shared(base: Path, workers: str) -> None:
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = str(other.getsockname()[1])
+        settings = {"SAGEMAKER_BIND_TO_PORT": taken, "SAGEMAKER_MODEL_SERVER_WORKERS": workers}
+        with started(base, settings) as process:
+            assert process.wait(60) == 2
+            _, words = process.communicate()
+    assert f"cannot listen on 127.0.0.1, port {taken}: Address already in use" in words
+    assert "SAGEMAKER_BIND_TO_PORT" in words
+    assert "Traceback" not in words
+
+
 def test_the_limit_of_a_body_is_sagemakers_variable(base: Path) -> None:
     rows = {"dataframe_records": [GOOD_ROW] * 20_000}  # about 2.4 MB
     with running_server(base, extra={"SAGEMAKER_MAX_PAYLOAD_IN_MB": "1"}) as server:

@@ -149,7 +149,7 @@ class Ensemble:
     def __call__(self, matrix: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Return the trees' sums (or means), of shape (rows, classes)."""
         values = np.ascontiguousarray(matrix, dtype=self._number)
-        if len(values) < MIN_SHARED_ROWS:
+        if len(values) < MIN_SHARED_ROWS or _CORES == 1:
             return self._sums(values)
         return np.concatenate(list(_shared(self._sums, np.array_split(values, _CORES))))
 

@@ -55,18 +55,24 @@ def _check_column(
         if column.nullable:
             return [None] * table.rows
         raise _missing_column(table, column, inputs)
-    values = table.columns[column.name]
-    if len(values) >= MIN_LONG:
-        whole = _whole_column(values, column, null_words, table.lenient)
-        if whole is not None:
-            return whole
-    return _cell_by_cell(values, column, null_words, table.lenient)
+    return read_column(table.columns[column.name], column, null_words, lenient=table.lenient)
+
+
+def read_column(
+    values: Sequence[Any], column: SignatureColumn, null_words: frozenset[str], *, lenient: bool
+) -> list[Any]:
+    """Return a column's checked values.
+
+    Raises RequestError naming field and row.
+    """
+    whole = _whole_column(values, column, null_words, lenient) if len(values) >= MIN_LONG else None
+    return _cell_by_cell(values, column, null_words, lenient) if whole is None else whole
 
 
 def _cell_by_cell(
     values: Sequence[Any], column: SignatureColumn, null_words: frozenset[str], lenient: bool
 ) -> list[Any]:
-    read = READERS[column.type]
+    read = _READERS[column.type]
     checked: list[Any] = []
     for row, value in enumerate(values):
         if isinstance(value, str):
@@ -94,7 +100,7 @@ def _whole_column(
     kinds = set(map(type, values))
     if column.type in ("integer", "number") and kinds <= {int, float}:
         return _plain_numbers(values, column.type)
-    if kinds != {str}:
+    if not kinds <= {str, type(None)}:
         return None
     distinct = dict.fromkeys(values)
     if column.type in ("integer", "number") and len(distinct) > len(values) // 2:
@@ -202,8 +208,7 @@ def _moment(value: Any, lenient: bool) -> str:
     return value
 
 
-#: What makes a checked value of a cell; each raises ValueError, TypeError or OverflowError.
-READERS: Final[dict[str, Callable[[Any, bool], Any]]] = {
+_READERS: Final[dict[str, Callable[[Any, bool], Any]]] = {
     "integer": _integer,
     "number": _number,
     "boolean": _boolean,

@@ -17,6 +17,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from training.serve.app import Application
+from training.serve.port import bind
 from training.serve.request_log import write_event
 from training.serve.settings import ServeSettings
 
@@ -47,18 +48,8 @@ def listen(application: Application, settings: ServeSettings, alive: int | None)
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=STOP_SECONDS + 1,
     )
-    with _listening(settings) as sock:
+    with bind(settings, shared=settings.workers > 1) as sock:
         _Server(config, alive).run([sock])
-
-
-def _listening(settings: ServeSettings) -> socket.socket:
-    """Return a socket that the workers may share: the kernel spreads connections over them (SO_REUSEPORT)."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    sock.bind((settings.host, settings.port))
-    return sock
 
 
 class _Server(uvicorn.Server):

@@ -13,7 +13,8 @@ from typing import Final, NoReturn
 
 from passerelle.errors import BundleError, SettingsError
 from training.paths import base_dir
-from training.serve.settings import ServeSettings, read_settings
+from training.serve.port import bind
+from training.serve.settings import HOST_VARIABLE, PORT_VARIABLE, ServeSettings, read_settings
 from training.serve.workers import REFUSED, run_workers
 
 # One row has nothing to share between threads, and waking them costs more than its trees. Cores are used by requests
@@ -34,6 +35,13 @@ def main() -> int:
         settings = read_settings(os.environ)
     except SettingsError as error:
         print(f"The server cannot start: {error}", file=sys.stderr, flush=True)
+        return SETTINGS_EXIT
+    # Tried before the model is loaded: several workers would share the port with another server that shares it too.
+    try:
+        bind(settings, shared=False).close()
+    except OSError as error:
+        print(f"The server cannot listen on {settings.host}, port {settings.port}: {error.strerror}. "
+              f"Free it, or set {HOST_VARIABLE} or {PORT_VARIABLE}.", file=sys.stderr, flush=True)  # fmt: skip
         return SETTINGS_EXIT
     if settings.workers == 1:
         _serve_one(settings, None)

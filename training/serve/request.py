@@ -250,16 +250,17 @@ def read_csv(body: bytes, names: list[str], *, header: str | None) -> Table:
     lines = [line for line in text.replace("\r\n", "\n").split("\n") if line]
     if set(map(_COMMAS, lines)) != {len(names) - 1}:
         return _from_csv_rows([line.split(",") for line in lines], names, header)
-    first = lines[0].split(",")
-    if header == "present" or (header != "absent" and _is_header(first, names)):
-        names, lines = _header_names(first), lines[1:]
+    given = _header_names(lines[0].split(","), names, header)
+    if given:
+        names, lines = given, lines[1:]
     cells = ",".join(lines).split(",") if lines else []
     return Table({name: cells[place :: len(names)] for place, name in enumerate(names)}, len(lines), lenient=True)
 
 
 def _from_csv_rows(rows: list[list[str]], names: list[str], header: str | None) -> Table:
-    if rows and (header == "present" or (header != "absent" and _is_header(rows[0], names))):
-        names, rows = _header_names(rows[0]), rows[1:]
+    given = _header_names(rows[0], names, header) if rows else None
+    if given:
+        names, rows = given, rows[1:]
     for index, row in enumerate(rows):
         if len(row) != len(names):
             raise _ragged(row, names, index)
@@ -267,10 +268,13 @@ def _from_csv_rows(rows: list[list[str]], names: list[str], header: str | None) 
     return Table(columns, len(rows), lenient=True)
 
 
-def _header_names(row: list[str]) -> list[str]:
-    names = [name.strip(WHITE_SPACE) for name in row]
-    _refuse_repeated(names, "the CSV's header")
-    return names
+def _header_names(first: list[str], names: list[str], header: str | None) -> list[str] | None:
+    """Return the names in a CSV's first line, None when it is a row."""
+    if header != "present" and (header == "absent" or not _is_header(first, names)):
+        return None
+    given = [name.strip(WHITE_SPACE) for name in first]
+    _refuse_repeated(given, "the CSV's header")
+    return given
 
 
 def _quoted_lines(text: str) -> list[list[str]]:

@@ -10,14 +10,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from passerelle.contracts.bundle import SignatureColumn
-from passerelle.contracts.words import MAX_NUMBER, WHITE_SPACE
-from training.serve.inputs import MIN_LONG, READERS
+from passerelle.contracts.words import MAX_NUMBER
+from training.serve.errors import RequestError
+from training.serve.inputs import read_column
 
 _Number = Annotated[float, Meta(ge=-MAX_NUMBER, le=MAX_NUMBER)]
 #: Whole numbers that a float holds exactly.
@@ -91,7 +93,7 @@ class TypedReader:
                 if column.type not in _TYPES:
                     quotes += 2 * (len(values) - values.count(None))
                 columns[column.name] = read(values)
-        except (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RequestError, RecursionError):
             return None
         # A name that stands twice, of which the decoder keeps the last, brings two more of them.
         if body.count(b'"') != quotes:
@@ -100,24 +102,9 @@ class TypedReader:
 
 
 def _reader(column: SignatureColumn, null_words: frozenset[str]) -> Callable[[Sequence[Any]], list[Any]]:
-    """Return what makes a column's decoded values checked ones; it raises ValueError where it cannot."""
-    if column.type in _TYPES:
-        if column.nullable:
-            return lambda values: [None if value is None else float(value) for value in values]
-        return lambda values: list(map(float, values))
-    understood = READERS[column.type]
-
-    def clean(value: str | None) -> str | None:
-        if value is None or (word := value.strip(WHITE_SPACE)) in null_words:
-            if column.nullable:
-                return None
-            raise ValueError("empty")
-        return str(understood(word, False))
-
-    def read(values: Sequence[Any]) -> list[Any]:
-        if len(values) < MIN_LONG:
-            return list(map(clean, values))
-        known = {value: clean(value) for value in set(values)}
-        return list(map(known.__getitem__, values))
-
-    return read
+    """Return what makes a column's decoded values checked ones; it raises RequestError where it cannot."""
+    if column.type not in _TYPES:
+        return partial(read_column, column=column, null_words=null_words, lenient=False)
+    if column.nullable:
+        return lambda values: [None if value is None else float(value) for value in values]
+    return lambda values: list(map(float, values))
