@@ -196,7 +196,10 @@ def test_a_transform_job_names_the_object_and_lines_that_the_model_refuses(own: 
     own.call("CreateTransformJob", make.transform("job"))
     job = own.ended("TransformJob", "job")
     assert job["TransformJobStatus"] == "Failed"
-    assert "batch/a.csv, lines 1 to 1: HTTP 400" in job["FailureReason"]
+    assert job["FailureReason"] == "ClientError: See job logs for more information"
+    told = [text.split(":[sagemaker logs]: ")[1] for _, stream, text in own.around.lines if "data-log" in stream]
+    assert told[1:4] == [f"contract/batch/a.csv: {text}" for text in ("ClientError: 400", "Lines 1 to 1", "Message:")]
+    assert '"body": "bad"' in told[4]
 
 
 @pytest.mark.parametrize("strategy", ["Random", "Bayesian"])

@@ -6,11 +6,13 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 BASE = Path(os.environ["SAGEMAKER_BASE_DIR"])
+TOGETHER = threading.Barrier(int(os.environ.get("TOGETHER", "1")))
 
 
 def train() -> None:
@@ -61,13 +63,17 @@ class Handler(BaseHTTPRequestHandler):
 
     A body `size:N` is answered with N bytes, `chunks` in chunks, `drip` with one byte after another without end,
     `files` with the files that the container was given; `hangup` is not answered, `half` not to its end. CALLS is a file
-    of all bodies.
+    of all bodies. With COUNT each line is answered with how many fields it has, with TOGETHER nothing is answered
+    before so many requests are there; PARAMETERS are the answer to /execution-parameters.
     """
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
+        if self.path == "/execution-parameters" and "PARAMETERS" in os.environ:
+            self.answer(200, os.environ["PARAMETERS"].encode())
+            return
         gate = os.environ.get("READY_WHEN")
         ready = not os.environ.get("NEVER_READY") and (gate is None or Path(gate).exists())
         if Path(os.environ.get("EXIT_WHEN", "/nonexistent")).exists():
@@ -78,11 +84,7 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if body == b"crash":
             os._exit(9)
-        time.sleep(float(os.environ.get("DELAY", "0")))
-        hold = Path(os.environ.get("HOLD", "/nonexistent"))
-        while hold.exists():
-            hold.with_name(f"{hold.name}.seen").touch()
-            time.sleep(0.02)
+        self.wait()
         if body == b"drip":
             self.drip()
         if "CALLS" in os.environ:
@@ -96,6 +98,10 @@ class Handler(BaseHTTPRequestHandler):
         if body == b"chunks":
             self.chunks()
             return
+        if "COUNT" in os.environ:
+            counts = b"".join(b"%d\n" % (line.count(b",") + 1) for line in body.splitlines())
+            self.answer(200, counts)
+            return
         if body.startswith(b"size:"):
             self.answer(200, b"x" * int(body[5:]))
             return
@@ -104,6 +110,15 @@ class Handler(BaseHTTPRequestHandler):
         seen_body = json.dumps(files()) if body == b"files" else body.decode("utf-8", "replace")
         document = {"name": os.environ.get("NAME"), "body": seen_body, "headers": seen}
         self.answer(status, json.dumps(document).encode())
+
+    def wait(self) -> None:
+        time.sleep(float(os.environ.get("DELAY", "0")))
+        hold = Path(os.environ.get("HOLD", "/nonexistent"))
+        while hold.exists():
+            hold.with_name(f"{hold.name}.seen").touch()
+            time.sleep(0.02)
+        if "TOGETHER" in os.environ:
+            TOGETHER.wait(30)
 
     def chunks(self) -> None:
         self.send_response(200)

@@ -19,6 +19,7 @@ class FolderS3:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.encryption: dict[str, dict[str, str]] = {}
 
     def path(self, bucket: str, key: str) -> Path:
         return self.folder / bucket / key
@@ -46,6 +47,7 @@ class FolderS3:
     def put_object(self, *, Bucket: str, Key: str, Body: bytes, **encryption: str) -> None:  # noqa: N803
         """An object is there whole or not at all, as in S3."""
         target = self.path(Bucket, Key)
+        self.encryption[Key] = encryption
         target.parent.mkdir(parents=True, exist_ok=True)
         self.folder.mkdir(parents=True, exist_ok=True)
         partial = self.folder / f".{uuid.uuid4().hex}"

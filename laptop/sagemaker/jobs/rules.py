@@ -9,6 +9,10 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 
 from laptop.sagemaker.errors import invalid, limit_exceeded
+from laptop.sagemaker.jobs.batch.joining import JSON, KINDS, Joining
+from laptop.sagemaker.jobs.batch.jsonpath import JsonPathError
+from laptop.sagemaker.jobs.batch.records import DEFAULT_PAYLOAD_MB
+from laptop.sagemaker.jobs.batch.tuned import MOST_MB
 
 Request = Mapping[str, Any]
 ROOT: Final = PurePosixPath("/opt/ml")
@@ -131,25 +135,44 @@ def _check_processing_input(source: Request, what: str) -> None:
 
 def check_transform(request: Request) -> None:
     """Rules of CreateTransformJob."""
-    concurrent, payload = request.get("MaxConcurrentTransforms", 1), request.get("MaxPayloadInMB", 6)
-    if concurrent * payload > 100:
-        raise invalid(f"MaxConcurrentTransforms * MaxPayloadInMB must not exceed 100 MB ({concurrent} * {payload})")
+    concurrent, payload = request.get("MaxConcurrentTransforms", 1), request.get("MaxPayloadInMB", DEFAULT_PAYLOAD_MB)
+    if payload > MOST_MB:
+        raise invalid(f"MaxPayloadInMB cannot be greater than {MOST_MB} MB, and is {payload}")
+    if concurrent * payload > MOST_MB:
+        raise invalid(
+            f"MaxConcurrentTransforms * MaxPayloadInMB must not exceed {MOST_MB} MB ({concurrent} * {payload})"
+        )
     split = request["TransformInput"].get("SplitType", "None")
     if request.get("BatchStrategy") == "MultiRecord" and split == "None":
         raise invalid("BatchStrategy MultiRecord needs a SplitType other than None")
     if split not in ("None", "Line"):
         raise limit_exceeded(f"SplitType {split}: the laptop's SageMaker splits by Line or not at all")
-    for offered_elsewhere in ("DataProcessing", "DataCaptureConfig"):
-        if request.get(offered_elsewhere):
-            raise limit_exceeded(f"{offered_elsewhere} of a transform job is not offered by the laptop's SageMaker")
+    if request.get("DataCaptureConfig"):
+        raise limit_exceeded("DataCaptureConfig of a transform job is not offered by the laptop's SageMaker")
+    _check_joining(request)
     source = request["TransformInput"]["DataSource"]["S3DataSource"]
-    if source["S3DataType"] != "S3Prefix":
-        raise limit_exceeded("TransformInput: the laptop's SageMaker reads S3Prefix only")
-    if request["TransformInput"].get("CompressionType") == "Gzip":
-        raise limit_exceeded("TransformInput: the laptop's SageMaker reads uncompressed objects only")
+    if source["S3DataType"] not in ("S3Prefix", "ManifestFile"):
+        raise invalid(f"TransformInput: S3DataType {source['S3DataType']} is not compatible with batch transform")
     _check_uri(source["S3Uri"], "TransformInput: S3Uri")
     _check_uri(request["TransformOutput"]["S3OutputPath"], "TransformOutput.S3OutputPath")
     _check_instances(request["TransformResources"])
+
+
+def _check_joining(request: Request) -> None:
+    """Rules of DataProcessing (developer guide, "Associate Prediction Results with Input Records")."""
+    try:
+        joining = Joining.of(request)
+    except JsonPathError as error:
+        raise invalid(f"DataProcessing: {error}") from error
+    if joining is None:
+        return
+    if joining.kind not in KINDS:
+        given = request["TransformInput"].get("ContentType", "none")
+        raise invalid(f"DataProcessing needs a TransformInput.ContentType of {', '.join(KINDS)}, not {given}")
+    if joining.kind != JSON and not joining.lines:
+        raise invalid(f"DataProcessing of {joining.kind} needs the SplitType Line")
+    if joining.lines and request["TransformOutput"].get("AssembleWith") != "Line":
+        raise invalid("DataProcessing of records split by Line needs AssembleWith Line")
 
 
 def _check_instances(resources: Request) -> None:

@@ -4,29 +4,39 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import io
-import math
 import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from laptop.sagemaker.arns import now
+from laptop.sagemaker.hosting.connections import ContainerAnswer
 from laptop.sagemaker.hosting.variant import Variant, VariantError
+from laptop.sagemaker.jobs.batch.failures import ObjectError, TransformError
+from laptop.sagemaker.jobs.batch.inputs import InputObject, input_objects
+from laptop.sagemaker.jobs.batch.joining import Joining
+from laptop.sagemaker.jobs.batch.records import DEFAULT_PAYLOAD_MB, Batch, Splitting
+from laptop.sagemaker.jobs.batch.tuned import tuned
 from laptop.sagemaker.jobs.control import Control
 from laptop.sagemaker.jobs.failure import REASON_CHARACTERS
 from laptop.sagemaker.jobs.lifecycle import TRANSFORM, Lifecycle
-from laptop.sagemaker.jobs.transfer import Cancelled, TransferError, act_as, join_uri, list_keys, relative_path
+from laptop.sagemaker.jobs.transfer import Cancelled, TransferError, act_as, join_uri
 from laptop.settings import LaptopSettings
 from laptop.surroundings import Surroundings
 from passerelle.contracts.zones import split_s3_uri
 
 #: ModelClientConfig.InvocationsTimeoutInSeconds: "the default value is 600".
 INVOCATION_SECONDS: Final = 600.0
+#: Between two tries; a server that has died is known to be dead by then.
+RETRY_SECONDS: Final = 0.1
+#: So much of a server's refusal is told in the data log.
+WORDS: Final = 500
 
 
 class TransformRun:
@@ -42,11 +52,12 @@ class TransformRun:
         lifecycle: Lifecycle,
         control: Control,
     ) -> None:
-        job = lifecycle.get(name)
+        job: Mapping[str, Any] | None = lifecycle.get(name)
         assert job is not None
         self.name, self._job, self._lifecycle, self._control = name, job, lifecycle, control
         self._model, self._settings, self._surroundings = model, settings, surroundings
         self._folder = settings.sagemaker_home / TRANSFORM.path / name
+        self._stream = f"{name}/i-{time.time_ns():x}"
         self._failures: list[str] = list(job.get("_failures", ()))
 
     def run(self) -> None:
@@ -65,7 +76,7 @@ class TransformRun:
             self._finish("Completed")
         except Cancelled:
             self._leave()
-        except (VariantError, TransferError, _TransformError, ClientError, BotoCoreError) as error:
+        except (VariantError, TransferError, TransformError, ClientError, BotoCoreError) as error:
             self._leave() if self._control.ended.is_set() else self._fail(str(error))
         finally:
             done.set()
@@ -83,18 +94,19 @@ class TransformRun:
     def _variant(self, model: Mapping[str, Any]) -> Variant:
         """Return the model's server, with the job's environment and what SageMaker tells a batch container."""
         container = model.get("PrimaryContainer") or model["Containers"][0]
+        strategy = self._job.get("BatchStrategy", "MultiRecord")
         batch = {
             "SAGEMAKER_BATCH": "true",
-            "SAGEMAKER_MAX_PAYLOAD_IN_MB": str(self._payload),
-            "SAGEMAKER_BATCH_STRATEGY": self._strategy,
-            "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS": str(self._job.get("MaxConcurrentTransforms", 1)),
+            "SAGEMAKER_MAX_PAYLOAD_IN_MB": str(self._job.get("MaxPayloadInMB", DEFAULT_PAYLOAD_MB)),
+            "SAGEMAKER_BATCH_STRATEGY": "MULTI_RECORD" if strategy == "MultiRecord" else "SINGLE_RECORD",
+            "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS": str(self._job.get("MaxConcurrentTransforms") or 1),
         }
         environment = container.get("Environment", {}) | batch | self._job.get("Environment", {})
         return Variant(
             {"PrimaryContainer": {**container, "Environment": environment}, "ExecutionRoleArn": self._role},
             folder=self._folder,
             group=TRANSFORM.log_group,
-            stream=f"{self.name}/i-{time.time_ns():x}",
+            stream=self._stream,
             settings=self._settings,
             surroundings=self._surroundings,
             invoke_seconds=float(self._client.get("InvocationsTimeoutInSeconds", INVOCATION_SECONDS)),
@@ -109,100 +121,94 @@ class TransformRun:
     def _role(self) -> str:
         return str((self._model or {}).get("ExecutionRoleArn", ""))
 
-    @property
-    def _payload(self) -> int:
-        return int(self._job.get("MaxPayloadInMB", 6))
-
-    @property
-    def _strategy(self) -> str:
-        return str(self._job.get("BatchStrategy", "MultiRecord"))
-
     def _transform(self, variant: Variant) -> None:
-        source = self._job["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"]
-        bucket, prefix = split_s3_uri(source)
         s3 = act_as(self._surroundings, self._role)  # SageMaker copies in the name of the model's role
-        keys = list_keys(s3, bucket, prefix)
-        if not keys:
-            raise _TransformError(f'ClientError: No S3 objects found under S3 URL "{source}"')
+        objects = input_objects(s3, self._job["TransformInput"]["DataSource"]["S3DataSource"])
+        self._job = tuned(self._job, variant.port)
+        self._say(f"MaxConcurrentTransforms={self._job['MaxConcurrentTransforms']}, "
+                  f"MaxPayloadInMB={self._job['MaxPayloadInMB']}, "
+                  f"BatchStrategy={'MULTI' if Splitting.of(self._job).many else 'SINGLE'}_RECORD")  # fmt: skip
         # What this job has done before a restart; another job's output of that name is written anew.
-        last = self._job.get("_last_key")
-        for key in keys[keys.index(last) + 1 :] if last in keys else keys:
-            body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        keys, last = [found.key for found in objects], self._job.get("_last_key")
+        for found in objects[keys.index(last) + 1 :] if last in keys else objects:
             try:
-                answer = self._answer(variant, key, body)
-            except _TransformError as error:
+                answer = self._answer(variant, self._content(s3, found))
+            except ObjectError as error:
                 if self._control.ended.is_set():  # its server was killed, the object is sound
                     raise Cancelled from error
-                self._failures.append(str(error))  # "uploads only the output for successfully processed objects"
+                self._failures.append(error.blame)  # "uploads only the output for successfully processed objects"
+                for line in str(error).splitlines():
+                    self._say(f"{found.bucket}/{found.key}: {line}")
                 if not variant.alive:
                     break
             else:
-                target = join_uri(self._job["TransformOutput"]["S3OutputPath"], f"{relative_path(key, prefix)}.out")
-                out_bucket, out_key = split_s3_uri(target)
-                s3.put_object(Bucket=out_bucket, Key=out_key, Body=answer)
-            self._lifecycle.note(self.name, _last_key=key, _failures=self._failures)
+                self._put(s3, found, answer)
+            self._lifecycle.note(self.name, _last_key=found.key, _failures=self._failures)
         if self._failures:
-            more = len(self._failures) - 1
-            raise _TransformError(self._failures[0] + (f" (and {more} more objects failed)" if more else ""))
+            raise TransformError(f"{self._failures[0]}: See job logs for more information")
 
-    def _answer(self, variant: Variant, key: str, body: bytes) -> bytes:
-        """Send an object in batches and assemble the answers."""
-        source, output = self._job["TransformInput"], self._job["TransformOutput"]
-        headers = {"Content-Type": source.get("ContentType", "application/octet-stream")}
+    def _content(self, s3: Any, found: InputObject) -> bytes:
+        try:
+            stored: bytes = s3.get_object(Bucket=found.bucket, Key=found.key)["Body"].read()
+        except FileNotFoundError as error:
+            raise TransformError(f"ClientError: {found.bucket}/{found.key} does not exist") from error
+        return Splitting.of(self._job).plain(stored)
+
+    def _put(self, s3: Any, found: InputObject, answer: bytes) -> None:
+        output = self._job["TransformOutput"]
+        bucket, key = split_s3_uri(join_uri(output["S3OutputPath"], f"{found.relative}.out"))
+        named = output.get("KmsKeyId")
+        encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": named} if named else {}
+        s3.put_object(Bucket=bucket, Key=key, Body=answer, **encryption)
+
+    def _say(self, text: str) -> None:
+        """Write into the job's data log, in which SageMaker tells of the objects; the container has its own log."""
+        moment = datetime.now(UTC)
+        line = f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}:[sagemaker logs]: {text}"
+        self._surroundings.put_log_lines(TRANSFORM.log_group, f"{self._stream}/data-log", [(moment, line)])
+
+    def _answer(self, variant: Variant, body: bytes) -> bytes:
+        """Send an object in batches, so many side by side as the job says, and assemble the answers in order."""
+        output, joining = self._job["TransformOutput"], Joining.of(self._job)
+        headers = {"Content-Type": self._job["TransformInput"].get("ContentType", "application/octet-stream")}
         if output.get("Accept"):
             headers["Accept"] = output["Accept"]
-        answers = []
-        for first, last, batch in self._batches(body):
-            if self._control.ended.is_set():
-                raise Cancelled
-            answers.append(self._asked(variant, headers, batch, f"{key}, lines {first} to {last}"))
+
+        def one(batch: Batch) -> bytes:
+            if joining is None:
+                return self._asked(variant, headers, batch, batch.body)
+            return joining.result(batch.body, self._asked(variant, headers, batch, joining.request(batch.body)))
+
+        with ThreadPoolExecutor(self._job["MaxConcurrentTransforms"]) as pool:
+            answers = list(pool.map(one, Splitting.of(self._job).batches(body)))
         if output.get("AssembleWith") == "Line":
             return b"".join(part.rstrip(b"\n") + b"\n" for part in answers)
         return b"".join(answers)
 
-    def _asked(self, variant: Variant, headers: Mapping[str, str], batch: bytes, place: str) -> bytes:
+    def _asked(self, variant: Variant, headers: Mapping[str, str], batch: Batch, body: bytes) -> bytes:
         """Return the answer to one batch; what the server does not answer or cannot (5xx) is asked again.
 
         ModelClientConfig.InvocationsMaxRetries: "the maximum number of retries when invocation requests are failing".
         """
-        failure = ""
+        failure = ObjectError("AlgorithmError", "Unable to get response from algorithm")
         for _ in range(1 + int(self._client.get("InvocationsMaxRetries", 3))):
             if self._control.ended.is_set():
                 raise Cancelled
             try:
-                answer = variant.invoke(headers, batch)
+                answer = variant.invoke(headers, body)
             except (OSError, http.client.HTTPException) as error:
-                failure = f"AlgorithmError: {place}: no answer: {error}"
+                place = f"lines {batch.first} to {batch.last}"
+                failure = ObjectError("AlgorithmError", f"Unable to get response from algorithm: {place}: {error}")
+                self._control.ended.wait(RETRY_SECONDS)
                 if not variant.alive:
                     break
                 continue
             if answer.status == 200:
                 return answer.body
-            failure = f"ClientError: {place}: HTTP {answer.status}: {answer.body.decode('utf-8', 'replace')[:500]}"
+            failure = _refused(answer, batch)
             if answer.status < 500:
                 break
-        raise _TransformError(failure)
-
-    def _batches(self, body: bytes) -> Iterator[tuple[int, int, bytes]]:
-        """Yield (first line, last line, batch); one record or as many as fit MaxPayloadInMB, where 0 is no limit."""
-        limit = self._payload * 1024**2 or math.inf
-        if self._job["TransformInput"].get("SplitType", "None") == "None":
-            if len(body) > limit:
-                raise _TransformError(f"ClientError: an object of {len(body):,} bytes exceeds MaxPayloadInMB")
-            yield 1, body.count(b"\n") + 1, body
-            return
-        batch: list[bytes] = []
-        size, first, number = 0, 1, 0
-        for number, line in enumerate(io.BytesIO(body), start=1):
-            if len(line) > limit:
-                raise _TransformError(f"ClientError: line {number} has {len(line):,} bytes: more than MaxPayloadInMB")
-            if batch and (self._strategy != "MultiRecord" or size + len(line) > limit):
-                yield first, number - 1, b"".join(batch)
-                batch, size, first = [], 0, number
-            batch.append(line)
-            size += len(line)
-        if batch:
-            yield first, number, b"".join(batch)
+        raise failure
 
     def _leave(self) -> None:
         """End before all is scored: the job was stopped, or the platform closes."""
@@ -216,5 +222,9 @@ class TransformRun:
         self._lifecycle.end(self.name, status, **fields)
 
 
-class _TransformError(Exception):
-    """The job fails; the text becomes FailureReason."""
+def _refused(answer: ContainerAnswer, batch: Batch) -> ObjectError:
+    """Return what the data log tells of an answer that is none, the server's own words below."""
+    words = f"Lines {batch.first} to {batch.last}\nMessage:\n{answer.body.decode('utf-8', 'replace')[:WORDS]}"
+    if answer.status < 500:
+        return ObjectError("ClientError", f"ClientError: {answer.status}\n{words}")
+    return ObjectError("AlgorithmError", f"Bad HTTP status received from algorithm: {answer.status}\n{words}")
