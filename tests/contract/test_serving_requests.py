@@ -304,6 +304,13 @@ def test_a_csv_with_anything_in_it_is_answered_or_refused_with_a_remedy(
     assert answer.status_code == 200 or answer.json()["error"]["remedy"]
 
 
+def test_a_transform_job_is_told_what_suits_the_server(server: RunningServer) -> None:
+    answer = server.client.get("/execution-parameters")
+    wanted = {"MaxConcurrentTransforms": 1, "BatchStrategy": "MULTI_RECORD", "MaxPayloadInMB": 6}
+    assert (answer.status_code, answer.json()) == (200, wanted)
+    assert server.client.post("/execution-parameters").headers["allow"] == "GET"
+
+
 def test_the_openapi_document_names_every_input_and_every_part_of_a_refusal(server: RunningServer) -> None:
     document = server.client.get("/openapi.json").json()
     schemas = document["components"]["schemas"]

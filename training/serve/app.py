@@ -30,7 +30,13 @@ MAX_DISCARDED_BYTES: Final = 256 * 1024**2
 MAX_ID_CHARACTERS: Final = 64
 #: nginx's status for a caller that hung up; nobody receives it.
 CLIENT_GONE: Final = 499
-_PATHS: Final = {"/ping": ("GET",), "/invocations": ("POST",), "/version": ("GET",), "/openapi.json": ("GET",)}
+_PATHS: Final = {
+    "/ping": ("GET",),
+    "/invocations": ("POST",),
+    "/execution-parameters": ("GET",),
+    "/version": ("GET",),
+    "/openapi.json": ("GET",),
+}
 _INFERENCE_ID: Final = b"x-amzn-sagemaker-inference-id"
 _CUSTOM_ATTRIBUTES: Final = b"x-amzn-sagemaker-custom-attributes"
 
@@ -129,9 +135,7 @@ class Application:
                 return self._invoke(body, content_type, accept, inference_id, explain)
             if path == "/ping":
                 return Answer(200, [], b"")
-            about = path == "/version"
-            document = self._scorer.bundle.metadata.model_dump(mode="json") if about else self._openapi()
-            return Answer(200, [("content-type", JSON)], orjson.dumps(document))
+            return Answer(200, [("content-type", JSON)], orjson.dumps(self._told(path)))
         except RequestError as error:
             allow = [("allow", ", ".join(_PATHS[path]))] if error.status == 405 else []
             return _refusal(error, request_id, allow)
@@ -161,7 +165,12 @@ class Application:
             document["inference_id"] = inference_id
         return Answer(200, [("content-type", kind)], render(document, kind), checked.rows)
 
-    def _openapi(self) -> dict[str, Any]:
+    def _told(self, path: str) -> dict[str, Any]:
+        """Return what the server tells about itself at a path."""
+        if path == "/execution-parameters":
+            return self._settings.execution_parameters()
+        if path == "/version":
+            return self._scorer.bundle.metadata.model_dump(mode="json")
         return openapi(self._scorer.bundle.signature)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from passerelle.errors import SettingsError
 
@@ -19,6 +19,8 @@ ACCEPT_VARIABLE: Final = "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT"
 DEFAULT_PAYLOAD_MB: Final = 6
 MAX_PAYLOAD_MB: Final = 1_024
 MAX_WORKERS: Final = 128
+#: CreateTransformJob: neither MaxPayloadInMB nor its product with MaxConcurrentTransforms may be more.
+TRANSFORM_MB: Final = 100
 
 
 @dataclass(frozen=True)
@@ -32,11 +34,24 @@ class ServeSettings:
     default_accept: str = "application/json"
     project_code: bool = False
 
+    def execution_parameters(self) -> dict[str, Any]:
+        """Return what suits a batch transform job (developer guide, "How Containers Serve Requests").
+
+        A worker answers one large request at a time, and rows are scored together: many records a request.
+        """
+        payload = min(self.max_bytes // 1024**2, TRANSFORM_MB)
+        return {
+            "MaxConcurrentTransforms": max(1, min(self.workers, TRANSFORM_MB // payload)),
+            "BatchStrategy": "MULTI_RECORD",
+            "MaxPayloadInMB": payload,
+        }
+
 
 def read_settings(environment: Mapping[str, str]) -> ServeSettings:
     """Return the settings; the names are those of SageMaker's inference toolkit (sagemaker-inference, parameters.py).
 
-    One worker unless told otherwise: a second one is a second copy of the model in memory.
+    One worker unless told otherwise: a second one is a second copy of the model in memory. A batch transform job whose
+    MaxPayloadInMB is 0 says so here, and means that it knows no limit.
 
     Raises SettingsError naming the variable, its value and what would be valid.
     """
@@ -44,7 +59,8 @@ def read_settings(environment: Mapping[str, str]) -> ServeSettings:
         host=environment.get(HOST_VARIABLE) or "0.0.0.0",
         port=_whole(environment, PORT_VARIABLE, 8080, 1, 65_535),
         workers=_whole(environment, WORKERS_VARIABLE, 1, 1, MAX_WORKERS),
-        max_bytes=_whole(environment, PAYLOAD_VARIABLE, DEFAULT_PAYLOAD_MB, 1, MAX_PAYLOAD_MB) * 1024**2,
+        max_bytes=(_whole(environment, PAYLOAD_VARIABLE, DEFAULT_PAYLOAD_MB, 0, MAX_PAYLOAD_MB) or MAX_PAYLOAD_MB)
+        * 1024**2,
         default_accept=environment.get(ACCEPT_VARIABLE) or "application/json",
         project_code=environment.get(CODE_VARIABLE) == "allowed",
     )
