@@ -14,6 +14,7 @@ from cli.session import Session
 COMMANDS = {
     "advise": "cli.commands.advise",
     "backup": "cli.commands.backup",
+    "batch": "cli.commands.batch",
     "carry": "cli.commands.carry",
     "check": "cli.commands.check",
     "demo": "cli.commands.demo",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws_cdk import Duration, Stack, aws_iam, aws_kms
+from aws_cdk import Duration, Stack, aws_iam, aws_kms, aws_s3
 from constructs import Construct
 
 from infra import permissions as may
 from infra.constructs.state_machine import StateMachine
 from infra.shared import Shared
-from passerelle.contracts import naming
+from passerelle.contracts import naming, zones
 from passerelle.settings import (
     JudgeShadowSettings,
     PlanDeploymentSettings,
@@ -122,12 +122,13 @@ class ServingStack(Stack):
         ]
 
     def _model_role(self, shared: Shared) -> aws_iam.Role:
-        """The servers' role: read models, write captured predictions, nothing else."""
+        """The servers' role: read models and batches, write captured predictions and batches, nothing else."""
         role = aws_iam.Role(self, "ModelRole", assumed_by=may.sagemaker_service(self))
         for statement in (
             *may.sagemaker_role_base(self, shared.runtime.images),
             may.read_objects(shared.zones["models"]),
             may.write_objects(shared.zones["predictions"]),
+            *self._batches(shared.zones["predictions"]),
             # By which SageMaker rolls an update back (developer guide, "Auto-Rollback Configuration and Monitoring").
             may.endpoint_alarms(self, self._names, "DescribeAlarms"),
             *([may.network_interfaces()] if shared.runtime.jobs_vpc else []),
@@ -135,3 +136,8 @@ class ServingStack(Stack):
             role.add_to_policy(statement)
         role.add_to_policy(may.allow(["kms:Decrypt", "kms:GenerateDataKey", "kms:CreateGrant"], shared.key.key_arn))
         return role
+
+    def _batches(self, predictions: aws_s3.IBucket) -> list[aws_iam.PolicyStatement]:
+        """Transform jobs take on the model's role, and read the folder of the predictions zone that is theirs."""
+        inputs = predictions.arn_for_objects(f"{zones.batch_prefix('*')}/*")
+        return [may.allow(["s3:GetObject"], inputs), may.list_objects(predictions)]

@@ -29,6 +29,12 @@ def job_name(project: str, run_id: str, stage: str, attempt: int) -> str:
     return f"{project}-{run_id}-{stage}-{attempt}"
 
 
+def batch_job_name(project: str, moment: datetime, identity: str) -> str:
+    """Name of a batch transform job: sorts by time, and differs between prefixes that are begun in one second."""
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:6]
+    return f"{project}-batch-{moment:%Y%m%d%H%M%S}-{digest}"
+
+
 def endpoint_name(environment: str, project: str) -> str:
     """The endpoint that applications call. Lower case: CDK lower-cases names in policy ARNs."""
     return f"passerelle-{environment}-{project}"

@@ -10,6 +10,9 @@ from typing import Final
 ZONES: Final = ("raw", "quarantine", "curated", "models", "predictions", "reports")
 #: Folder of a run's rejected rows in the quarantine zone.
 QUARANTINED_ROWS: Final = "rows"
+#: Folder of a project in the predictions zone that batches are scored in, and the one with their jobs' plans.
+BATCH: Final = "batch"
+BATCH_PLANS: Final = "_batch"
 #: Variants of an endpoint whose requests and answers are captured.
 CAPTURED_VARIANTS: Final = ("champion", "challenger")
 
@@ -78,6 +81,16 @@ def checkpoint_prefix(project: str, job_name: str) -> str:
 def capture_prefix(project: str) -> str:
     """Predictions zone: SageMaker's data capture adds `<endpoint>/<variant>/yyyy/mm/dd/hh/`."""
     return f"{project}/capture"
+
+
+def batch_prefix(project: str) -> str:
+    """Predictions zone: what transform jobs of a project may read, and write beside it."""
+    return f"{project}/{BATCH}"
+
+
+def batch_plans_prefix(output_prefix: str) -> str:
+    """Below a batch's outputs: for each transform job its plan, and the manifest of its inputs."""
+    return f"{output_prefix.rstrip('/')}/{BATCH_PLANS}"
 
 
 def report_prefix(project: str, run_id: str) -> str:

@@ -40,17 +40,16 @@ def test_csv_without_a_header_and_json_lines_get_the_same_answers(own: Own) -> N
     own.put("s3://contract/batch/csv/a.csv", f"{CSV_LINE.strip()}\n" * 3)
     own.put("s3://contract/batch/lines/a.jsonl", f"{json.dumps(GOOD_ROW)}\n" * 3)
     kinds = {"csv": "text/csv", "lines": "application/jsonlines"}
-    answers = {}
     for name, kind in kinds.items():
         source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://contract/batch/{name}/"}}
         job = scored(
             own, name, TransformInput__DataSource=source, TransformInput__ContentType=kind, TransformOutput__Accept=kind
         )
         assert job["TransformJobStatus"] == "Completed", (job, own.around.lines)
-    answers["csv"] = [line.split(",") for line in own.read("s3://contract/scored/a.csv.out").decode().splitlines()]
-    answers["lines"] = [json.loads(line) for line in own.read("s3://contract/scored/a.jsonl.out").splitlines()]
-    assert len(answers["csv"]) == len(answers["lines"]) == 3
-    for (label, *shares), line in zip(answers["csv"], answers["lines"], strict=True):
+    rows = [line.split(",") for line in own.read("s3://contract/scored/a.csv.out").decode().splitlines()]
+    lines = [json.loads(line) for line in own.read("s3://contract/scored/a.jsonl.out").splitlines()]
+    assert len(rows) == len(lines) == 3
+    for (label, *shares), line in zip(rows, lines, strict=True):
         assert (label, [float(share) for share in shares]) == (str(line["prediction"]), line["probabilities"])
     told = [text for _, stream, text in own.around.lines if stream.endswith("/data-log")]
     assert all(

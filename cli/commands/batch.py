@@ -1,0 +1,183 @@
+"""`passerelle batch`: score a prefix of files with the model that is served, and only what is not scored yet."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from cli.recovery import common_options, with_options
+from cli.session import Session
+from passerelle.errors import InputError, TransientError
+
+if TYPE_CHECKING:
+    from passerelle.aws.batch_jobs import BatchJobs, BatchPlace
+
+_POLL_SECONDS: Final = {True: 0.5, False: 10.0}
+_ENDED: Final = ("Completed", "Failed", "Stopped")
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """A job at work, begun now or found running; `skipped` inputs had been scored before."""
+
+    job: str
+    model: str
+    inputs: int
+    skipped: int
+
+
+@click.command()
+@click.argument("project")
+@click.argument("prefix")
+@click.option("--output", help="Where the outputs go; beside the inputs if not given.")
+@click.option("--join", "joined", is_flag=True, help="Write each row beside its answer (JSON lines only).")
+@click.option("--instance", default="ml.m5.large", show_default=True, help="The instance type of the job.")
+@click.option("--no-follow", is_flag=True, help="Return when the job is started.")
+@common_options
+@click.pass_obj
+def batch(
+    session: Session, project: str, prefix: str, output: str | None, joined: bool, instance: str, no_follow: bool,
+    environment: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Score every file below PREFIX with the model that PROJECT serves, in a SageMaker batch transform job.
+
+    PREFIX is s3://… or a folder below the project's batch folder in the predictions zone. The answers to a.csv are in
+    a.csv.out. Called again, it scores only what is new or changed, what failed, and all when another model is served; a
+    job that is still at work is followed.
+    """
+    from passerelle.aws.batch_jobs import BatchJobs
+
+    session = with_options(session, environment, as_json)
+    session.platform.need_project(project)
+    jobs = BatchJobs(session.platform, project)
+    place = jobs.place(prefix, output)
+    begun = _running(jobs, place) or _begin(session, project, jobs, place, joined, instance)
+    found = {} if no_follow or not begun.job else _followed(session, jobs, place, begun)
+    if session.as_json:
+        session.print_json(_document(session, project, place, begun, found))
+    elif not begun.job:
+        session.console.print(f"[green]✓[/] Nothing to do: all {begun.skipped:,} inputs are scored by {begun.model}.")
+    elif no_follow:
+        session.console.print(f"Transform job {begun.job} started: {begun.inputs:,} inputs, {begun.skipped:,} skipped.")
+    if found:
+        _conclude(session, place, begun, found, jobs)
+
+
+def _running(jobs: BatchJobs, place: BatchPlace) -> _Begun | None:
+    """Return the last job there if it is at work: two that write the same keys must not be."""
+    plans = jobs.plans(place)
+    found = jobs.describe(plans[-1].plan.job) if plans else None
+    if found is None or found["TransformJobStatus"] in _ENDED:
+        return None
+    plan = plans[-1].plan
+    return _Begun(plan.job, plan.model, len(plan.inputs), 0)
+
+
+def _begin(session: Session, project: str, jobs: BatchJobs, place: BatchPlace, joined: bool, instance: str) -> _Begun:
+    """Start a job for what is left; `job` is empty when nothing is."""
+    from passerelle.contracts.batch import BatchPlan
+    from passerelle.contracts.naming import batch_job_name
+    from passerelle.domain.batch import form_of, inputs_of, work_of
+    from passerelle.domain.requests.batch import BatchJob, batch_tags
+
+    inputs = inputs_of(jobs.listed(place.inputs))
+    form = form_of(inputs, place.input_uri)
+    if joined and not form.by_line:
+        raise InputError(
+            "--join needs JSON lines (.jsonl): SageMaker joins line by line, and CSV files are sent whole."
+        )
+    outputs = {found.name: found for found in jobs.listed(place.outputs)}
+    model = jobs.model()
+    work = work_of(inputs, outputs, jobs.plans(place), model=model, joined=joined)
+    if not work.left:
+        return _Begun("", model, 0, len(work.done))
+    name = batch_job_name(project, datetime.now(UTC), place.output_uri)
+    plan = BatchPlan(
+        job=name, project=project, model=model, joined=joined, inputs=tuple(each.as_input for each in work.left)
+    )
+    request = BatchJob(
+        name=name,
+        model_name=model,
+        manifest_uri=f"s3://{place.bucket}/{place.plan_key(name, '.manifest')}",
+        output_uri=place.output_uri.rstrip("/"),
+        form=form,
+        inputs=work.left,
+        joined=joined,
+        instance_type=instance,
+        kms_key_arn=session.platform.resource("data-key"),
+        tags=batch_tags(jobs.tags()),
+    )
+    jobs.start(place, plan, request)
+    return _Begun(name, model, len(work.left), len(work.done))
+
+
+def _followed(session: Session, jobs: BatchJobs, place: BatchPlace, begun: _Begun) -> dict[str, Any]:
+    """Show how many outputs there are until the job has ended; returns its description."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    (started,) = [found.written for found in jobs.plans(place) if found.plan.job == begun.job]
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=session.console, transient=True) as bar:
+        task = bar.add_task(f"Scoring in {begun.job}", total=begun.inputs)
+        while True:
+            found = jobs.describe(begun.job) or {"TransformJobStatus": "Stopped"}
+            new = [each for each in jobs.listed(place.outputs) if each.name.endswith(".out")]
+            bar.update(task, completed=len([each for each in new if each.modified >= started]))
+            if found["TransformJobStatus"] in _ENDED:
+                return found
+            time.sleep(_POLL_SECONDS[session.on_laptop])
+
+
+def _document(
+    session: Session, project: str, place: BatchPlace, begun: _Begun, found: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        "project": project,
+        "job": begun.job or None,
+        "status": found.get("TransformJobStatus", "InProgress" if begun.job else "Completed"),
+        "model": begun.model,
+        "inputs": begun.inputs,
+        "skipped": begun.skipped,
+        "output": place.output_uri,
+        **_cost(session, found),
+    }
+
+
+def _cost(session: Session, found: dict[str, Any]) -> dict[str, Any]:
+    """Return the seconds on the instance and their list price; None where it is unknown."""
+    from passerelle.aws.batch_jobs import seconds_of
+    from passerelle.domain.cost.prices import job_cost
+
+    if not found.get("TransformResources"):
+        return {"seconds": 0.0, "usd": None}
+    seconds, kind = seconds_of(found), found["TransformResources"]["InstanceType"]
+    region = str(session.platform.client("sagemaker").meta.region_name)
+    return {"seconds": seconds, "usd": job_cost("SageMaker BatchTransform", kind, region, seconds)}
+
+
+def _conclude(session: Session, place: BatchPlace, begun: _Begun, found: dict[str, Any], jobs: BatchJobs) -> None:
+    """Say how it ended.
+
+    Raises InputError for inputs that the model refused, TransientError for what another call may cure.
+    """
+    status, again = found["TransformJobStatus"], "Call the same command again: it does only the rest."
+    if status == "Completed":
+        cost = _cost(session, found)
+        price = "of unknown price" if cost["usd"] is None else f"about USD {cost['usd']:.4f} on AWS"
+        session.console.print(
+            f"[green]✓[/] Scored {begun.inputs:,} files into {place.output_uri} ({begun.skipped:,} were done before): "
+            f"{cost['seconds']:.0f} s of the instance, {price}.",
+            soft_wrap=True,
+        )
+        return
+    if status == "Stopped":
+        raise TransientError(f"Transform job {begun.job} was stopped. {again}")
+    reason = str(found.get("FailureReason", ""))
+    said = "\n".join([f"Transform job {begun.job} failed: {reason}", *jobs.words(begun.job)])
+    if reason.startswith("ClientError"):
+        raise InputError(f"{said}\nMend these files. {again}")
+    raise TransientError(f"{said}\n{again}")
