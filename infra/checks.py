@@ -27,6 +27,7 @@ WILDCARDS: Final = (
             "Resource::passerelle-{name}-data:ExportsOutputFnGetAttCuratedBucket90F6C1E7Arn18D073D7/*/datasets/*",
             "Resource::passerelle-{name}-data:ExportsOutputFnGetAttModelsBucket970C6ADAArnC12F88E2/*",
             "Resource::passerelle-{name}-data:ExportsOutputFnGetAttPredictionsBucketDFE03166Arn41FEDA2A/*",
+            "Resource::passerelle-{name}-data:ExportsOutputFnGetAttPredictionsBucketDFE03166Arn41FEDA2A/*/batch/*",
             "Resource::passerelle-{name}-data:ExportsOutputFnGetAttQuarantineBucket2B128B57Arn88525630/*",
             "Resource::passerelle-{name}-data:ExportsOutputFnGetAttRawBucket672A0DBBArnB9DC31D0/*",
             "Resource::passerelle-{name}-data:ExportsOutputFnGetAttReportsBucket95FE29A2Arn81EE02E6/*",

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from cli.recovery import common_options, with_options
 from cli.session import Session
 from passerelle.errors import InputError, TransientError
 
@@ -22,9 +21,9 @@ _ENDED: Final = ("Completed", "Failed", "Stopped")
 
 @dataclass(frozen=True)
 class _Begun:
-    """A job at work, begun now or found running; `skipped` inputs had been scored before."""
+    """A job at work, begun now or found running; none where nothing is left. `skipped` inputs had been scored before."""
 
-    job: str
+    job: str | None
     model: str
     inputs: int
     skipped: int
@@ -37,12 +36,10 @@ class _Begun:
 @click.option("--join", "joined", is_flag=True, help="Write each row beside its answer (JSON lines only).")
 @click.option("--instance", default="ml.m5.large", show_default=True, help="The instance type of the job.")
 @click.option("--no-follow", is_flag=True, help="Return when the job is started.")
-@common_options
 @click.pass_obj
 def batch(
-    session: Session, project: str, prefix: str, output: str | None, joined: bool, instance: str, no_follow: bool,
-    environment: str | None, as_json: bool,
-) -> None:  # fmt: skip
+    session: Session, project: str, prefix: str, output: str | None, joined: bool, instance: str, no_follow: bool
+) -> None:
     """Score every file below PREFIX with the model that PROJECT serves, in a SageMaker batch transform job.
 
     PREFIX is s3://… or a folder below the project's batch folder in the predictions zone. The answers to a.csv are in
@@ -51,20 +48,21 @@ def batch(
     """
     from passerelle.aws.batch_jobs import BatchJobs
 
-    session = with_options(session, environment, as_json)
     session.platform.need_project(project)
     jobs = BatchJobs(session.platform, project)
     place = jobs.place(prefix, output)
     begun = _running(jobs, place) or _begin(session, project, jobs, place, joined, instance)
-    found = {} if no_follow or not begun.job else _followed(session, jobs, place, begun)
+    found = {} if no_follow or begun.job is None else _followed(session, jobs, place, begun.job, begun.inputs)
     if session.as_json:
         session.print_json(_document(session, project, place, begun, found))
-    elif not begun.job:
+    elif begun.job is None:
         session.console.print(f"[green]✓[/] Nothing to do: all {begun.skipped:,} inputs are scored by {begun.model}.")
     elif no_follow:
         session.console.print(f"Transform job {begun.job} started: {begun.inputs:,} inputs, {begun.skipped:,} skipped.")
-    if found:
-        _conclude(session, place, begun, found, jobs)
+    if found and begun.job is not None:
+        _conclude(
+            session, place, begun, found, [] if found["TransformJobStatus"] == "Completed" else jobs.words(begun.job)
+        )
 
 
 def _running(jobs: BatchJobs, place: BatchPlace) -> _Begun | None:
@@ -78,7 +76,7 @@ def _running(jobs: BatchJobs, place: BatchPlace) -> _Begun | None:
 
 
 def _begin(session: Session, project: str, jobs: BatchJobs, place: BatchPlace, joined: bool, instance: str) -> _Begun:
-    """Start a job for what is left; `job` is empty when nothing is."""
+    """Start a job for what is left, if anything is."""
     from passerelle.contracts.batch import BatchPlan
     from passerelle.contracts.naming import batch_job_name
     from passerelle.domain.batch import form_of, inputs_of, work_of
@@ -94,7 +92,7 @@ def _begin(session: Session, project: str, jobs: BatchJobs, place: BatchPlace, j
     model = jobs.model()
     work = work_of(inputs, outputs, jobs.plans(place), model=model, joined=joined)
     if not work.left:
-        return _Begun("", model, 0, len(work.done))
+        return _Begun(None, model, 0, len(work.done))
     name = batch_job_name(project, datetime.now(UTC), place.output_uri)
     plan = BatchPlan(
         job=name, project=project, model=model, joined=joined, inputs=tuple(each.as_input for each in work.left)
@@ -115,16 +113,16 @@ def _begin(session: Session, project: str, jobs: BatchJobs, place: BatchPlace, j
     return _Begun(name, model, len(work.left), len(work.done))
 
 
-def _followed(session: Session, jobs: BatchJobs, place: BatchPlace, begun: _Begun) -> dict[str, Any]:
+def _followed(session: Session, jobs: BatchJobs, place: BatchPlace, job: str, inputs: int) -> dict[str, Any]:
     """Show how many outputs there are until the job has ended; returns its description."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    (started,) = [found.written for found in jobs.plans(place) if found.plan.job == begun.job]
+    (started,) = [found.written for found in jobs.plans(place) if found.plan.job == job]
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=session.console, transient=True) as bar:
-        task = bar.add_task(f"Scoring in {begun.job}", total=begun.inputs)
+        task = bar.add_task(f"Scoring in {job}", total=inputs)
         while True:
-            found = jobs.describe(begun.job) or {"TransformJobStatus": "Stopped"}
+            found = jobs.describe(job) or {"TransformJobStatus": "Stopped"}
             new = [each for each in jobs.listed(place.outputs) if each.name.endswith(".out")]
             bar.update(task, completed=len([each for each in new if each.modified >= started]))
             if found["TransformJobStatus"] in _ENDED:
@@ -137,7 +135,7 @@ def _document(
 ) -> dict[str, Any]:
     return {
         "project": project,
-        "job": begun.job or None,
+        "job": begun.job,
         "status": found.get("TransformJobStatus", "InProgress" if begun.job else "Completed"),
         "model": begun.model,
         "inputs": begun.inputs,
@@ -159,7 +157,7 @@ def _cost(session: Session, found: dict[str, Any]) -> dict[str, Any]:
     return {"seconds": seconds, "usd": job_cost("SageMaker BatchTransform", kind, region, seconds)}
 
 
-def _conclude(session: Session, place: BatchPlace, begun: _Begun, found: dict[str, Any], jobs: BatchJobs) -> None:
+def _conclude(session: Session, place: BatchPlace, begun: _Begun, found: dict[str, Any], words: list[str]) -> None:
     """Say how it ended.
 
     Raises InputError for inputs that the model refused, TransientError for what another call may cure.
@@ -177,7 +175,7 @@ def _conclude(session: Session, place: BatchPlace, begun: _Begun, found: dict[st
     if status == "Stopped":
         raise TransientError(f"Transform job {begun.job} was stopped. {again}")
     reason = str(found.get("FailureReason", ""))
-    said = "\n".join([f"Transform job {begun.job} failed: {reason}", *jobs.words(begun.job)])
+    said = "\n".join([f"Transform job {begun.job} failed: {reason}", *words])
     if reason.startswith("ClientError"):
         raise InputError(f"{said}\nMend these files. {again}")
     raise TransientError(f"{said}\n{again}")

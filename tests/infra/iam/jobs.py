@@ -34,6 +34,7 @@ _LOG_GROUPS: Final = {
     "CreateProcessingJob": "/aws/sagemaker/ProcessingJobs",
     "CreateTrainingJob": "/aws/sagemaker/TrainingJobs",
     "CreateModel": "/aws/sagemaker/Endpoints/any",
+    "CreateTransformJob": "/aws/sagemaker/TransformJobs",
 }
 
 
@@ -57,6 +58,9 @@ def job_needs(assembly: Assembly, program: Program) -> dict[str, list[Need]]:
             *_hosting(model, config),
             *_container("serve", _is_isolated(model), assembly, program),
         ]
+    role = requests.of("CreateModel")[0]["ExecutionRoleArn"]
+    for request in requests.of("CreateTransformJob"):
+        found[role] += [*_log("CreateTransformJob", assembly), *_transform(request)]
     for update, model in zip(requests.of("UpdateEndpoint"), requests.of("CreateModel"), strict=True):
         found[model["ExecutionRoleArn"]] += _rollback(update, assembly)
     return found
@@ -87,13 +91,17 @@ def _is_isolated(request: Request) -> bool:
 
 def _always(operation: str, request: Request, assembly: Assembly) -> Iterator[Need]:
     why = f"SageMaker, for {operation}"
-    group = assembly.account.arn("logs", f"log-group:{_LOG_GROUPS[operation]}:log-stream:any")
-    yield from (Need(action, group, f"{why}: its log") for action in _LOGS)
+    yield from _log(operation, assembly)
     yield from (Need(action, "*", f"{why}: its metrics and image") for action in _EVERYWHERE)
     repository = repository_of(_image(request), assembly)
     yield from (Need(action, repository, f"{why}: its image") for action in _PULL)
     if request.get("VpcConfig") or request.get("NetworkConfig", {}).get("VpcConfig"):
         yield from (Need(action, "*", f"{why}: its VPC") for action in _NETWORK)
+
+
+def _log(operation: str, assembly: Assembly) -> Iterator[Need]:
+    group = assembly.account.arn("logs", f"log-group:{_LOG_GROUPS[operation]}:log-stream:any")
+    yield from (Need(action, group, f"SageMaker, for {operation}: its log") for action in _LOGS)
 
 
 def _image(request: Request) -> str:
@@ -180,6 +188,18 @@ def _hosting(model: Request, config: Request) -> Iterator[Need]:
     if "KmsKeyId" in config:
         why = "the endpoint's volume is encrypted (API reference, CreateEndpointConfig, KmsKeyId)"
         yield Need("kms:CreateGrant", config["KmsKeyId"], why)
+
+
+def _transform(request: Request) -> Iterator[Need]:
+    """A batch transform job acts in the name of its model's role (developer guide, "SageMaker Roles")."""
+    manifest = request["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"]
+    for uri in (manifest, f"{request['TransformOutput']['S3OutputPath']}/any"):
+        yield from _read(uri, "SageMaker reads a batch's manifest and its inputs")
+    yield from _write(request["TransformOutput"]["S3OutputPath"], "SageMaker writes a batch's outputs")
+    for action in ("kms:GenerateDataKey", "kms:Decrypt"):  # S3 user guide, "Using SSE-KMS"
+        yield Need(action, request["TransformOutput"]["KmsKeyId"], "SageMaker encrypts a batch's outputs")
+    volume = request["TransformResources"]["VolumeKmsKeyId"]
+    yield Need("kms:CreateGrant", volume, "SageMaker encrypts the volume of a transform job")
 
 
 # Containers

@@ -74,6 +74,9 @@ _RESOURCES: Final[dict[str, str]] = {
     "sagemaker:DescribeTrainingJob": "sagemaker|training-job/{TrainingJobName}",
     "sagemaker:ListTrainingJobsForHyperParameterTuningJob": _TUNING_JOB,
     "sagemaker:StopHyperParameterTuningJob": _TUNING_JOB,
+    "sagemaker:CreateTransformJob": "sagemaker|transform-job/{TransformJobName}",
+    "sagemaker:DescribeTransformJob": "sagemaker|transform-job/{TransformJobName}",
+    "sagemaker:ListTags": "|{ResourceArn}",
     "sagemaker:StopTrainingJob": "sagemaker|training-job/{TrainingJobName}",
     "sagemaker:StopProcessingJob": "sagemaker|processing-job/{ProcessingJobName}",
     "ecs:RunTask": "|{taskDefinition}",
@@ -97,7 +100,11 @@ _UNSAID: Final = {
     "states": "states|execution:*",
     "ecs:RunTask": "ecs|task-definition/*",
     "lambda": "lambda|function:*",
+    # The code asks for the tags of the endpoint that it has just described.
+    "sagemaker:ListTags": "sagemaker|endpoint/*",
 }
+#: What is created with tags needs this, too.
+_TAGGED: Final = {"sagemaker:CreateTransformJob": "sagemaker:AddTags"}
 Hints = Mapping[str, str]
 
 
@@ -113,7 +120,8 @@ def needs_of(call: ApiCall, account: Account, hints: Hints) -> list[Need]:
             found += _s3(name, _named(call), hints)
         else:
             known = name not in _BY_OVERLAP
-            found += [_need(name, resource, call, known) for resource in _arns(name, call, account)]
+            actions = [name, *([_TAGGED[name]] if name in _TAGGED else [])]
+            found += [_need(item, arn, call, known) for arn in _arns(name, call, account) for item in actions]
     return found
 
 

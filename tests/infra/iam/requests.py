@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Final
 
 from passerelle.contracts import zones
 from passerelle.contracts.container import PrepareResult, SplitPart
+from passerelle.domain.batch import StoredObject, form_of
 from passerelle.domain.project import Project, load_project
+from passerelle.domain.requests.batch import BatchJob, transform_job
 from passerelle.domain.requests.components import ServedComponent
 from passerelle.domain.requests.hosting import HostingPlace, deployment
 from passerelle.domain.requests.jobs import RunRef, evaluate_job, prepare_job, training_job
@@ -89,10 +92,32 @@ def sagemaker_requests(assembly: Assembly) -> Requests:
     }
     if settings.spark_application:
         found["StartJobRun"] = [spark_job(spark_place(settings), run, project)]
+    found["CreateTransformJob"] = [_batch(assembly, project)]
     for hosted in _hosted(assembly, project, models):
         for operation, request in hosted.items():
             found.setdefault(operation, []).append(request)
     return Requests(found)
+
+
+def _batch(assembly: Assembly, project: Project) -> Request:
+    """Return what `passerelle batch` sends for a prefix whose outputs lie beside its inputs."""
+    settings = PlanDeploymentSettings.from_env(handler_settings(assembly, "plan_deployment"))
+    folder = zones.s3_uri(settings.zones["predictions"], f"{zones.batch_prefix(project.name)}/july")
+    inputs = (StoredObject("a.csv", "e", 1, datetime(2026, 1, 1, tzinfo=UTC)),)
+    return transform_job(
+        BatchJob(
+            name="job",
+            model_name="model",
+            manifest_uri=f"{zones.batch_plans_prefix(folder)}/job.manifest",
+            output_uri=folder,
+            form=form_of(inputs, folder),
+            inputs=inputs,
+            joined=False,
+            instance_type="ml.m5.large",
+            kms_key_arn=settings.kms_key_arn,
+            tags={},
+        )
+    )
 
 
 def _hosted(assembly: Assembly, project: Project, model_data_url: str) -> list[dict[str, Request]]:
