@@ -94,4 +94,4 @@ def test_the_typed_client_names_the_probabilities_and_passes_on_why_a_row_is_ref
 def test_the_row_of_the_page_has_columns_of_the_flights_project() -> None:
     project = load_project((ROOT / "projects/flights/project.yaml").read_text(encoding="utf-8"), source="flights")
     (row,) = json.loads(ROW)["dataframe_records"]
-    assert row.keys() <= {column.name for column in project.data_contract.columns}
+    assert row.keys() <= {column.name for column in project.data.columns}
