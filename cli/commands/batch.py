@@ -21,7 +21,7 @@ _ENDED: Final = ("Completed", "Failed", "Stopped")
 
 @dataclass(frozen=True)
 class _Begun:
-    """A job at work, begun now or found running; none where nothing is left. `skipped` inputs had been scored before."""
+    """A job at work, begun now or found running; none where nothing is left. `skipped` inputs were done before."""
 
     job: str | None
     model: str
@@ -127,7 +127,11 @@ def _followed(session: Session, jobs: BatchJobs, place: BatchPlace, job: str, in
             bar.update(task, completed=len([each for each in new if each.modified >= started]))
             if found["TransformJobStatus"] in _ENDED:
                 return found
-            time.sleep(_POLL_SECONDS[session.on_laptop])
+            _pause(session)
+
+
+def _pause(session: Session) -> None:
+    time.sleep(_POLL_SECONDS[session.on_laptop])
 
 
 def _document(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import cli.commands.batch
 from cli.main import main
 from passerelle.contracts import naming
 from passerelle.contracts.batch import BatchPlan
@@ -45,19 +46,23 @@ def configured(aws: LaptopPlatform, calls: Path) -> tuple[str, str]:
     return name, name
 
 
-@pytest.fixture
-def calls(aws: LaptopPlatform, tmp_path: Path) -> Iterator[Path]:
-    """Serve flights; yield the file of what its model is asked."""
-    path, sagemaker = tmp_path / "calls", aws.client("sagemaker")
+@pytest.fixture(scope="module")
+def served(aws: LaptopPlatform, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Serve flights; return the file of what its model is asked."""
+    path, sagemaker = tmp_path_factory.mktemp("served") / "calls", aws.client("sagemaker")
     _, config = configured(aws, path)
     endpoint = naming.endpoint_name("laptop", "flights")
     tags = [{"Key": "passerelle:project", "Value": "flights"}, {"Key": "passerelle:run", "Value": "r1"}]
     sagemaker.create_endpoint(EndpointName=endpoint, EndpointConfigName=config, Tags=tags)
-    waiting = {"EndpointName": endpoint, "WaiterConfig": {"Delay": 1}}
-    sagemaker.get_waiter("endpoint_in_service").wait(**waiting)
-    yield path
-    sagemaker.delete_endpoint(EndpointName=endpoint)
-    sagemaker.get_waiter("endpoint_deleted").wait(**waiting)
+    sagemaker.get_waiter("endpoint_in_service").wait(EndpointName=endpoint, WaiterConfig={"Delay": 1})
+    return path
+
+
+@pytest.fixture
+def calls(served: Path) -> Path:
+    """Return that file, which is not there before the first question of a test."""
+    served.unlink(missing_ok=True)
+    return served
 
 
 @pytest.fixture
@@ -142,7 +147,7 @@ def test_a_job_with_a_bad_file_says_which_and_why_and_the_next_call_does_only_th
 
 
 def test_a_running_job_is_followed_and_one_that_was_stopped_is_gone_on_with(
-    aws: LaptopPlatform, batch: Batch, calls: Path
+    aws: LaptopPlatform, batch: Batch, calls: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, sagemaker = unique("f"), aws.client("sagemaker")
     put(aws, folder, a="1")
@@ -151,10 +156,10 @@ def test_a_running_job_is_followed_and_one_that_was_stopped_is_gone_on_with(
     begun = batch(folder, "--no-follow")
     wait_for(hold.with_name("hold.seen").exists)
     assert begun["status"] == "InProgress"
-    stop = threading.Timer(0.5, sagemaker.stop_transform_job, kwargs={"TransformJobName": begun["job"]})
-    stop.start()
+    orders = [lambda: sagemaker.stop_transform_job(TransformJobName=begun["job"])]
+    # Somebody stops it while it is followed: at the first pause between two looks.
+    monkeypatch.setattr(cli.commands.batch, "_pause", lambda session: orders.pop()() if orders else time.sleep(0.1))
     stopped = batch(folder, code=5)
-    stop.join()
     assert (stopped["job"], stopped["status"]) == (begun["job"], "Stopped")
     hold.unlink()
     again = batch(folder)
