@@ -53,8 +53,12 @@ def permissions(settings: LaptopSettings, operation: str, request: Mapping[str, 
         for member in ("RoleArn", "ExecutionRoleArn"):
             if member in given:
                 yield Permission("iam:PassRole", given[member], {"iam:passedtoservice": "sagemaker.amazonaws.com"})
-    if operation == "CreateEndpointConfig" and "KmsKeyId" in request:
-        yield Permission("kms:CreateGrant", request["KmsKeyId"], {"kms:grantisforawsresource": "true"})
+    key = {
+        "CreateEndpointConfig": request.get("KmsKeyId"),
+        "CreateTransformJob": request.get("TransformResources", {}).get("VolumeKmsKeyId"),
+    }.get(operation)
+    if key:
+        yield Permission("kms:CreateGrant", key, {"kms:grantisforawsresource": "true"})
 
 
 def endpoint_of(settings: LaptopSettings, path: str) -> str | None:
