@@ -24,16 +24,12 @@ from botocore.response import StreamingBody
 from cli import deployment
 from passerelle.aws import clients, endpoints, executions, image_copy, log_streams, tuning_jobs
 from passerelle.aws.account import Account
-from passerelle.aws.batch_jobs import BatchJobs
 from passerelle.aws.custom_resource import Resource
 from passerelle.aws.deployed import DeployedPlatform
 from passerelle.aws.objects import Objects
 from passerelle.aws.source_environment import SourceEnvironment
 from passerelle.aws.tracking_tasks import session_target
-from passerelle.contracts.batch import BatchPlan
 from passerelle.contracts.runs import RunRecord, RunStatus
-from passerelle.domain.batch import StoredObject, form_of
-from passerelle.domain.requests.batch import BatchJob
 from passerelle.errors import PasserelleError
 from passerelle.settings import ReconcileDropsSettings
 from passerelle.steps.build_image import build_image
@@ -222,22 +218,6 @@ def command_deploy(place: Place) -> None:
         deployment.deploy_environment(session)
 
 
-def batches(place: Place) -> None:
-    """What `passerelle batch` asks: of an endpoint with a model, and of one with a component."""
-    jobs = BatchJobs(DeployedPlatform("prod", place.session), "flights")
-    where = jobs.place("july", None)
-    jobs.plans(where), jobs.model(), jobs.tags(), jobs.words("flights-batch-1")
-    inputs = (StoredObject("a.csv", "e", 1, datetime(2026, 1, 1, tzinfo=UTC)),)
-    plan = BatchPlan(job="flights-batch-1", project="flights", model="m", joined=False, inputs=())
-    job = BatchJob(
-        name=plan.job, model_name="m", manifest_uri=f"{where.input_uri}_batch/m", output_uri=where.output_uri,
-        form=form_of(inputs, where.input_uri), inputs=inputs, joined=False, instance_type="ml.m5.large",
-        kms_key_arn="arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555", tags={"a": "b"},
-    )  # fmt: skip
-    jobs.start(where, plan, job)
-    jobs.describe(plan.job)
-
-
 def questions(place: Place) -> None:
     """What `passerelle doctor` asks of an account."""
     account = Account(lambda service, region: place.session.client(service, region_name=region), region="eu-west-3")
@@ -279,7 +259,7 @@ def container(place: Place) -> None:
 
 CodePath = Callable[[Place], None]
 PATHS: Final[tuple[CodePath, ...]] = (
-    custom_resources, reconciler, failures, command_line, command_deploy, batches, questions, carrying, container,
+    custom_resources, reconciler, failures, command_line, command_deploy, questions, carrying, container,
 )  # fmt: skip
 
 
