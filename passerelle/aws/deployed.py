@@ -232,6 +232,8 @@ class DeployedPlatform:
             with _translated(self.environment):
                 for page in self.client("logs").get_paginator("filter_log_events").paginate(**request):
                     for event in page["events"]:
+                        if not event.get("logStreamName", "").startswith(prefix):
+                            continue  # MiniStack 1.5 does not heed logStreamNamePrefix
                         moment = datetime.fromtimestamp(event["timestamp"] / 1000).astimezone()
                         yield LogLine(moment, event.get("logStreamName", ""), event["message"].rstrip("\n"))
         except NotFoundError:
