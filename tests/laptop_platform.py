@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import socket
+import sys
 import tempfile
 import time
 import uuid
@@ -28,9 +29,11 @@ import pytest
 from botocore.config import Config
 
 from laptop.platform import down, up
-from laptop.settings import LaptopSettings
+from laptop.settings import DEFAULT_IMAGES, LaptopSettings
 
 ROLE = "arn:aws:iam::000000000000:role/test"
+#: The image `script` is tests/fakes/container.py.
+IMAGES = {**DEFAULT_IMAGES, "script": (sys.executable, str(Path(__file__).parent / "fakes" / "container.py"))}
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,7 @@ def running_platform(*, tracking_server: bool, **options: Any) -> Iterator[Lapto
 @pytest.fixture(scope="session")
 def embedded_aws() -> Iterator[LaptopPlatform]:
     """The embedded AWS alone."""
-    with running_platform(tracking_server=False) as running:
+    with running_platform(tracking_server=False, images=IMAGES) as running:
         yield running
 
 

@@ -14,6 +14,7 @@ from passerelle.errors import InputError, TransientError
 
 if TYPE_CHECKING:
     from passerelle.aws.batch_jobs import BatchJobs, BatchPlace
+    from passerelle.domain.batch import WrittenPlan
 
 _POLL_SECONDS: Final = {True: 0.5, False: 10.0}
 _ENDED: Final = ("Completed", "Failed", "Stopped")
@@ -51,7 +52,8 @@ def batch(
     session.platform.need_project(project)
     jobs = BatchJobs(session.platform, project)
     place = jobs.place(prefix, output)
-    begun = _running(jobs, place) or _begin(session, project, jobs, place, joined, instance)
+    plans = jobs.plans(place)
+    begun = _running(jobs, plans) or _begin(session, jobs, place, plans, joined, instance)
     found = {} if no_follow or begun.job is None else _followed(session, jobs, place, begun.job, begun.inputs)
     if session.as_json:
         session.print_json(_document(session, project, place, begun, found))
@@ -65,9 +67,8 @@ def batch(
         )
 
 
-def _running(jobs: BatchJobs, place: BatchPlace) -> _Begun | None:
+def _running(jobs: BatchJobs, plans: list[WrittenPlan]) -> _Begun | None:
     """Return the last job there if it is at work: two that write the same keys must not be."""
-    plans = jobs.plans(place)
     found = jobs.describe(plans[-1].plan.job) if plans else None
     if found is None or found["TransformJobStatus"] in _ENDED:
         return None
@@ -75,7 +76,9 @@ def _running(jobs: BatchJobs, place: BatchPlace) -> _Begun | None:
     return _Begun(plan.job, plan.model, len(plan.inputs), 0)
 
 
-def _begin(session: Session, project: str, jobs: BatchJobs, place: BatchPlace, joined: bool, instance: str) -> _Begun:
+def _begin(
+    session: Session, jobs: BatchJobs, place: BatchPlace, plans: list[WrittenPlan], joined: bool, instance: str
+) -> _Begun:
     """Start a job for what is left, if anything is."""
     from passerelle.contracts.batch import BatchPlan
     from passerelle.contracts.naming import batch_job_name
@@ -90,12 +93,12 @@ def _begin(session: Session, project: str, jobs: BatchJobs, place: BatchPlace, j
         )
     outputs = {found.name: found for found in jobs.listed(place.outputs)}
     model = jobs.model()
-    work = work_of(inputs, outputs, jobs.plans(place), model=model, joined=joined)
+    work = work_of(inputs, outputs, plans, model=model, joined=joined)
     if not work.left:
         return _Begun(None, model, 0, len(work.done))
-    name = batch_job_name(project, datetime.now(UTC), place.output_uri)
+    name = batch_job_name(jobs.project, datetime.now(UTC), place.output_uri)
     plan = BatchPlan(
-        job=name, project=project, model=model, joined=joined, inputs=tuple(each.as_input for each in work.left)
+        job=name, project=jobs.project, model=model, joined=joined, inputs=tuple(each.as_input for each in work.left)
     )
     request = BatchJob(
         name=name,
@@ -117,16 +120,18 @@ def _followed(session: Session, jobs: BatchJobs, place: BatchPlace, job: str, in
     """Show how many outputs there are until the job has ended; returns its description."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    (started,) = [found.written for found in jobs.plans(place) if found.plan.job == job]
+    from passerelle.domain.batch import OUTPUT
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=session.console, transient=True) as bar:
         task = bar.add_task(f"Scoring in {job}", total=inputs)
         while True:
-            found = jobs.describe(job) or {"TransformJobStatus": "Stopped"}
-            new = [each for each in jobs.listed(place.outputs) if each.name.endswith(".out")]
-            bar.update(task, completed=len([each for each in new if each.modified >= started]))
-            if found["TransformJobStatus"] in _ENDED:
-                return found
+            found = jobs.describe(job)
+            if found is None or found["TransformJobStatus"] in _ENDED:
+                return found or {"TransformJobStatus": "Stopped"}
+            begun = found["CreationTime"].replace(microsecond=0)  # S3 dates objects by the second
+            new = [each for each in jobs.listed(place.outputs) if each.name.endswith(OUTPUT) and each.modified >= begun]
+            bar.update(task, completed=len(new))
             _pause(session)
 
 

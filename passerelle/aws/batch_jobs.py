@@ -49,7 +49,7 @@ class BatchJobs:
     """The batches of one project."""
 
     def __init__(self, platform: DeployedPlatform, project: str) -> None:
-        self._platform, self._project = platform, project
+        self._platform, self.project = platform, project
         self._bucket = platform.resource("predictions-bucket")
 
     def place(self, inputs: str, outputs: str | None) -> BatchPlace:
@@ -62,16 +62,16 @@ class BatchJobs:
 
     def _prefix(self, given: str) -> str:
         """Take an s3:// URI, or a folder below the project's."""
-        home = f"{zones.batch_prefix(self._project)}/"
+        home = f"{zones.batch_prefix(self.project)}/"
         bucket, key = (
             zones.split_s3_uri(given) if given.startswith("s3://") else (self._bucket, f"{home}{given.strip('/')}")
         )
         prefix = f"{key.strip('/')}/"
         if bucket != self._bucket or not prefix.startswith(home) or zones.BATCH_PLANS in prefix.split("/"):
             raise InputError(
-                f"{given}: batches of {self._project} are read and written below {zones.s3_uri(self._bucket, home)} "
+                f"{given}: batches of {self.project} are read and written below {zones.s3_uri(self._bucket, home)} "
                 f"only, which is what their role may. Copy the files there: `aws s3 sync FOLDER "
-                f"{zones.s3_uri(self._bucket, home)}NAME/`, then `passerelle batch {self._project} NAME`."
+                f"{zones.s3_uri(self._bucket, home)}NAME/`, then `passerelle batch {self.project} NAME`."
             )
         return prefix
 
@@ -105,27 +105,28 @@ class BatchJobs:
 
         Raises NotFoundError when nothing is served yet.
         """
-        name = naming.endpoint_name(self._platform.environment, self._project)
+        name = naming.endpoint_name(self._platform.environment, self.project)
         sagemaker = self._platform.client("sagemaker")
-        found = self._platform.endpoint_status(self._project)
+        found = self._platform.endpoint_status(self.project)
         if found is None:
-            raise NotFoundError(f"{self._project} has no model that is served yet. Drop data: `passerelle drop`.")
+            remedy = f"Train and deploy one: `passerelle drop {self.project} FILE`."
+            raise NotFoundError(f"{self.project} has no model that is served yet. {remedy}")
         with translated(f"endpoint {name}"):
             config = sagemaker.describe_endpoint_config(EndpointConfigName=found["EndpointConfigName"])
             variants = {item["VariantName"]: item for item in config["ProductionVariants"]}
             variant = variants.get(VARIANT) or config["ProductionVariants"][0]
             if "ModelName" in variant:
                 return str(variant["ModelName"])
-            component = naming.component_name(self._platform.environment, self._project)
+            component = naming.component_name(self._platform.environment, self.project)
             answer = sagemaker.describe_inference_component(InferenceComponentName=component)
             return str(answer["Specification"]["ModelName"])
 
     def tags(self) -> list[dict[str, str]]:
         """Return the tags of the project's endpoint."""
-        found = self._platform.endpoint_status(self._project)
+        found = self._platform.endpoint_status(self.project)
         if found is None:
             return []
-        with translated(f"tags of {self._project}"):
+        with translated(f"tags of {self.project}"):
             answer = self._platform.client("sagemaker").list_tags(ResourceArn=found["EndpointArn"])
         return list(answer["Tags"])
 

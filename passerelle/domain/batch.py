@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -123,15 +124,16 @@ def work_of(
 
     An output was written by the job whose plan is the last before it to name the input; outputs are whole or not there.
     """
-    ordered = sorted(plans, key=lambda found: found.written)
-    done = []
+    history: dict[str, list[tuple[WrittenPlan, BatchInput]]] = defaultdict(list)
+    for found in sorted(plans, key=lambda each: each.written):
+        for item in found.plan.inputs:
+            history[item.name].append((found, item))
+    done: list[StoredObject] = []
+    left: list[StoredObject] = []
     for each in inputs:
         output = outputs.get(each.name + OUTPUT)
-        before = [
-            found.plan
-            for found in ordered
-            if output and found.written <= output.modified and any(item.name == each.name for item in found.plan.inputs)
-        ]
-        if before and before[-1].model == model and before[-1].joined == joined and each.as_input in before[-1].inputs:
-            done.append(each)
-    return Work(tuple(done), tuple(each for each in inputs if each not in done))
+        before = [found for found in history[each.name] if output and found[0].written <= output.modified]
+        last, planned = (before[-1][0].plan, before[-1][1]) if before else (None, None)
+        scored = last is not None and (last.model, last.joined, planned) == (model, joined, each.as_input)
+        (done if scored else left).append(each)
+    return Work(tuple(done), tuple(left))

@@ -18,7 +18,7 @@ import pytest
 from laptop.settings import DEFAULT_IMAGES
 from passerelle.domain.project import load_project
 from tests.contract import sagemaker_requests as make
-from tests.laptop_platform import LaptopPlatform, running_platform
+from tests.laptop_platform import LaptopPlatform, unique, wait_for
 from tests.serving import GOOD_ROW, make_bundle
 
 ROOT = Path(__file__).parents[2]
@@ -31,24 +31,24 @@ ENDPOINT = "passerelle-laptop-flights"
 
 
 @pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaptopPlatform]:
+def aws(embedded_aws: LaptopPlatform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaptopPlatform]:
     """Serve a model of the tests' own columns as flights."""
-    folder = tmp_path_factory.mktemp("model")
+    folder, name = tmp_path_factory.mktemp("model"), unique("readme")
     make_bundle("binary", folder / "model", candidate="logistic")
     with tarfile.open(folder / "model.tar.gz", "w:gz") as archive:
         for path in (folder / "model").iterdir():
             archive.add(path, path.name)
-    with running_platform(tracking_server=False) as running:
-        running.client("s3").create_bucket(Bucket="contract")
-        running.client("s3").upload_file(str(folder / "model.tar.gz"), "contract", "model.tar.gz")
-        container = {"Image": next(iter(DEFAULT_IMAGES)), "ModelDataUrl": "s3://contract/model.tar.gz"}
-        sagemaker = running.client("sagemaker")
-        sagemaker.create_model(**make.model("m", PrimaryContainer=container))
-        variant = make.variant("champion", ModelName="m")
-        sagemaker.create_endpoint_config(**make.endpoint_config("c", ProductionVariants=[variant]))
-        sagemaker.create_endpoint(EndpointName=ENDPOINT, EndpointConfigName="c")
-        sagemaker.get_waiter("endpoint_in_service").wait(EndpointName=ENDPOINT, WaiterConfig={"Delay": 1})
-        yield running
+    s3, sagemaker = embedded_aws.client("s3"), embedded_aws.client("sagemaker")
+    s3.create_bucket(Bucket=name)
+    s3.upload_file(str(folder / "model.tar.gz"), name, "model.tar.gz")
+    container = {"Image": next(iter(DEFAULT_IMAGES)), "ModelDataUrl": f"s3://{name}/model.tar.gz"}
+    sagemaker.create_model(**make.model(name, PrimaryContainer=container))
+    variant = make.variant("champion", ModelName=name)
+    sagemaker.create_endpoint_config(**make.endpoint_config(name, ProductionVariants=[variant]))
+    sagemaker.create_endpoint(EndpointName=ENDPOINT, EndpointConfigName=name)
+    wait_for(lambda: sagemaker.describe_endpoint(EndpointName=ENDPOINT)["EndpointStatus"] == "InService")
+    yield embedded_aws
+    sagemaker.delete_endpoint(EndpointName=ENDPOINT)
 
 
 def told(aws: LaptopPlatform, folder: Path, *command: str, row: dict[str, Any] = GOOD_ROW) -> str:
@@ -88,7 +88,7 @@ def test_the_typed_client_names_the_probabilities_and_passes_on_why_a_row_is_ref
     assert re.fullmatch(r"\[Prediction\(value=[01], probabilities=\{'0': 0\.\d+, '1': 0\.\d+\}\)\]\n", printed), printed
     refused = told(aws, tmp_path, sys.executable, "-c", TYPED, row=GOOD_ROW | {"hour": "noon"})
     assert "ModelError" in refused
-    assert "'hour'" in refused or '"hour"' in refused or "hour" in refused
+    assert all(word in refused for word in ("hour", "row", "noon")), refused
 
 
 def test_the_row_of_the_page_has_columns_of_the_flights_project() -> None:

@@ -89,3 +89,17 @@ def test_a_record_that_the_model_refuses_fails_the_job_and_the_data_log_says_whi
     assert '"field":"hour"' in told
     assert '"row":1' in told
     assert not own.around.bucket.path("contract", "scored/refused.jsonl.out").exists()
+
+
+def test_an_empty_csv_is_refused_with_a_remedy_and_empty_json_lines_have_an_empty_output(own: Own) -> None:
+    own.put("s3://contract/empty/csv/a.csv", "")
+    own.put("s3://contract/empty/lines/b.jsonl", "")
+    for name, split, kind in (("csv", "None", "text/csv"), ("lines", "Line", "application/jsonlines")):
+        source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://contract/empty/{name}/"}}
+        changes = {"DataSource": source, "SplitType": split, "ContentType": kind}
+        job = scored(own, f"empty-{name}", **{f"TransformInput__{key}": value for key, value in changes.items()})
+        assert job["TransformJobStatus"] == {"csv": "Failed", "lines": "Completed"}[name]
+    told = "\n".join(text for _, stream, text in own.around.lines if stream.startswith("empty-csv/"))
+    assert "empty/csv/a.csv: ClientError: 400" in told
+    assert '"code":"empty_body"' in told
+    assert own.read("s3://contract/scored/b.jsonl.out") == b""

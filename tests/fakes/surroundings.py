@@ -55,7 +55,10 @@ class FolderS3:
         partial.replace(target)
 
     def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
-        return {"Body": self.path(Bucket, Key).open("rb")}
+        try:
+            return {"Body": self.path(Bucket, Key).open("rb")}
+        except FileNotFoundError as error:
+            raise ClientError({"Error": {"Code": "NoSuchKey", "Message": "not there"}}, "GetObject") from error
 
 
 class QuietSurroundings:

@@ -150,7 +150,9 @@ class TransformRun:
     def _content(self, s3: Any, found: InputObject) -> bytes:
         try:
             stored: bytes = s3.get_object(Bucket=found.bucket, Key=found.key)["Body"].read()
-        except FileNotFoundError as error:
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "NoSuchKey":
+                raise
             raise TransformError(f"ClientError: {found.bucket}/{found.key} does not exist") from error
         return Splitting.of(self._job).plain(stored)
 

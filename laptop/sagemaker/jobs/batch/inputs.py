@@ -41,7 +41,7 @@ def input_objects(s3: Any, source: Mapping[str, Any]) -> list[InputObject]:
 def _manifest(s3: Any, bucket: str, key: str, uri: str) -> Any:
     try:
         return json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
-    except (ClientError, BotoCoreError, FileNotFoundError) as error:
+    except (ClientError, BotoCoreError) as error:
         raise TransformError(f"ClientError: Failed to download the manifest file {uri}: {error}") from error
     except ValueError as error:
         raise TransformError(f"ClientError: The manifest file {uri} is not JSON: {error}") from error
