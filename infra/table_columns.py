@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from passerelle.contracts.prediction import prediction_columns
 from passerelle.domain.project import Project
 
 #: Contract type -> Glue type.
@@ -15,6 +16,8 @@ GLUE_TYPES: Final = {
     "text": "string",
     "datetime": "timestamp",
 }
+#: Glue type -> what Trino calls it, of which views are made.
+TRINO_TYPES: Final = {"string": "varchar", "timestamp": "timestamp(3)"}
 LABEL_TYPES: Final = {"binary": "tinyint", "multiclass": "string", "regression": "double"}
 _SIDE: Final = "struct<observedcontenttype:string,mode:string,data:string,encoding:string>"
 #: One line of SageMaker's data capture (developer guide, "Capture data"); its keys are read without regard to case.
@@ -42,6 +45,12 @@ def rejected_rows(project: Project) -> Columns:
     """Return the columns of rejected rows: what is wrong with them, the row as it came, its declared cells as texts."""
     own = (("_file", "string"), ("_line", "bigint"), ("_reasons", "array<string>"), ("_raw", "string"))
     return (*own, *((name, "string") for name, _ in _declared(project)))
+
+
+def predictions(project: Project) -> Columns:
+    """Return the columns of recorded predictions."""
+    inputs = ((column.name, column.type) for column in project.derivable_columns)
+    return tuple((name, GLUE_TYPES[type_]) for name, type_ in prediction_columns(inputs))
 
 
 def _declared(project: Project) -> Columns:

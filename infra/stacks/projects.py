@@ -11,12 +11,13 @@ from constructs import Construct
 
 from infra import table_columns
 from infra.config import PlatformConfig
-from infra.constructs.project_tables import ProjectTables, add_table
+from infra.constructs.glue_table import add_table
+from infra.constructs.prediction_tables import FIRST_DAY
+from infra.constructs.project_tables import ProjectTables
 from infra.projects import ProjectSource
 from passerelle.contracts import naming, tags, zones
 
-#: No endpoint of the platform is older: hours before it are not looked for.
-_FIRST_HOUR: Final = "2026/01/01/00"
+_FIRST_HOUR: Final = f"{FIRST_DAY.replace('-', '/')}/00"
 
 
 class ProjectsStack(Stack):
@@ -56,6 +57,7 @@ class ProjectsStack(Stack):
                 project=source.project,
                 curated=data_zones["curated"],
                 quarantine=data_zones["quarantine"],
+                predictions=data_zones["predictions"],
                 database_name=database_name,
             )
         if projects:

@@ -5,6 +5,7 @@ Zones (one bucket each): raw, quarantine, curated, models, predictions, reports.
 
 from __future__ import annotations
 
+import hashlib
 from typing import Final
 
 ZONES: Final = ("raw", "quarantine", "curated", "models", "predictions", "reports")
@@ -15,6 +16,8 @@ BATCH: Final = "batch"
 BATCH_PLANS: Final = "_batch"
 #: Variants of an endpoint whose requests and answers are captured.
 CAPTURED_VARIANTS: Final = ("champion", "challenger")
+#: How the names of captured objects end.
+CAPTURED_SUFFIX: Final = ".jsonl"
 
 
 def project_of_raw_key(key: str) -> str | None:
@@ -91,6 +94,33 @@ def batch_prefix(project: str) -> str:
 def batch_plans_prefix(output_prefix: str) -> str:
     """Below a batch's outputs: for each transform job its plan, and the manifest of its inputs."""
     return f"{output_prefix.rstrip('/')}/{BATCH_PLANS}"
+
+
+def captured_by(key: str) -> tuple[str, str] | None:
+    """Return the project and the variant whose requests a captured object holds, None for any other key."""
+    parts = key.split("/")
+    if len(parts) != 9 or parts[1] != "capture" or not parts[8].endswith(CAPTURED_SUFFIX):
+        return None
+    return parts[0], parts[3]
+
+
+def prediction_records_prefix(project: str) -> str:
+    """Predictions zone: below it `<yyyy-mm-dd>/` of the event, and there one Parquet file or more a captured object."""
+    return f"{project}/records"
+
+
+def prediction_records_key(project: str, day: str, source: str, part: int) -> str:
+    """Predictions zone: a part of what an object, or a batch of log lines, named `source` holds of a day.
+
+    Whoever writes it again writes it to the same place.
+    """
+    digest = hashlib.sha256(source.encode()).hexdigest()[:32]
+    return f"{prediction_records_prefix(project)}/{day}/{digest}-{part:04}.parquet"
+
+
+def broken_predictions_key(project: str, source: str) -> str:
+    """Quarantine zone: which lines of `source` are no predictions, and why."""
+    return f"{project}/predictions/{hashlib.sha256(source.encode()).hexdigest()[:32]}.json"
 
 
 def report_prefix(project: str, run_id: str) -> str:

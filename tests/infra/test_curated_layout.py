@@ -90,7 +90,9 @@ def _table_of_datasets() -> dict[str, Any]:
     stack = Stack(App(), "Tables")
     bucket = aws_s3.Bucket.from_bucket_name(stack, "Curated", BUCKET)
     project = make_project()
-    ProjectTables(stack, "Of", project=project, curated=bucket, quarantine=bucket, database_name="db")
+    ProjectTables(
+        stack, "Of", project=project, curated=bucket, quarantine=bucket, predictions=bucket, database_name="db"
+    )
     template = assertions.Template.from_stack(stack)
     found = [table["Properties"]["TableInput"] for table in template.find_resources("AWS::Glue::Table").values()]
     (table,) = [table for table in found if table["Name"].endswith("_datasets")]

@@ -242,6 +242,11 @@ class Project(Part):
         )
 
     @property
+    def personal_entity(self) -> bool:
+        """Whether what a row is about tells who it is about."""
+        return any(self.column(name).sensitivity == "personal" for name in self.data.entity_id)
+
+    @property
     def candidates(self) -> tuple[str, ...]:
         """The candidates to train, simplest first: all of the task's when the file names none, and what it declares."""
         declared = [*([RULE] if self.training.rule else []), *([OWN] if self.training.model else [])]

@@ -1,0 +1,94 @@
+"""A request with its answer, as SageMaker's data capture writes it: one JSON line each.
+
+Source: SageMaker developer guide, "Capture data from real-time endpoint"; API reference, CaptureContentTypeHeader
+(content types that are not listed are captured as BASE64).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from passerelle.errors import InputError
+
+
+class BrokenExchangeError(InputError):
+    """What was captured cannot be read as predictions; the message says why, and quotes no value of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """What was asked, or what was answered."""
+
+    content_type: str
+    body: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exchange:
+    """One request and its answer; `moment` is UTC without an offset, as prepared data has its times."""
+
+    inference_id: str
+    moment: datetime
+    asked: Side
+    answered: Side
+    latency_ms: float | None = None
+
+
+def read_captured(line: bytes) -> Exchange:
+    """Return the exchange of one captured line.
+
+    Raises BrokenExchangeError.
+    """
+    document = parsed(line, "the line")
+    try:
+        data, about = document["captureData"], document["eventMetadata"]
+        return Exchange(
+            # The caller's own id wins over SageMaker's (developer guide, "Ingest Ground Truth labels and merge").
+            inference_id=str(about.get("inferenceId") or about["eventId"]),
+            moment=read_moment(about["inferenceTime"]),
+            asked=_side(data["endpointInput"]),
+            answered=_side(data["endpointOutput"]),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise BrokenExchangeError(f"not a captured request with its answer: {type(error).__name__} {error}") from error
+
+
+def parsed(text: bytes | str, what: str) -> Any:
+    """Return what a JSON text says.
+
+    Raises BrokenExchangeError.
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BrokenExchangeError(f"{what} is not JSON: {type(error).__name__}") from error
+
+
+def read_moment(text: Any) -> datetime:
+    """Return an ISO 8601 time in UTC, without its offset.
+
+    Raises BrokenExchangeError.
+    """
+    try:
+        moment = datetime.fromisoformat(str(text))
+    except ValueError as error:
+        raise BrokenExchangeError("the time of the event is not ISO 8601") from error
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).replace(tzinfo=None)
+
+
+def _side(captured: Mapping[str, Any]) -> Side:
+    text, encoding = captured["data"], captured["encoding"]
+    try:
+        body = base64.b64decode(text, validate=True) if encoding == "BASE64" else str(text).encode()
+    except (binascii.Error, ValueError) as error:
+        raise BrokenExchangeError(f"the data is not {encoding}") from error
+    return Side(content_type=str(captured.get("observedContentType") or _PLAIN.get(encoding, "")), body=body)
+
+
+_PLAIN = {"JSON": "application/json", "CSV": "text/csv"}

@@ -1,0 +1,87 @@
+"""Predictions as Parquet files: the types that the Glue table declares, and each prediction once on read."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from aws_cdk import App, Stack, assertions, aws_s3
+
+from infra.constructs.project_tables import ProjectTables
+from passerelle.aws.parquet_file import write_parquet
+from passerelle.contracts.prediction import once_sql
+from passerelle.domain.predictions import Recorder, once, read_captured
+from tests.serving import GOOD_ROW
+from tests.unit.domain.prediction_projects import flights_like
+from tests.unit.domain.test_predictions import ANSWER, captured
+from tests.unit.infra.test_table_columns import ATHENA
+
+pytestmark = pytest.mark.xdist_group("infra")
+PROJECT = flights_like()
+
+
+def _recorder() -> Recorder:
+    return Recorder(PROJECT, model="flights", find_model=lambda exchange, run_id: None)
+
+
+def _rows(count: int, *, moment: str = "2026-11-21T08:30:00.25Z", score: float = 0.5) -> list[dict[str, Any]]:
+    answer = {**ANSWER, "probabilities": [[1 - score, score]] * count, "predictions": [0] * count}
+    answer["decisions"] = [score >= 0.5] * count
+    rows = [{**GOOD_ROW, "hour": index, "carrier": "it's “ß”\n"} for index in range(count)]
+    line = captured({"dataframe_records": rows}, answer, inferenceId="mine", inferenceTime=moment)
+    return _recorder().records(read_captured(line), "champion")
+
+
+def _tables() -> dict[str, dict[str, Any]]:
+    stack = Stack(App(), "Tables")
+    bucket = aws_s3.Bucket.from_bucket_name(stack, "Zone", "zone")
+    ProjectTables(
+        stack, "Of", project=PROJECT, curated=bucket, quarantine=bucket, predictions=bucket, database_name="db"
+    )
+    found = assertions.Template.from_stack(stack).find_resources("AWS::Glue::Table").values()
+    return {item["Properties"]["TableInput"]["Name"]: item["Properties"]["TableInput"] for item in found}
+
+
+def test_the_declared_table_has_the_names_and_types_of_the_files(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "a.parquet", _recorder().columns, _rows(3))
+    written = [(field.name, ATHENA[field.type]) for field in pq.read_schema(path)]
+    table = _tables()["flights_predictions_delivered"]
+    assert [(column["Name"], column["Type"]) for column in table["StorageDescriptor"]["Columns"]] == written
+    assert table["Parameters"]["storage.location.template"] == "s3://zone/flights/records/${day}/"
+
+
+def test_rows_are_read_back_as_they_were_and_equal_rows_make_equal_bytes(tmp_path: Path) -> None:
+    columns, rows = _recorder().columns, _rows(50)
+    path = write_parquet(tmp_path / "a.parquet", columns, rows)
+    assert pq.read_table(path).to_pylist() == rows
+    assert rows[0]["event_time"] == datetime(2026, 11, 21, 8, 30, 0, 250_000)
+    assert write_parquet(tmp_path / "b.parquet", columns, rows).read_bytes() == path.read_bytes()
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["a.parquet", "b.parquet"]
+
+
+def test_athenas_view_and_pandas_keep_the_same_one_row_of_each_prediction(tmp_path: Path) -> None:
+    columns = _recorder().columns
+    for place, delivery in enumerate((_rows(2, score=0.7), _rows(3, moment="2026-11-21T08:29:00Z"), _rows(3))):
+        write_parquet(tmp_path / f"{place}.parquet", columns, delivery)
+    query = json.loads(base64.b64decode(_tables()["flights_predictions"]["ViewOriginalText"][16:-3]))
+    assert query["schema"] == "db"
+    files = f"SELECT *, strftime(event_time, '%Y-%m-%d') AS day FROM read_parquet('{tmp_path}/*.parquet')"
+    connection = duckdb.connect()
+    connection.execute(f"CREATE VIEW flights_predictions_delivered AS {files}")
+    seen = connection.execute(f"{query['originalSql']} ORDER BY request_row")
+    assert [item[0] for item in seen.description] == [column["name"] for column in query["columns"]]
+    by_athena = seen.fetchall()
+    assert [row[2] for row in by_athena] == [datetime(2026, 11, 21, 8, 29)] * 3
+    frame = pd.concat(map(pd.read_parquet, sorted(tmp_path.glob("*.parquet"))))
+    assert len(frame) == 8
+    assert list(once(frame).sort_values("request_row")["score"]) == [row[-4] for row in by_athena] == [0.5] * 3
+    names = [name for name, _ in columns]
+    plain = connection.execute(once_sql(f"read_parquet('{tmp_path}/*.parquet')", names)).fetchall()
+    assert len(plain) == 3
