@@ -204,6 +204,14 @@ class PromoteModelSettings(RunFunctionSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RecordPredictionsSettings(RunFunctionSettings):
+    """record_predictions: `hash_key_secret` is "" where no project has a personal entity."""
+
+    zones: dict[str, str]
+    hash_key_secret: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class CloseRunSettings(RunFunctionSettings):
     """close_run."""
 

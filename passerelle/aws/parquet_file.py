@@ -1,4 +1,4 @@
-"""Rows as a Parquet file, by DuckDB: half of what pyarrow would bring into the functions' layer, typed as preparation's.
+"""Rows as a Parquet file, by DuckDB: half of what pyarrow would add to the functions' layer, typed as preparation's.
 
 Rows go to it as JSON lines, which it reads many times faster than parameters of a statement.
 """

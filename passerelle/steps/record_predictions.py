@@ -1,0 +1,135 @@
+"""Make records of what an endpoint captured: one object of requests and answers at a time, in parts of bounded size.
+
+An object that is announced twice is read twice and written to the same places. A prediction that lies in two objects
+(the capture is delivered at least once) is one row for whoever reads (`contracts.prediction`).
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from passerelle.aws.clients import client
+from passerelle.aws.hash_key import hash_key
+from passerelle.aws.objects import Objects
+from passerelle.aws.parquet_file import write_parquet
+from passerelle.contracts import naming, zones
+from passerelle.domain.predictions import BrokenExchangeError, Recorder, RefusedExchangeError, read_captured
+from passerelle.domain.predictions.records import Record
+from passerelle.errors import NotFoundError
+from passerelle.settings import RecordPredictionsSettings
+from passerelle.steps.project_source import read_project
+from passerelle.steps.served_models import ServedModels
+
+LOG: Final = logging.getLogger(__name__)
+#: So many rows are held, and are a file at most.
+PART_ROWS: Final = 20_000
+#: So many broken lines are named; all are counted.
+_NAMED: Final = 1_000
+
+
+@dataclass
+class _Told:
+    """What became of the lines of one object."""
+
+    records: int = 0
+    refused: int = 0
+    broken: int = 0
+    reasons: list[dict[str, Any]] = field(default_factory=list)
+
+    def broke(self, line: int, error: BrokenExchangeError) -> None:
+        self.broken += 1
+        if len(self.reasons) < _NAMED:
+            self.reasons.append({"line": line, "reason": str(error)})
+
+
+def record_predictions(event: dict[str, Any], settings: RecordPredictionsSettings) -> dict[str, Any]:
+    """Handle an EventBridge event "Object Created" of the predictions zone.
+
+    Raises SettingsError when a personal entity has no key to be hashed with; TransientError when AWS does not answer.
+    """
+    bucket, key = event["detail"]["bucket"]["name"], event["detail"]["object"]["key"]
+    captured = zones.captured_by(key)
+    if captured is None:
+        return {"outcome": "ignored", "why": "not a captured object"}
+    project, variant = captured
+    deployed = read_project(settings.environment, project).project
+    recorder = Recorder(
+        deployed,
+        model=naming.registered_model_name(settings.environment, project),
+        find_model=ServedModels(project, variant, settings).find,
+        hash_key=hash_key(settings.hash_key_secret),
+    )
+    told, objects = _Told(), Objects(client("s3"))
+    try:
+        records = _records(_lines(objects.chunks(bucket, key)), recorder, variant, told)
+        files = _write_parts(records, recorder, zones.s3_uri(bucket, key), project, settings)
+    except NotFoundError as error:
+        return {"outcome": "ignored", "why": str(error)}
+    _tell(told, bucket, key, project, settings)
+    counts = {"records": told.records, "files": files, "refused": told.refused, "broken": told.broken}
+    return {"outcome": "recorded", "project": project, "variant": variant, **counts}
+
+
+def _lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Yield lines with their numbers, from 1; the last one need not end."""
+    rest, number = b"", 0
+    for chunk in itertools.chain(chunks, (b"\n",)):
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            number += 1
+            if line.strip():
+                yield number, line
+
+
+def _records(lines: Iterable[tuple[int, bytes]], recorder: Recorder, variant: str, told: _Told) -> Iterator[Record]:
+    for number, line in lines:
+        try:
+            records = recorder.records(read_captured(line), variant)
+        except RefusedExchangeError:
+            told.refused += 1
+        except BrokenExchangeError as error:
+            told.broke(number, error)
+        else:
+            told.records += len(records)
+            yield from records
+
+
+def _write_parts(
+    records: Iterator[Record], recorder: Recorder, source: str, project: str, settings: RecordPredictionsSettings
+) -> int:
+    """Write records by the day of their event; returns how many files they are."""
+    objects, bucket, files = Objects(client("s3")), settings.zones["predictions"], 0
+    for part in itertools.count():
+        by_day: dict[str, list[Record]] = {}
+        for record in itertools.islice(records, PART_ROWS):
+            by_day.setdefault(str(record["event_time"])[:10], []).append(record)
+        if not by_day:
+            return files
+        for day, rows in by_day.items():
+            with tempfile.TemporaryDirectory() as folder:
+                body = write_parquet(Path(folder) / "part.parquet", recorder.columns, rows).read_bytes()
+            key = zones.prediction_records_key(project, day, source, part)
+            objects.write(bucket, key, body, content_type="application/vnd.apache.parquet")
+            files += 1
+    return files
+
+
+def _tell(told: _Told, bucket: str, key: str, project: str, settings: RecordPredictionsSettings) -> None:
+    """Say which lines are no predictions and why. The lines stay where they lie: a copy might hold what is personal."""
+    if not told.broken:
+        return
+    source = zones.s3_uri(bucket, key)
+    report = {"bucket": bucket, "key": key, "broken": told.broken, "lines": told.reasons}
+    where = zones.broken_predictions_key(project, source)
+    Objects(client("s3")).write(settings.zones["quarantine"], where, json.dumps(report, indent=2).encode())
+    LOG.error(
+        "%s: %d of its lines are no predictions (%d were recorded): s3://%s/%s says which and why. First: %s",
+        source, told.broken, told.records, settings.zones["quarantine"], where, told.reasons[0]["reason"],
+    )  # fmt: skip
