@@ -76,7 +76,7 @@ format: install ## Format the code
 COMPILE = $(BIN)/uv pip compile --quiet --generate-hashes --no-header
 lock: $(VENV)/.installed ## Resolve the dependencies again: ours, the functions', the images', checkov's
 	@$(COMPILE) --universal --all-extras --python-version 3.11 pyproject.toml --output-file requirements.txt
-	@$(COMPILE) --constraint requirements.txt --python-version 3.12 --python-platform aarch64-manylinux2014 \
+	@$(COMPILE) --constraint requirements.txt --python-version 3.12 --python-platform aarch64-manylinux_2_28 \
 	  lambdas/requirements.in --output-file lambdas/requirements.txt
 	@$(COMPILE) --constraint requirements.txt --python-version 3.12 --python-platform x86_64-manylinux_2_28 \
 	  --extra lambda --extra serve --extra training pyproject.toml --output-file training/requirements.txt

@@ -26,8 +26,9 @@ def main() -> None:
         "projects": project_names(Path(folder)) if folder else None,
     }
     config = load_config(str(app.node.try_get_context("env") or "laptop"), overrides)
-    Platform(app, config=config, projects=load_projects(config.projects, Path(folder) if folder else FOLDER))
-    add_checks(app, config)
+    projects = load_projects(config.projects, Path(folder) if folder else FOLDER)
+    Platform(app, config=config, projects=projects)
+    add_checks(app, config, projects)
     app.synth()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +14,7 @@ from infra.checks_promotion import promotion_acknowledgements
 from infra.config import PlatformConfig
 from infra.config_parts import Delivery, Tracking
 from infra.nag import RECORD, RecordedPack
+from infra.projects import ProjectSource, personal_entities
 
 #: Why each wildcard (AwsSolutions-IAM5) is what it should be. {name}, {account}, {region} are the environment's.
 WILDCARDS: Final = (
@@ -188,6 +189,10 @@ ROTATION: Final = (
     "change the secret, and the next deployment's schema task gives it to MLflow. "
     "https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-secrets-manager.html"
 )
+HASH_KEY: Final = (
+    "The key hashes personal entities of recorded predictions: another key would give the same entity another hash, and "
+    "its records could no longer be joined. https://datatracker.ietf.org/doc/html/rfc2104"
+)
 VARIABLES: Final = (
     "No variable holds a secret: those come from Secrets Manager. "
     "https://docs.aws.amazon.com/AmazonECS/latest/developerguide/specifying-sensitive-data-secrets.html"
@@ -214,9 +219,11 @@ SNAPSHOT: Final = (
 )
 
 
-def add_checks(app: App, config: PlatformConfig) -> None:
+def add_checks(app: App, config: PlatformConfig, projects: Sequence[ProjectSource]) -> None:
     """Add the AwsSolutions and NIST 800-53 rules, and acknowledge what is meant to be so."""
-    reasons = {item.id: item.reason for item in (*acknowledgements(config), *nist_acknowledgements(config))}
+    personal = _of_entities() if personal_entities(projects) else ()
+    found = (*personal, *acknowledgements(config), *nist_acknowledgements(config))
+    reasons = {item.id: item.reason for item in found}
     output = Path(app.outdir)
     # A record of an earlier synthesis into the same folder is none of this one.
     (output / RECORD).unlink(missing_ok=True)
@@ -242,6 +249,11 @@ def acknowledgements(config: PlatformConfig) -> Iterator[Acknowledgment]:
     if config.delivery:
         yield from _of_delivery(config, config.delivery)
     yield from promotion_acknowledgements(config)
+
+
+def _of_entities() -> Iterator[Acknowledgment]:
+    for rule in ("AwsSolutions-SMG4", "NIST.800.53.R5-SecretsManagerRotationEnabled"):
+        yield Acknowledgment(id=rule, reason=HASH_KEY)
 
 
 def _of_tracking(config: PlatformConfig, tracking: Tracking) -> Iterator[Acknowledgment]:

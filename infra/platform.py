@@ -11,7 +11,7 @@ from constructs import Construct
 from infra import permissions as may
 from infra.config import PlatformConfig
 from infra.constructs.function import Place
-from infra.projects import ProjectSource, need_allowed
+from infra.projects import ProjectSource, need_allowed, personal_entities
 from infra.promotion import agreed_peers
 from infra.runtime import Runtime
 from infra.shared import Shared
@@ -42,7 +42,14 @@ class Platform(Construct):
         where = Environment(account=config.account, region=config.region)
         named = f"passerelle-{config.name}"
         super().__init__(scope, named)
-        self.data = DataStack(self, "Data", config=config, env=where, stack_name=f"{named}-data")
+        self.data = DataStack(
+            self,
+            "Data",
+            config=config,
+            personal_entities=personal_entities(projects),
+            env=where,
+            stack_name=f"{named}-data",
+        )
         self.projects = ProjectsStack(
             self,
             "Projects",
@@ -67,8 +74,16 @@ class Platform(Construct):
             alerts=self.foundation.alerts,
             layers=self.foundation.layers,
             runtime=self._runtime(config, projects, where, named),
+            hash_key_secret=self.data.hash_key_secret,
         )
-        self.serving = ServingStack(self, "Serving", shared=shared, env=where, stack_name=f"{named}-serving")
+        self.serving = ServingStack(
+            self,
+            "Serving",
+            shared=shared,
+            dead_letters=self.foundation.dead_letters,
+            env=where,
+            stack_name=f"{named}-serving",
+        )
         self.pipeline = PipelineStack(
             self,
             "Pipeline",

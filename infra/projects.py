@@ -49,6 +49,11 @@ def _load(folder: Path) -> ProjectSource:
     return ProjectSource(project, folder)
 
 
+def personal_entities(projects: Sequence[ProjectSource]) -> bool:
+    """Return whether a project's rows are about people, so that what they are about is kept as a hash only."""
+    return any(source.project.personal_entity for source in projects)
+
+
 def need_allowed(config: PlatformConfig, projects: Sequence[ProjectSource]) -> None:
     """Raise SettingsError, naming both files, for a project that asks for what its environment does not allow."""
     for source in projects:

@@ -29,6 +29,8 @@ class Shared:
     alerts: AlertTopic
     layers: Sequence[aws_lambda.ILayerVersion]
     runtime: Runtime
+    #: By which personal entities are hashed; "" where no project has such.
+    hash_key_secret: str = ""
 
     @property
     def settings(self) -> dict[str, Any]:

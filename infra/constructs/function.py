@@ -99,7 +99,8 @@ def stage_dependencies(architecture: str) -> Path:
     if mark.is_file() and mark.read_bytes() == lock.read_bytes():
         return target
     shutil.rmtree(target, ignore_errors=True)
-    platform = {"arm64": "aarch64-manylinux2014", "x86_64": "x86_64-manylinux2014"}[architecture]
+    # Lambda's Python 3.12 runs on Amazon Linux 2023 (developer guide, "Lambda runtimes"), whose glibc is 2.34.
+    platform = {"arm64": "aarch64-manylinux_2_28", "x86_64": "x86_64-manylinux_2_28"}[architecture]
     command = [
         str(Path(sys.executable).parent / "uv"), "pip", "install", "--quiet", "--require-hashes",
         "--only-binary", ":all:", "--python-version", "3.12", "--python-platform", platform,

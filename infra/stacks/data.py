@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from aws_cdk import Duration, RemovalPolicy, Stack, aws_dynamodb, aws_glue, aws_iam, aws_kms, aws_s3
+from aws_cdk import (
+    Duration,
+    RemovalPolicy,
+    Stack,
+    aws_dynamodb,
+    aws_glue,
+    aws_iam,
+    aws_kms,
+    aws_s3,
+    aws_secretsmanager,
+)
 from constructs import Construct
 
 from infra.config import PlatformConfig
@@ -19,7 +29,15 @@ _SENDERS: Final = ("cloudwatch", "events", "scheduler", "budgets", "costalerts")
 class DataStack(Stack):
     """Stateful: its logical ids are pinned by a test. Idle, it costs its storage and one key."""
 
-    def __init__(self, scope: Construct, id_: str, *, config: PlatformConfig, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        config: PlatformConfig,
+        personal_entities: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(scope, id_, termination_protection=config.retain_data, **kwargs)
         policy = RemovalPolicy.RETAIN if config.retain_data else RemovalPolicy.DESTROY
         self.key = aws_kms.Key(self, "Key", enable_key_rotation=True, removal_policy=policy)
@@ -35,7 +53,7 @@ class DataStack(Stack):
                 access_logs=self.access_logs,
                 access_log_folder=name,
                 retain=config.retain_data,
-                events=name == "raw",
+                events=name in ("raw", "predictions"),
                 noncurrent_days=lifecycle.noncurrent_days,
                 expire_days=lifecycle.expire_days,
             )
@@ -63,7 +81,23 @@ class DataStack(Stack):
                 name=self.database_name, description=f"Datasets of Passerelle, environment {config.name}"
             ),
         )
+        #: By which personal entities are hashed; "" where no project has such.
+        self.hash_key_secret = self._hash_key(policy) if personal_entities else ""
         QueryWorkgroup(self, "Queries", config=config, key=self.key, access_logs=self.access_logs)
+
+    def _hash_key(self, policy: RemovalPolicy) -> str:
+        """Return the secret's ARN. Lost or changed, what is recorded could no longer be joined with what comes."""
+        secret = aws_secretsmanager.Secret(
+            self,
+            "EntityHashKey",
+            description="Hashes personal entities in recorded predictions; never to be changed",
+            encryption_key=self.key,
+            generate_secret_string=aws_secretsmanager.SecretStringGenerator(
+                password_length=64, exclude_punctuation=True
+            ),
+            removal_policy=policy,
+        )
+        return secret.secret_arn
 
     def _let_services_use_the_key(self) -> None:
         """Who sends to encrypted topics and queues uses the key, and so do log groups."""

@@ -1,13 +1,14 @@
-"""How models are served: the role of the servers, and the state machine that changes endpoints."""
+"""How models are served: the servers' role, the state machine that changes endpoints, what records predictions."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from aws_cdk import Duration, Stack, aws_iam, aws_kms, aws_s3
+from aws_cdk import Duration, Stack, aws_iam, aws_kms, aws_s3, aws_sqs
 from constructs import Construct
 
 from infra import permissions as may
+from infra.constructs.prediction_records import add_prediction_records
 from infra.constructs.state_machine import StateMachine
 from infra.shared import Shared
 from passerelle.contracts import naming, zones
@@ -22,7 +23,9 @@ from passerelle.settings import (
 class ServingStack(Stack):
     """Endpoints are changed by the state machine here, never by hand. Idle, it costs its alarms."""
 
-    def __init__(self, scope: Construct, id_: str, *, shared: Shared, **kwargs: Any) -> None:
+    def __init__(
+        self, scope: Construct, id_: str, *, shared: Shared, dead_letters: aws_sqs.IQueue, **kwargs: Any
+    ) -> None:
         super().__init__(scope, id_, **kwargs)
         config, key, runtime = shared.config, shared.key, shared.runtime
         #: How the names of this environment's endpoints, configurations and models begin (contracts.naming).
@@ -95,6 +98,7 @@ class ServingStack(Stack):
             key=key,
             alerts=shared.alerts,
         )
+        add_prediction_records(self, shared, dead_letters)
 
     def _changing_endpoints(self, key: aws_kms.IKey) -> list[aws_iam.PolicyStatement]:
         """What the state machine itself calls."""

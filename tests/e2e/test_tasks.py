@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 import urllib.request
 from typing import Any
 
+import pandas as pd
 import pytest
 
+from passerelle.domain.predictions import once
 from tests.e2e.platform import DeployedLaptop
 from tests.e2e.projects import as_csv, make_rows
 
@@ -106,6 +109,31 @@ def test_predictions_are_captured_in_sagemakers_layout(laptop: DeployedLaptop, r
         bodies = [s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read() for item in listed]
         records = [json.loads(line) for body in bodies for line in body.splitlines()]
     assert {record["captureData"]["endpointInput"]["encoding"] for record in records} == {"JSON"}
+
+
+def test_each_captured_prediction_is_recorded_with_model_version_inputs_and_decision(
+    laptop: DeployedLaptop, runs: dict[str, dict[str, Any]]
+) -> None:
+    row = make_rows(1, seed=6)[0]
+    sent = {name: row[name] for name in ("plan", "visits", "age", "seen_at", "customer")}
+    answer = laptop.predict("task-binary", [sent] * 3)
+    s3, bucket = laptop.client("s3"), laptop.resource("predictions-bucket")
+    deadline = time.monotonic() + 90
+    found: list[dict[str, Any]] = []
+    while len(found) < 3:
+        assert time.monotonic() < deadline, "no record of the request"
+        time.sleep(0.5)
+        listed = s3.list_objects_v2(Bucket=bucket, Prefix="task-binary/records/").get("Contents", [])
+        bodies = [s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read() for item in listed]
+        frames = [pd.read_parquet(io.BytesIO(body)) for body in bodies]
+        records = once(pd.concat(frames)) if frames else pd.DataFrame({"entity_id": []})
+        found = records[records["entity_id"] == row["customer"]].to_dict("records")
+    assert [record["request_row"] for record in found] == [0, 1, 2]
+    for record in found:
+        assert record["version"] == runs["binary"]["model_version"]
+        assert (record["variant"], record["input_plan"], record["input_visits"]) == ("champion", row["plan"], row["visits"])
+        assert record["score"] == answer["probabilities"][0][1]
+        assert record["decision"] == str(answer["decisions"][0]).lower()
 
 
 def test_each_project_is_hosted_as_its_profile_says(laptop: DeployedLaptop, runs: dict[str, dict[str, Any]]) -> None:

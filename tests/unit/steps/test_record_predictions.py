@@ -68,9 +68,7 @@ def _settings(aws: Aws, **changes: str) -> RecordPredictionsSettings:
 
 def _objects(aws: Aws, zone: str, prefix: str) -> dict[str, bytes]:
     listed = aws.s3.list_objects_v2(Bucket=aws.buckets[zone], Prefix=prefix).get("Contents", ())
-    return {
-        item["Key"]: aws.s3.get_object(Bucket=aws.buckets[zone], Key=item["Key"])["Body"].read() for item in listed
-    }
+    return {item["Key"]: aws.s3.get_object(Bucket=aws.buckets[zone], Key=item["Key"])["Body"].read() for item in listed}
 
 
 def _files(aws: Aws) -> dict[str, list[dict[str, Any]]]:
