@@ -190,7 +190,7 @@ ROTATION: Final = (
     "https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-secrets-manager.html"
 )
 HASH_KEY: Final = (
-    "The key hashes personal entities of recorded predictions: another key would give the same entity another hash, and "
+    "The key hashes personal entities of recorded predictions: another would give the same entity another hash, and "
     "its records could no longer be joined. https://datatracker.ietf.org/doc/html/rfc2104"
 )
 VARIABLES: Final = (

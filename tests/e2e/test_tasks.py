@@ -131,7 +131,11 @@ def test_each_captured_prediction_is_recorded_with_model_version_inputs_and_deci
     assert [record["request_row"] for record in found] == [0, 1, 2]
     for record in found:
         assert record["version"] == runs["binary"]["model_version"]
-        assert (record["variant"], record["input_plan"], record["input_visits"]) == ("champion", row["plan"], row["visits"])
+        assert (record["variant"], record["input_plan"], record["input_visits"]) == (
+            "champion",
+            row["plan"],
+            row["visits"],
+        )
         assert record["score"] == answer["probabilities"][0][1]
         assert record["decision"] == str(answer["decisions"][0]).lower()
 
