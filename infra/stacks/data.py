@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from aws_cdk import (
+    CrossStackReferences,
     Duration,
+    ReferenceStrength,
     RemovalPolicy,
     Stack,
     aws_dynamodb,
@@ -97,6 +99,8 @@ class DataStack(Stack):
             ),
             removal_policy=policy,
         )
+        # A strong reference would be an export: no release could take the last project that needs the key away.
+        CrossStackReferences.of(secret).produce(ReferenceStrength.WEAK)
         return secret.secret_arn
 
     def _let_services_use_the_key(self) -> None:

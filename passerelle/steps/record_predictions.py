@@ -52,12 +52,18 @@ class _Told:
 def record_predictions(event: dict[str, Any], settings: RecordPredictionsSettings) -> dict[str, Any]:
     """Handle an EventBridge event "Object Created" of the predictions zone.
 
-    Raises SettingsError when a personal entity has no key to be hashed with; TransientError when AWS does not answer.
+    Raises SettingsError when a personal entity has no key to be hashed with, NotFoundError when the project is not
+    deployed; TransientError when AWS does not answer.
     """
     bucket, key = event["detail"]["bucket"]["name"], event["detail"]["object"]["key"]
     captured = zones.captured_by(key)
     if captured is None:
         return {"outcome": "ignored", "why": "not a captured object"}
+    chunks = Objects(client("s3")).chunks(bucket, key)
+    try:
+        begin = next(chunks, b"")
+    except NotFoundError as error:
+        return {"outcome": "ignored", "why": str(error)}
     project, variant = captured
     deployed = read_project(settings.environment, project).project
     recorder = Recorder(
@@ -66,12 +72,9 @@ def record_predictions(event: dict[str, Any], settings: RecordPredictionsSetting
         find_model=ServedModels(project, variant, settings).find,
         hash_key=hash_key(settings.hash_key_secret),
     )
-    told, objects = _Told(), Objects(client("s3"))
-    try:
-        records = _records(_lines(objects.chunks(bucket, key)), recorder, variant, told)
-        files = _write_parts(records, recorder, zones.s3_uri(bucket, key), project, settings)
-    except NotFoundError as error:
-        return {"outcome": "ignored", "why": str(error)}
+    told = _Told()
+    records = _records(_lines(itertools.chain((begin,), chunks)), recorder, variant, told)
+    files = _write_parts(records, recorder, zones.s3_uri(bucket, key), project, settings)
     _tell(told, bucket, key, project, settings)
     counts = {"records": told.records, "files": files, "refused": told.refused, "broken": told.broken}
     return {"outcome": "recorded", "project": project, "variant": variant, **counts}

@@ -85,3 +85,32 @@ def test_athenas_view_and_pandas_keep_the_same_one_row_of_each_prediction(tmp_pa
     names = [name for name, _ in columns]
     plain = connection.execute(once_sql(f"read_parquet('{tmp_path}/*.parquet')", names)).fetchall()
     assert len(plain) == 3
+
+
+def test_files_from_before_a_column_was_added_are_read_with_those_that_have_it(tmp_path: Path) -> None:
+    import awswrangler as wr
+    import boto3
+    from moto import mock_aws
+
+    columns = _recorder().columns
+    older = tuple(column for column in columns if column[0] != "input_passenger")
+    rows = [{**row, "input_passenger": "p"} for row in _rows(2)]
+    write_parquet(tmp_path / "0.parquet", older, _without(rows, "input_passenger"))
+    write_parquet(tmp_path / "1.parquet", columns, [{**row, "inference_id": "other"} for row in rows])
+    files = f"read_parquet('{tmp_path}/*.parquet', union_by_name = true)"
+    query = f"SELECT inference_id, input_passenger FROM ({once_sql(files, [name for name, _ in columns])}) ORDER BY ALL"
+    expected = [("mine", None), ("mine", None), ("other", "p"), ("other", "p")]
+    assert duckdb.sql(query).fetchall() == expected
+    with mock_aws():
+        s3 = boto3.client("s3", region_name="us-east-1")
+        s3.create_bucket(Bucket="zone")
+        for path in tmp_path.iterdir():
+            s3.upload_file(str(path), "zone", f"flights/records/2026-11-21/{path.name}")
+        session = boto3.Session(region_name="us-east-1")
+        frame = once(wr.s3.read_parquet("s3://zone/flights/records/", dataset=True, boto3_session=session))
+    assert sorted(frame["input_passenger"].dropna()) == ["p", "p"]
+    assert len(frame) == 4
+
+
+def _without(rows: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+    return [{key: value for key, value in row.items() if key != name} for row in rows]

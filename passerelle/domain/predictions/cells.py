@@ -21,7 +21,7 @@ def read_cell(value: Any, type_: ColumnType, null_words: Collection[str]) -> Val
     """Return a cell's value: texts mean what they mean in training data (`contracts.words`)."""
     if isinstance(value, str):
         value = value.strip(WHITE_SPACE)
-        if not value or value in null_words:
+        if not value or value in null_words or not _is_unicode(value):
             return None
     if value is None or isinstance(value, dict | list):
         return None
@@ -39,6 +39,15 @@ def cell_text(value: Value) -> str:
         text = value.isoformat(sep=" ")
         return text.rstrip("0") if "." in text else text
     return "" if value is None else str(value)
+
+
+def _is_unicode(text: str) -> bool:
+    """Half a surrogate pair, which JSON's escapes can spell, is no character: no file could hold it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _integer(value: Any) -> int | None:

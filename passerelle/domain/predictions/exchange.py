@@ -77,9 +77,9 @@ def read_moment(text: Any) -> datetime:
     """
     try:
         moment = datetime.fromisoformat(str(text))
-    except ValueError as error:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError) as error:
         raise BrokenExchangeError("the time of the event is not ISO 8601") from error
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).replace(tzinfo=None)
 
 
 def _side(captured: Mapping[str, Any]) -> Side:

@@ -67,7 +67,7 @@ class Recorder:
         """
         try:
             return self._records(exchange, variant)
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise BrokenExchangeError(f"request or answer is in no known form: {type(error).__name__}") from error
 
     def _records(self, exchange: Exchange, variant: str) -> list[Record]:

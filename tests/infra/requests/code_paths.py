@@ -26,6 +26,7 @@ from passerelle.aws import clients, endpoints, executions, image_copy, log_strea
 from passerelle.aws.account import Account
 from passerelle.aws.custom_resource import Resource
 from passerelle.aws.deployed import DeployedPlatform
+from passerelle.aws.hash_key import hash_key
 from passerelle.aws.objects import Objects
 from passerelle.aws.source_environment import SourceEnvironment
 from passerelle.aws.tracking_tasks import session_target
@@ -257,9 +258,17 @@ def container(place: Place) -> None:
     Objects().delete("bucket", "staged/été.parquet")
 
 
+def personal_entity(place: Place) -> None:
+    """The key of entities that are personal, which no project of this repository has."""
+    hash_key.cache_clear()
+    assert hash_key("arn:aws:secretsmanager:us-east-1:123456789012:secret:EntityHashKey-AbCdEf")
+    hash_key.cache_clear()
+
+
 CodePath = Callable[[Place], None]
 PATHS: Final[tuple[CodePath, ...]] = (
     custom_resources, reconciler, failures, command_line, command_deploy, questions, carrying, container,
+    personal_entity,
 )  # fmt: skip
 
 

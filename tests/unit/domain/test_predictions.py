@@ -135,6 +135,7 @@ def test_an_entity_is_spelt_as_datasets_spell_it_and_missing_where_the_request_l
         ("01/02/2013", "datetime", None),
         (["a"], "text", None),
         (" x ", "category", "x"),
+        ("half \ud800", "text", None),
     ],
 )
 def test_a_cell_is_read_as_its_type_or_missing(value: Any, type_: Any, read: Value) -> None:
@@ -156,6 +157,7 @@ def test_texts_of_values_are_those_of_the_engine_that_prepares() -> None:
         (b"[]", "not a captured request"),
         (b'{"captureData": {}, "eventMetadata": {"eventId": "e"}}', "not a captured request"),
         (captured(asked(), inferenceTime="noon"), "not ISO 8601"),
+        (captured(asked(), inferenceTime="0001-01-01T00:00:00+01:00"), "not ISO 8601"),
         (captured({"dataframe_records": [GOOD_ROW, GOOD_ROW]}), "2 rows were asked and 1 answered"),
         (captured({"instances": [[1]]}), "which model answered"),
         (captured({"dataframe_split": {"columns": ["hour"], "data": [[1, 2]]}}), "not as many values"),

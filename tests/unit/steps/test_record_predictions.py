@@ -15,7 +15,7 @@ from passerelle.contracts import naming, zones
 from passerelle.contracts.bundle import BundleMetadata, BundleSignature, SignatureColumn
 from passerelle.contracts.runs import StageRecord
 from passerelle.domain.predictions import once
-from passerelle.errors import SettingsError
+from passerelle.errors import NotFoundError, SettingsError
 from passerelle.settings import RecordPredictionsSettings
 from passerelle.steps import record_predictions as step
 from passerelle.steps.artefacts import BUNDLE, training_key
@@ -55,9 +55,11 @@ def _line(number: int, *, rows: int = 1, day: str = "2026-11-21", csv: bool = Fa
     return json.dumps({"captureData": {"endpointInput": asked, "endpointOutput": told}, "eventMetadata": metadata})
 
 
-def _capture(aws: Aws, *lines: str, name: str = "a", variant: str = "champion") -> dict[str, Any]:
+def _capture(
+    aws: Aws, *lines: str, name: str = "a", variant: str = "champion", project: str = "flights"
+) -> dict[str, Any]:
     """Put a captured object; returns its event."""
-    key = f"{zones.capture_prefix('flights')}/{ENDPOINT}/{variant}/2026/11/21/08/{name}.jsonl"
+    key = f"{zones.capture_prefix(project)}/{ENDPOINT}/{variant}/2026/11/21/08/{name}.jsonl"
     aws.s3.put_object(Bucket=aws.buckets["predictions"], Key=key, Body="\n".join(lines).encode())
     return {"detail": {"bucket": {"name": aws.buckets["predictions"]}, "object": {"key": key}}}
 
@@ -185,6 +187,12 @@ def test_other_objects_and_one_that_is_gone_are_no_errors(aws: Aws) -> None:
     for event in (gone, other):
         assert record_predictions(event, _settings(aws))["outcome"] == "ignored"
     assert not _files(aws)
+
+
+def test_what_a_project_that_is_not_deployed_was_asked_is_kept_for_a_person_to_look_at(aws: Aws) -> None:
+    event = _capture(aws, _line(1), project="unknown")
+    with pytest.raises(NotFoundError, match="not deployed"):  # tried again, then a dead letter
+        record_predictions(event, _settings(aws))
 
 
 def test_a_personal_entity_is_hashed_with_the_key_of_the_secret_and_nothing_is_written_without(aws: Aws) -> None:
