@@ -59,8 +59,8 @@ def record_predictions(event: dict[str, Any], settings: RecordPredictionsSetting
     captured = zones.captured_by(key)
     if captured is None:
         return {"outcome": "ignored", "why": "not a captured object"}
-    chunks = Objects(client("s3")).chunks(bucket, key)
     try:
+        chunks = Objects(client("s3")).chunks(bucket, key)
         begin = next(chunks, b"")
     except NotFoundError as error:
         return {"outcome": "ignored", "why": str(error)}
