@@ -190,6 +190,9 @@ def test_every_project_has_its_tables_with_the_columns_that_a_test_compares_with
         expected[name] = table_columns.accepted_rows(source.project)
         expected[f"{name}_datasets"] = table_columns.datasets(source.project)
         expected[f"{name}_quarantine"] = table_columns.rejected_rows(source.project)
+        predictions = table_columns.predictions(source.project)
+        expected[f"{name}_predictions_delivered"] = predictions
+        expected[f"{name}_predictions"] = (*predictions, ("day", "string"))
     assert {name: _columns(table) for name, table in tables.items()} == expected
     (database,) = assembly.of_type("AWS::Glue::Database")
     assert {table["DatabaseName"] for table in tables.values()} == {database.properties["DatabaseInput"]["Name"]}
@@ -218,6 +221,9 @@ def test_athena_looks_for_rows_where_the_platform_writes_them(assembly: Assembly
     assert _place(tables["flights_datasets"], dataset_id="d1", part="test") == f"{curated}/{dataset}/test/"
     rows = zones.quarantine_rows_prefix("flights", "r1", 2)
     assert _place(tables["flights_quarantine"], run_id="r1", attempt="2") == f"s3://{zone['quarantine']}/{rows}/"
+    recorded = zones.prediction_records_key("flights", "2026-11-21", "source", 0).rpartition("/")[0]
+    place = _place(tables["flights_predictions_delivered"], day="2026-11-21")
+    assert place == f"s3://{zone['predictions']}/{recorded}/"
     captured = tables["captured_predictions"]
     endpoint, folder = naming.endpoint_name(environment, "flights"), zones.capture_prefix("flights")
     place = _place(captured, project="flights", variant="champion", hour="2026/11/21/08")
