@@ -40,6 +40,17 @@ def endpoint_name(environment: str, project: str) -> str:
     return f"passerelle-{environment}-{project}"
 
 
+def endpoint_log_group(endpoint: str) -> str:
+    """CloudWatch log group of an endpoint's servers; names of its streams begin with `<variant>/`."""
+    return f"/aws/sagemaker/Endpoints/{endpoint}"
+
+
+def project_of_log_group(environment: str, group: str) -> str | None:
+    """Return the project whose endpoint's log group this is, None for any other."""
+    begin = endpoint_log_group(endpoint_name(environment, ""))
+    return group.removeprefix(begin) if group.startswith(begin) and len(group) > len(begin) else None
+
+
 def component_name(environment: str, project: str) -> str:
     """The inference component of an endpoint that scales to zero: called as its endpoint, and kept over updates."""
     return endpoint_name(environment, project)

@@ -31,6 +31,8 @@ _LAST: Final[Columns] = (("score", "number"), ("decision", "text"), ("latency_ms
 INPUT: Final = "input_"
 #: What makes a prediction the same one: champion and shadow answer the same request.
 IDENTITY: Final = ("inference_id", "request_row", "variant")
+#: The event of log lines that hold predictions, where SageMaker captures none: a word that nothing else logs.
+LOGGED: Final = "served_prediction"
 #: The partition: the day of the event, UTC, as yyyy-mm-dd.
 DAY: Final = "day"
 

@@ -1,4 +1,4 @@
-"""Make records of what an endpoint captured: one object of requests and answers at a time, in parts of bounded size.
+"""Make records of what an endpoint captured, or its server logged: a source at a time, in parts of bounded size.
 
 An object that is announced twice is read twice and written to the same places. A prediction that lies in two objects
 (the capture is delivered at least once) is one row for whoever reads (`contracts.prediction`).
@@ -6,11 +6,14 @@ An object that is announced twice is read twice and written to the same places. 
 
 from __future__ import annotations
 
+import base64
+import gzip
+import hashlib
 import itertools
 import json
 import logging
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +23,14 @@ from passerelle.aws.hash_key import hash_key
 from passerelle.aws.objects import Objects
 from passerelle.aws.parquet_file import write_parquet
 from passerelle.contracts import naming, zones
-from passerelle.domain.predictions import BrokenExchangeError, Recorder, RefusedExchangeError, read_captured
+from passerelle.domain.predictions import (
+    BrokenExchangeError,
+    Exchange,
+    Recorder,
+    RefusedExchangeError,
+    read_captured,
+    read_logged,
+)
 from passerelle.domain.predictions.records import Record
 from passerelle.errors import NotFoundError
 from passerelle.settings import RecordPredictionsSettings
@@ -32,6 +42,15 @@ LOG: Final = logging.getLogger(__name__)
 PART_ROWS: Final = 20_000
 #: So many broken lines are named; all are counted.
 _NAMED: Final = 1_000
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where lines come from; equal names are the same lines."""
+
+    project: str
+    variant: str
+    uri: str
 
 
 @dataclass
@@ -50,11 +69,13 @@ class _Told:
 
 
 def record_predictions(event: dict[str, Any], settings: RecordPredictionsSettings) -> dict[str, Any]:
-    """Handle an EventBridge event "Object Created" of the predictions zone.
+    """Handle an EventBridge event "Object Created" of the predictions zone, or lines of a server's log.
 
     Raises SettingsError when a personal entity has no key to be hashed with, NotFoundError when the project is not
     deployed; TransientError when AWS does not answer.
     """
+    if "awslogs" in event:
+        return _record_logged(event["awslogs"]["data"], settings)
     bucket, key = event["detail"]["bucket"]["name"], event["detail"]["object"]["key"]
     captured = zones.captured_by(key)
     if captured is None:
@@ -64,20 +85,43 @@ def record_predictions(event: dict[str, Any], settings: RecordPredictionsSetting
         begin = next(chunks, b"")
     except NotFoundError as error:
         return {"outcome": "ignored", "why": str(error)}
-    project, variant = captured
-    deployed = read_project(settings.environment, project).project
+    lines = _lines(itertools.chain((begin,), chunks))
+    source = Source(*captured, uri=zones.s3_uri(bucket, key))
+    return _record(source, ((number, read_captured, line) for number, line in lines), settings)
+
+
+def _record_logged(data: str, settings: RecordPredictionsSettings) -> dict[str, Any]:
+    """Record what a subscription filter passes on: gzip of JSON (CloudWatch Logs user guide, "Subscription filters").
+
+    The same lines delivered again are the same source: events keep their ids.
+    """
+    batch = json.loads(gzip.decompress(base64.b64decode(data)))
+    group, events = str(batch["logGroup"]), batch["logEvents"]
+    project = naming.project_of_log_group(settings.environment, group)
+    if batch["messageType"] != "DATA_MESSAGE" or project is None:
+        return {"outcome": "ignored", "why": "not lines of an endpoint's log"}
+    variant = str(batch["logStream"]).partition("/")[0]
+    ids = hashlib.sha256(" ".join(str(event["id"]) for event in events).encode()).hexdigest()
+    source = Source(project, variant, uri=f"{group}/{batch['logStream']}/{ids}")
+    lines = ((number, read_logged, event["message"]) for number, event in enumerate(events, 1))
+    return _record(source, lines, settings)
+
+
+def _record(
+    source: Source, lines: Iterable[tuple[int, Callable[[Any], Exchange], Any]], settings: RecordPredictionsSettings
+) -> dict[str, Any]:
+    deployed = read_project(settings.environment, source.project).project
     recorder = Recorder(
         deployed,
-        model=naming.registered_model_name(settings.environment, project),
-        find_model=ServedModels(project, variant, settings).find,
+        model=naming.registered_model_name(settings.environment, source.project),
+        find_model=ServedModels(source.project, source.variant, settings).find,
         hash_key=hash_key(settings.hash_key_secret),
     )
     told = _Told()
-    records = _records(_lines(itertools.chain((begin,), chunks)), recorder, variant, told)
-    files = _write_parts(records, recorder, zones.s3_uri(bucket, key), project, settings)
-    _tell(told, bucket, key, project, settings)
+    files = _write_parts(_records(lines, recorder, source.variant, told), recorder, source, settings)
+    _tell(told, source, settings)
     counts = {"records": told.records, "files": files, "refused": told.refused, "broken": told.broken}
-    return {"outcome": "recorded", "project": project, "variant": variant, **counts}
+    return {"outcome": "recorded", "project": source.project, "variant": source.variant, **counts}
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
@@ -91,10 +135,12 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
                 yield number, line
 
 
-def _records(lines: Iterable[tuple[int, bytes]], recorder: Recorder, variant: str, told: _Told) -> Iterator[Record]:
-    for number, line in lines:
+def _records(
+    lines: Iterable[tuple[int, Callable[[Any], Exchange], Any]], recorder: Recorder, variant: str, told: _Told
+) -> Iterator[Record]:
+    for number, read, line in lines:
         try:
-            records = recorder.records(read_captured(line), variant)
+            records = recorder.records(read(line), variant)
         except RefusedExchangeError:
             told.refused += 1
         except BrokenExchangeError as error:
@@ -105,7 +151,7 @@ def _records(lines: Iterable[tuple[int, bytes]], recorder: Recorder, variant: st
 
 
 def _write_parts(
-    records: Iterator[Record], recorder: Recorder, source: str, project: str, settings: RecordPredictionsSettings
+    records: Iterator[Record], recorder: Recorder, source: Source, settings: RecordPredictionsSettings
 ) -> int:
     """Write records by the day of their event; returns how many files they are."""
     objects, bucket, files = Objects(client("s3")), settings.zones["predictions"], 0
@@ -118,21 +164,20 @@ def _write_parts(
         for day, rows in by_day.items():
             with tempfile.TemporaryDirectory() as folder:
                 body = write_parquet(Path(folder) / "part.parquet", recorder.columns, rows).read_bytes()
-            key = zones.prediction_records_key(project, day, source, part)
+            key = zones.prediction_records_key(source.project, day, source.uri, part)
             objects.write(bucket, key, body, content_type="application/vnd.apache.parquet")
             files += 1
     return files
 
 
-def _tell(told: _Told, bucket: str, key: str, project: str, settings: RecordPredictionsSettings) -> None:
+def _tell(told: _Told, source: Source, settings: RecordPredictionsSettings) -> None:
     """Say which lines are no predictions and why. The lines stay where they lie: a copy might hold what is personal."""
     if not told.broken:
         return
-    source = zones.s3_uri(bucket, key)
-    report = {"bucket": bucket, "key": key, "broken": told.broken, "lines": told.reasons}
-    where = zones.broken_predictions_key(project, source)
-    Objects(client("s3")).write(settings.zones["quarantine"], where, json.dumps(report, indent=2).encode())
+    report = {"source": source.uri, "broken": told.broken, "lines": told.reasons}
+    zone, key = settings.zones["quarantine"], zones.broken_predictions_key(source.project, source.uri)
+    Objects(client("s3")).write(zone, key, json.dumps(report, indent=2).encode())
     LOG.error(
         "%s: %d of its lines are no predictions (%d were recorded): s3://%s/%s says which and why. First: %s",
-        source, told.broken, told.records, settings.zones["quarantine"], where, told.reasons[0]["reason"],
+        source.uri, told.broken, told.records, zone, key, told.reasons[0]["reason"],
     )  # fmt: skip

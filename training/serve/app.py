@@ -15,6 +15,7 @@ from training.serve.errors import RequestError, error_document
 from training.serve.explain import MAX_EXPLAINED_ROWS, RowExplainer, wants_explanation
 from training.serve.inputs import check_inputs
 from training.serve.negotiate import choose_kind, render
+from training.serve.prediction_log import log_predictions
 from training.serve.request import JSON, read_body
 from training.serve.request_log import Answer, log_defect, log_request
 from training.serve.scorer import Scorer
@@ -132,7 +133,7 @@ class Application:
                 message = f"{path} does not take {method[:20]}"
                 raise RequestError(405, "wrong_method", message, f"Use {' or '.join(_PATHS[path])}.")
             if path == "/invocations":
-                return self._invoke(body, content_type, accept, inference_id, explain)
+                return self._invoke(body, content_type, accept, request_id, inference_id, explain)
             if path == "/ping":
                 return Answer(200, [], b"")
             return Answer(200, [("content-type", JSON)], orjson.dumps(self._told(path)))
@@ -145,12 +146,17 @@ class Application:
             remedy = "Give the request id to the model's owner: the log names the place."
             return _refusal(RequestError(500, "internal", message, remedy), request_id, [])
 
-    def _invoke(self, body: bytes, content_type: str, accept: str, inference_id: str | None, explain: bool) -> Answer:
+    def _invoke(
+        self, body: bytes, content_type: str, accept: str, request_id: str, inference_id: str | None, explain: bool
+    ) -> Answer:
+        started, also = time.perf_counter(), self._settings.logged_columns
         kind = choose_kind(accept, self._settings.default_accept)
         checked = self._typed.read(body) if content_type == JSON else None
         warnings: list[str] = []
+        logged: dict[str, Any] = {}
         if checked is None:
-            table = read_body(body, content_type, self._scorer.inputs)
+            table = read_body(body, content_type, self._scorer.inputs, also or ())
+            logged = {name: table.columns[name] for name in also or () if name in table.columns}
             columns, warnings = check_inputs(table, self._scorer.inputs, self._null_words)
             checked = Checked(columns, table.rows, table.explain)
         seen = self._scorer.model_columns(checked.columns)
@@ -163,6 +169,9 @@ class Application:
             document["warnings"] = warnings
         if inference_id:
             document["inference_id"] = inference_id
+        if also is not None:
+            milliseconds = (time.perf_counter() - started) * 1_000
+            log_predictions(logged | checked.columns, document, request_id, milliseconds)
         return Answer(200, [("content-type", kind)], render(document, kind), checked.rows)
 
     def _told(self, path: str) -> dict[str, Any]:

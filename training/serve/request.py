@@ -49,8 +49,8 @@ class Table:
     explain: bool = False
 
 
-def read_body(body: bytes, content_type: str, inputs: Sequence[SignatureColumn]) -> Table:
-    """Return the request's columns.
+def read_body(body: bytes, content_type: str, inputs: Sequence[SignatureColumn], also: tuple[str, ...] = ()) -> Table:
+    """Return the request's columns; those in `also` with their values, too, where a request names them.
 
     Raises RequestError with status 415 or 400.
     """
@@ -70,11 +70,11 @@ def read_body(body: bytes, content_type: str, inputs: Sequence[SignatureColumn])
         return read_csv(body, names, header=parameters.get("header"))
     if kind == JSON:
         document = _decode_json(body)
-        table = _read_json(document, names)
+        table = _read_json(document, names, also)
         return replace(table, explain=True) if _explain(document) else table
     lines = [line for line in body.split(b"\n") if line.strip()]
     records = [_decode_json(line, row=row) for row, line in enumerate(lines)]
-    return _from_records_or_rows(records, names, "rows")
+    return _from_records_or_rows(records, names, "rows", also)
 
 
 def _parse_content_type(content_type: str) -> tuple[str, dict[str, str]]:
@@ -153,7 +153,7 @@ def _explain(document: dict[str, Any]) -> bool:
     return wanted
 
 
-def _read_json(document: Any, names: list[str]) -> Table:
+def _read_json(document: Any, names: list[str], also: tuple[str, ...]) -> Table:
     if not isinstance(document, dict):
         raise _wrong_form(f"the body must be an object with one of {', '.join(FORMS)}")
     given = [form for form in FORMS if form in document]
@@ -167,11 +167,13 @@ def _read_json(document: Any, names: list[str]) -> Table:
         return _from_columns(value)
     if not isinstance(value, list):
         raise _wrong_form(f"{given[0]} must be a list of rows")
-    return _from_records_or_rows(value, names, given[0])
+    return _from_records_or_rows(value, names, given[0], also)
 
 
-def _from_records_or_rows(rows: list[Any], names: list[str], form: str) -> Table:
-    return _from_rows(rows, names, form) if rows and isinstance(rows[0], list) else _from_records(rows, names, form)
+def _from_records_or_rows(rows: list[Any], names: list[str], form: str, also: tuple[str, ...]) -> Table:
+    if rows and isinstance(rows[0], list):
+        return _from_rows(rows, names, form)
+    return _from_records(rows, [*names, *also], form)
 
 
 def _from_split(value: Any) -> Table:

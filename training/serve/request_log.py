@@ -1,8 +1,10 @@
-"""One JSON line for each request: when, status, rows, milliseconds, id. Never a value of the request."""
+"""One JSON line for each request: when, status, rows, milliseconds, id. Never a value of the request: those are in the
+lines of `prediction_log`, where the deployment asks for them."""
 
 from __future__ import annotations
 
 import os
+import threading
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +14,7 @@ import orjson
 
 STDOUT: Final = 1
 MAX_PATH_CHARACTERS: Final = 100
+_ONE_AT_A_TIME: Final = threading.Lock()
 
 
 class Answer(NamedTuple):
@@ -48,7 +51,14 @@ def log_defect(error: BaseException, request_id: str) -> None:
 
 def write_event(line: dict[str, Any]) -> None:
     """Write one line to standard output at once, past Python's buffers."""
-    try:
-        os.write(STDOUT, orjson.dumps({"time": datetime.now(UTC), **line}, option=orjson.OPT_UTC_Z) + b"\n")
-    except OSError:
-        return  # nobody reads the log any more: no reason to refuse a request
+    write_line(orjson.dumps({"time": datetime.now(UTC), **line}, option=orjson.OPT_UTC_Z) + b"\n")
+
+
+def write_line(line: bytes) -> None:
+    """Write a line whole: of several threads, one after the other, for a pipe takes no more than 4 KiB at once."""
+    with _ONE_AT_A_TIME:
+        try:
+            while line:
+                line = line[os.write(STDOUT, line) :]
+        except OSError:
+            return  # nobody reads the log any more: no reason to refuse a request

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,6 +15,8 @@ WORKERS_VARIABLE: Final = "SAGEMAKER_MODEL_SERVER_WORKERS"
 PAYLOAD_VARIABLE: Final = "SAGEMAKER_MAX_PAYLOAD_IN_MB"
 #: Ours, set by the deployment of a project that has a model.py; without it no bundle's code is run.
 CODE_VARIABLE: Final = "PASSERELLE_PROJECT_CODE"
+#: Ours, set by the deployment where SageMaker captures nothing: columns to log beside the model's, as a JSON list.
+LOG_VARIABLE: Final = "PASSERELLE_LOG_PREDICTIONS"
 ACCEPT_VARIABLE: Final = "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT"
 #: InvokeEndpoint's limit: 6 MiB.
 DEFAULT_PAYLOAD_MB: Final = 6
@@ -33,6 +36,8 @@ class ServeSettings:
     max_bytes: int = DEFAULT_PAYLOAD_MB * 1024**2
     default_accept: str = "application/json"
     project_code: bool = False
+    #: None: predictions are not logged; else what is logged besides the model's inputs where a request has it.
+    logged_columns: tuple[str, ...] | None = None
 
     def execution_parameters(self) -> dict[str, Any]:
         """Return what suits a batch transform job (developer guide, "How Containers Serve Requests").
@@ -63,7 +68,21 @@ def read_settings(environment: Mapping[str, str]) -> ServeSettings:
         * 1024**2,
         default_accept=environment.get(ACCEPT_VARIABLE) or "application/json",
         project_code=environment.get(CODE_VARIABLE) == "allowed",
+        logged_columns=_names(environment, LOG_VARIABLE),
     )
+
+
+def _names(environment: Mapping[str, str], name: str) -> tuple[str, ...] | None:
+    text = environment.get(name)
+    if not text:
+        return None
+    try:
+        names = json.loads(text)
+    except ValueError:
+        names = None
+    if not isinstance(names, list) or not all(isinstance(item, str) for item in names):
+        raise SettingsError(f"{name} is {text!r}; it must be a JSON list of column names, [] for none.")
+    return tuple(names)
 
 
 def _whole(environment: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:

@@ -1,6 +1,6 @@
 """From what an endpoint was asked and answered to one record for each prediction. No I/O."""
 
-from passerelle.domain.predictions.exchange import BrokenExchangeError, Exchange, read_captured
+from passerelle.domain.predictions.exchange import BrokenExchangeError, Exchange, read_captured, read_logged
 from passerelle.domain.predictions.once import once
 from passerelle.domain.predictions.records import Recorder, RefusedExchangeError, ServedModel
 
@@ -12,4 +12,5 @@ __all__ = [
     "ServedModel",
     "once",
     "read_captured",
+    "read_logged",
 ]

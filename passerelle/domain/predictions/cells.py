@@ -67,6 +67,8 @@ def _number(value: Any) -> float | None:
 
 
 def _boolean(value: Any) -> bool | None:
+    if isinstance(value, float):  # as the server has it, and logs it
+        return bool(value)
     word = str(value).lower()
     return word in TRUE_WORDS if word in TRUE_WORDS or word in FALSE_WORDS else None
 

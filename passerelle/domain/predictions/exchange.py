@@ -38,6 +38,8 @@ class Exchange:
     asked: Side
     answered: Side
     latency_ms: float | None = None
+    #: Which row of the request is the first of these.
+    first_row: int = 0
 
 
 def read_captured(line: bytes) -> Exchange:
@@ -57,6 +59,34 @@ def read_captured(line: bytes) -> Exchange:
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise BrokenExchangeError(f"not a captured request with its answer: {type(error).__name__} {error}") from error
+
+
+def read_logged(line: str) -> Exchange:
+    """Return the exchange, or the part of one, of a line that the server logged (`training.serve.prediction_log`).
+
+    Raises BrokenExchangeError.
+    """
+    document = parsed(line, "the line")
+    try:
+        values, predictions, shares, decisions = zip(*document["rows"], strict=True)
+        asked = {"dataframe_split": {"columns": document["columns"], "data": values}}
+        answered = {
+            "predictions": predictions,
+            "probabilities": None if shares[0] is None else shares,
+            "decisions": None if decisions[0] is None else decisions,
+            "threshold": document["threshold"],
+            "model": {"run_id": document["run_id"], "version": document["version"]},
+        }
+        return Exchange(
+            inference_id=str(document["inference_id"]),
+            moment=read_moment(document["time"]),
+            asked=_json_side(asked),
+            answered=_json_side(answered),
+            latency_ms=float(document["ms"]),
+            first_row=int(document["first_row"]),
+        )
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise BrokenExchangeError(f"not a logged prediction: {type(error).__name__}") from error
 
 
 def parsed(text: bytes | str, what: str) -> Any:
@@ -89,6 +119,10 @@ def _side(captured: Mapping[str, Any]) -> Side:
     except (binascii.Error, ValueError) as error:
         raise BrokenExchangeError(f"the data is not {encoding}") from error
     return Side(content_type=str(captured.get("observedContentType") or _PLAIN.get(encoding, "")), body=body)
+
+
+def _json_side(document: Mapping[str, Any]) -> Side:
+    return Side(content_type=_PLAIN["JSON"], body=json.dumps(document).encode())
 
 
 _PLAIN = {"JSON": "application/json", "CSV": "text/csv"}

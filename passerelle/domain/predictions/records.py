@@ -86,7 +86,7 @@ class Recorder:
         return [
             {
                 "inference_id": exchange.inference_id,
-                "request_row": index,
+                "request_row": exchange.first_row + index,
                 "event_time": exchange.moment,
                 "model": self._model,
                 "version": version,

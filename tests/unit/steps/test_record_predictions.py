@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import io
 import json
 from datetime import datetime
@@ -140,7 +142,7 @@ def test_broken_lines_are_counted_and_told_where_they_lie_and_the_others_are_rec
     answer = record_predictions(event, _settings(aws))
     assert (answer["records"], answer["broken"], answer["refused"]) == (2, 2, 1)
     (report,) = (json.loads(body) for body in _objects(aws, "quarantine", "flights/predictions/").values())
-    assert report["key"] == event["detail"]["object"]["key"]
+    assert report["source"].endswith(event["detail"]["object"]["key"])
     assert [(item["line"], item["reason"].split(":")[0]) for item in report["lines"]] == [
         (2, "the line is not JSON"),
         (4, "not a captured request with its answer"),
@@ -215,3 +217,37 @@ def test_a_personal_entity_is_hashed_with_the_key_of_the_secret_and_nothing_is_w
     assert len(row["entity_id"]) == 64
     assert not [value for value in row.values() if "1545" in str(value) and value != row["entity_id"]]
     assert "input_flight" not in row
+
+
+def _logged(*numbers: int, group: str = f"/aws/sagemaker/Endpoints/{ENDPOINT}", kind: str = "DATA_MESSAGE") -> Any:
+    """Return what a subscription filter passes on of a serverless server's log."""
+    events = [
+        {
+            "id": f"e{number}",
+            "timestamp": 0,
+            "message": json.dumps(
+                {"event": "served_prediction", "time": "2026-11-21T08:30:00Z", "inference_id": f"i{number}", "ms": 1.5,
+                 "columns": ["distance", "origin"], "threshold": 0.5, "run_id": "r1", "version": "4", "first_row": 2,
+                 "rows": [[[1400.0, "EWR"], 1, [0.25, 0.75], True]]}
+            ) if number else "{broken",
+        }
+        for number in numbers
+    ]  # fmt: skip
+    batch = {"messageType": kind, "logGroup": group, "logStream": "champion/abc", "logEvents": events}
+    return {"awslogs": {"data": base64.b64encode(gzip.compress(json.dumps(batch).encode())).decode()}}
+
+
+def test_lines_of_a_serverless_servers_log_become_the_same_records_once_however_often_delivered(aws: Aws) -> None:
+    answers = [record_predictions(_logged(1, 2, 0), _settings(aws)) for _ in range(2)]
+    assert answers[0] == answers[1]
+    assert (answers[0]["records"], answers[0]["broken"], answers[0]["variant"]) == (2, 1, "champion")
+    assert len(_files(aws)) == 1
+    row = _rows(aws)[0]
+    assert (row["inference_id"], row["request_row"], row["latency_ms"]) == ("i1", 2, 1.5)
+    assert (row["input_distance"], row["score"], row["decision"], row["version"]) == (1400.0, 0.75, "true", "4")
+
+
+def test_a_message_of_control_and_another_log_group_are_ignored(aws: Aws) -> None:
+    for event in (_logged(1, kind="CONTROL_MESSAGE"), _logged(1, group="/aws/lambda/x")):
+        assert record_predictions(event, _settings(aws))["outcome"] == "ignored"
+    assert not _files(aws)
