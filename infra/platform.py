@@ -81,6 +81,7 @@ class Platform(Construct):
             "Serving",
             shared=shared,
             dead_letters=self.foundation.dead_letters,
+            projects=projects,
             env=where,
             stack_name=f"{named}-serving",
         )

@@ -1,23 +1,33 @@
-"""What makes records of predictions: a function that is told of each object that an endpoint captured."""
+"""What makes records of predictions: a function told of each object an endpoint captured, and of lines it logged."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from aws_cdk import Duration, Stack, aws_events, aws_events_targets, aws_logs, aws_sqs
+from constructs import Construct
 
 from infra import permissions as may
 from infra.constructs.alarm import alarm
 from infra.constructs.function import Function
+from infra.constructs.prediction_log import PredictionLog, let_logs_invoke
+from infra.projects import ProjectSource
 from infra.shared import Shared
 from passerelle.contracts import metrics, zones
 from passerelle.settings import RecordPredictionsSettings
 
-_BROKEN: Final = "captured lines are no predictions. The ERROR in its log group names the report with the reasons."
+_BROKEN: Final = (
+    "captured or logged lines are no predictions. The ERROR in its log group names the report with the reasons."
+)
 
 
-def add_prediction_records(stack: Stack, shared: Shared, dead_letters: aws_sqs.IQueue) -> Function:
+def add_prediction_records(
+    stack: Stack, shared: Shared, dead_letters: aws_sqs.IQueue, projects: Sequence[ProjectSource]
+) -> Function:
     """Add the function, its rule, and an alarm for lines that it could not read. Idle, it costs its alarms.
+
+    Projects whose endpoint is serverless get its log, too.
 
     It holds a part of an object at a time, so that the largest object takes minutes, not memory.
     """
@@ -70,4 +80,14 @@ def add_prediction_records(stack: Stack, shared: Shared, dead_letters: aws_sqs.I
     )
     metric = broken.metric(period=Duration.minutes(5), statistic="Sum")
     alarm(record, "Broken", metric, alerts=shared.alerts, description=f"{record.node.path}: {_BROKEN}")
+    _add_logs(stack, shared, record, projects)
     return record
+
+
+def _add_logs(stack: Stack, shared: Shared, record: Function, projects: Sequence[ProjectSource]) -> None:
+    serverless = [item.project.name for item in projects if item.project.serving.profile == "serverless"]
+    if serverless:
+        allowed, scope = let_logs_invoke(stack, record, shared.config.name), Construct(stack, "PredictionLog")
+        for name in serverless:
+            # CloudWatch Logs tries whether it may when the filter is made.
+            PredictionLog(scope, name, shared=shared, record=record).filter.node.add_dependency(allowed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from aws_cdk import Duration, Stack, aws_iam, aws_kms, aws_s3, aws_sqs
@@ -10,6 +11,7 @@ from constructs import Construct
 from infra import permissions as may
 from infra.constructs.prediction_records import add_prediction_records
 from infra.constructs.state_machine import StateMachine
+from infra.projects import ProjectSource
 from infra.shared import Shared
 from passerelle.contracts import naming, zones
 from passerelle.settings import (
@@ -24,7 +26,14 @@ class ServingStack(Stack):
     """Endpoints are changed by the state machine here, never by hand. Idle, it costs its alarms."""
 
     def __init__(
-        self, scope: Construct, id_: str, *, shared: Shared, dead_letters: aws_sqs.IQueue, **kwargs: Any
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        shared: Shared,
+        dead_letters: aws_sqs.IQueue,
+        projects: Sequence[ProjectSource],
+        **kwargs: Any,
     ) -> None:
         super().__init__(scope, id_, **kwargs)
         config, key, runtime = shared.config, shared.key, shared.runtime
@@ -98,7 +107,7 @@ class ServingStack(Stack):
             key=key,
             alerts=shared.alerts,
         )
-        add_prediction_records(self, shared, dead_letters)
+        add_prediction_records(self, shared, dead_letters, projects)
 
     def _changing_endpoints(self, key: aws_kms.IKey) -> list[aws_iam.PolicyStatement]:
         """What the state machine itself calls."""

@@ -27,7 +27,6 @@ class MiniStackSurroundings:
 
     def __init__(self, settings: LaptopSettings, identities: Identities) -> None:
         self._settings, self._identities = settings, identities
-        self._streams: set[tuple[str, str]] = set()
         self._clients: dict[Keys, Any] = {}
         self._lock = threading.Lock()
 
@@ -56,10 +55,9 @@ class MiniStackSurroundings:
         from ministack.services import cloudwatch_logs as logs
 
         def put() -> None:
-            if (group, stream) not in self._streams:
-                logs._create_log_group({"logGroupName": group})
-                logs._create_log_stream({"logGroupName": group, "logStreamName": stream})
-                self._streams.add((group, stream))
+            # Asked for each time: a deployment may have made the group meanwhile, or taken it away.
+            logs._create_log_group({"logGroupName": group})
+            logs._create_log_stream({"logGroupName": group, "logStreamName": stream})
             events = [{"timestamp": int(moment.timestamp() * 1000), "message": line or " "} for moment, line in lines]
             logs._put_log_events({"logGroupName": group, "logStreamName": stream, "logEvents": events})
 

@@ -9,8 +9,8 @@ NAMESPACE: Final = "Passerelle"
 #: USD, of the month so far and of the whole month, by (environment) and by (environment, project).
 COST_TO_DATE: Final = "CostMonthToDate"
 COST_FORECAST: Final = "CostForecast"
-#: Lines that an endpoint captured and that are no predictions; its namespace is `Passerelle/<environment>`, as a
-#: filter of logs has no dimension for the environment.
+#: Lines that an endpoint captured or logged and that are no predictions; its namespace is `Passerelle/<environment>`,
+#: as a filter of logs has no dimension for the environment.
 BROKEN_LINES: Final = "BrokenCapturedLines"
 ENVIRONMENT: Final = "Environment"
 PROJECT: Final = "Project"

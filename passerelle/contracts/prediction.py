@@ -33,6 +33,8 @@ INPUT: Final = "input_"
 IDENTITY: Final = ("inference_id", "request_row", "variant")
 #: The event of log lines that hold predictions, where SageMaker captures none: a word that nothing else logs.
 LOGGED: Final = "served_prediction"
+#: What tells a server to log them: a JSON list of the columns to log beside the model's.
+LOG_VARIABLE: Final = "PASSERELLE_LOG_PREDICTIONS"
 #: The partition: the day of the event, UTC, as yyyy-mm-dd.
 DAY: Final = "day"
 

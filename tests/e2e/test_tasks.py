@@ -111,23 +111,29 @@ def test_predictions_are_captured_in_sagemakers_layout(laptop: DeployedLaptop, r
     assert {record["captureData"]["endpointInput"]["encoding"] for record in records} == {"JSON"}
 
 
+def _recorded(laptop: DeployedLaptop, project: str, entity: str, count: int) -> list[dict[str, Any]]:
+    """Wait until so many predictions for an entity are recorded."""
+    s3, bucket = laptop.client("s3"), laptop.resource("predictions-bucket")
+    deadline = time.monotonic() + 90
+    found: list[dict[str, Any]] = []
+    while len(found) < count:
+        assert time.monotonic() < deadline, f"{len(found)} of {count} predictions are recorded"
+        time.sleep(0.5)
+        listed = s3.list_objects_v2(Bucket=bucket, Prefix=f"{project}/records/").get("Contents", [])
+        bodies = [s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read() for item in listed]
+        frames = [pd.read_parquet(io.BytesIO(body)) for body in bodies]
+        records: Any = once(pd.concat(frames)) if frames else pd.DataFrame({"entity_id": []})
+        found = records[records["entity_id"] == entity].sort_values("request_row").to_dict("records")
+    return found
+
+
 def test_each_captured_prediction_is_recorded_with_model_version_inputs_and_decision(
     laptop: DeployedLaptop, runs: dict[str, dict[str, Any]]
 ) -> None:
     row = make_rows(1, seed=6)[0]
     sent = {name: row[name] for name in ("plan", "visits", "age", "seen_at", "customer")}
     answer = laptop.predict("task-binary", [sent] * 3)
-    s3, bucket = laptop.client("s3"), laptop.resource("predictions-bucket")
-    deadline = time.monotonic() + 90
-    found: list[dict[str, Any]] = []
-    while len(found) < 3:
-        assert time.monotonic() < deadline, "no record of the request"
-        time.sleep(0.5)
-        listed = s3.list_objects_v2(Bucket=bucket, Prefix="task-binary/records/").get("Contents", [])
-        bodies = [s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read() for item in listed]
-        frames = [pd.read_parquet(io.BytesIO(body)) for body in bodies]
-        records = once(pd.concat(frames)) if frames else pd.DataFrame({"entity_id": []})
-        found = records[records["entity_id"] == row["customer"]].to_dict("records")
+    found = _recorded(laptop, "task-binary", row["customer"], 3)
     assert [record["request_row"] for record in found] == [0, 1, 2]
     for record in found:
         assert record["version"] == runs["binary"]["model_version"]
@@ -138,6 +144,21 @@ def test_each_captured_prediction_is_recorded_with_model_version_inputs_and_deci
         )
         assert record["score"] == answer["probabilities"][0][1]
         assert record["decision"] == str(answer["decisions"][0]).lower()
+
+
+def test_each_prediction_of_a_serverless_endpoint_is_recorded_by_way_of_its_log(
+    laptop: DeployedLaptop, runs: dict[str, dict[str, Any]]
+) -> None:
+    row = make_rows(1, seed=9)[0] | {"customer": "of-the-log"}
+    sent = {name: row[name] for name in ("plan", "visits", "age", "seen_at", "customer")}
+    answer = laptop.predict("task-regression", [sent] * 2)
+    found = _recorded(laptop, "task-regression", "of-the-log", 2)
+    assert [record["request_row"] for record in found] == [0, 1]
+    for record, prediction in zip(found, answer["predictions"], strict=True):
+        assert (record["version"], record["variant"]) == (runs["regression"]["model_version"], "champion")
+        assert (record["input_plan"], record["input_visits"]) == (row["plan"], row["visits"])
+        assert record["score"] == prediction
+        assert record["latency_ms"] > 0
 
 
 def test_each_project_is_hosted_as_its_profile_says(laptop: DeployedLaptop, runs: dict[str, dict[str, Any]]) -> None:

@@ -29,7 +29,8 @@ def log_predictions(
     """Write what was answered to these columns; a row that no line holds is told without its values."""
     for line in prediction_lines(columns, document, inference_id, milliseconds):
         if len(line) > MAX_ROW_BYTES:
-            write_event({"event": "prediction_not_logged", "inference_id": inference_id, "bytes": len(line)})
+            # Whoever reads the predictions counts it as one that is missing, and tells.
+            write_event({"event": LOGGED, "inference_id": inference_id, "too_large": len(line)})
         else:
             write_line(line)
 
@@ -62,7 +63,7 @@ def prediction_lines(
     )
     first, held, size = 0, list[bytes](), empty
     for index, row in enumerate(rows):
-        encoded = orjson.dumps(row)
+        encoded = _encoded(row)
         if held and size + len(encoded) > MAX_LINE_BYTES:
             yield _line(begin, first, held)
             first, held, size = index, [], empty
@@ -73,3 +74,20 @@ def prediction_lines(
 
 def _line(begin: bytes, first: int, rows: Sequence[bytes]) -> bytes:
     return b'%b,"first_row":%d,"rows":[%b]}\n' % (begin, first, b",".join(rows))
+
+
+def _encoded(row: Sequence[Any]) -> bytes:
+    """Return a row as JSON; a column that no model sees was not checked, and may hold what cannot be written again."""
+    try:
+        return orjson.dumps(row)
+    except TypeError:
+        values, *said = row
+        return orjson.dumps([[value if _is_writable(value) else None for value in values], *said])
+
+
+def _is_writable(value: Any) -> bool:
+    try:
+        orjson.dumps(value)
+    except TypeError:
+        return False
+    return True

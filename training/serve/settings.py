@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from passerelle.contracts.prediction import LOG_VARIABLE
 from passerelle.errors import SettingsError
 
 PORT_VARIABLE: Final = "SAGEMAKER_BIND_TO_PORT"
@@ -15,8 +16,6 @@ WORKERS_VARIABLE: Final = "SAGEMAKER_MODEL_SERVER_WORKERS"
 PAYLOAD_VARIABLE: Final = "SAGEMAKER_MAX_PAYLOAD_IN_MB"
 #: Ours, set by the deployment of a project that has a model.py; without it no bundle's code is run.
 CODE_VARIABLE: Final = "PASSERELLE_PROJECT_CODE"
-#: Ours, set by the deployment where SageMaker captures nothing: columns to log beside the model's, as a JSON list.
-LOG_VARIABLE: Final = "PASSERELLE_LOG_PREDICTIONS"
 ACCEPT_VARIABLE: Final = "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT"
 #: InvokeEndpoint's limit: 6 MiB.
 DEFAULT_PAYLOAD_MB: Final = 6

@@ -68,6 +68,8 @@ def read_logged(line: str) -> Exchange:
     """
     document = parsed(line, "the line")
     try:
+        if "too_large" in document:
+            raise BrokenExchangeError(f"a row of {document['too_large']} bytes, more than a line of the log may have")
         values, predictions, shares, decisions = zip(*document["rows"], strict=True)
         asked = {"dataframe_split": {"columns": document["columns"], "data": values}}
         answered = {

@@ -6,14 +6,17 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from passerelle.contracts import naming, zones
+from passerelle.contracts.prediction import LOG_VARIABLE
 from passerelle.domain.project import Project
 from passerelle.domain.requests.components import VARIANT, component, host_config
 from passerelle.domain.requests.jobs import tags
 
 Request = dict[str, Any]
+#: Of one value of a container's environment (API reference, ContainerDefinition).
+_VARIABLE_CHARACTERS: Final = 1_024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +57,7 @@ def deployment(
         "PrimaryContainer": {
             "Image": place.image_uri,
             "ModelDataUrl": model_data_url,
-            "Environment": {"PASSERELLE_MODEL_VERSION": model_version, **code},
+            "Environment": {"PASSERELLE_MODEL_VERSION": model_version, **code, **_logged(project)},
         },
         "ExecutionRoleArn": place.role_arn,
         **_network(place, project),
@@ -88,6 +91,22 @@ def digest(*content: Any) -> str:
 def named_config(endpoint: str, config: Request) -> Request:
     """Return CreateEndpointConfig with the name that its content gives it."""
     return {"EndpointConfigName": naming.hosted_name(endpoint, digest(config)), **config}
+
+
+def _logged(project: Project) -> dict[str, str]:
+    """SageMaker captures nothing of a serverless endpoint: its server logs each prediction (contracts.prediction).
+
+    Its model's inputs are logged in any case. Named are the columns of records, none of which is personal, as many as
+    one variable holds: the entity's first, last those that a model may see.
+    """
+    if project.serving.profile != "serverless":
+        return {}
+    seen, entity = {column.name for column in project.feature_columns}, project.data.entity_id
+    names = [column.name for column in project.derivable_columns]
+    names.sort(key=lambda name: (name not in entity, name in seen))
+    while len(json.dumps(names)) > _VARIABLE_CHARACTERS:
+        names.pop()
+    return {LOG_VARIABLE: json.dumps(names)}
 
 
 def _network(place: HostingPlace, project: Project) -> Request:

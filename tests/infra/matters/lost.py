@@ -23,6 +23,9 @@ def no_event_is_lost(platform: Platform) -> Iterator[str]:
             asynchronous.add(platform.target(place, item.get("Endpoint")))
             if not platform.is_a(place, item.get("RedrivePolicy", {}).get("deadLetterTargetArn"), QUEUE):
                 yield f"{place} delivers, and what fails is lost"
+    asynchronous |= {
+        platform.target(place, item["DestinationArn"]) for place, item in platform.of("AWS::Logs::SubscriptionFilter")
+    }
     given_up = {
         platform.target(place, item["FunctionName"])
         for place, item in platform.of("AWS::Lambda::EventInvokeConfig")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from passerelle.contracts.prediction import LOGGED
+from passerelle.contracts.prediction import LOG_VARIABLE, LOGGED
 from passerelle.domain.predictions import BrokenExchangeError, Recorder, read_logged
 from passerelle.domain.predictions.cells import Value
 from passerelle.errors import SettingsError
@@ -20,7 +20,7 @@ from training.serve import request_log
 from training.serve.app import Application
 from training.serve.prediction_log import MAX_LINE_BYTES, MAX_ROW_BYTES
 from training.serve.scorer import Scorer
-from training.serve.settings import LOG_VARIABLE, ServeSettings, read_settings
+from training.serve.settings import ServeSettings, read_settings
 
 ROWS = 300
 
@@ -32,13 +32,19 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 
 def _lines(
-    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: Any, logged: tuple[str, ...] | None = ()
+    bundle: Bundle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    body: Any,
+    logged: tuple[str, ...] | None = (),
+    kind: str = "application/json",
 ) -> tuple[dict[str, Any], list[str]]:
     """Ask a server; returns its answer and the lines of its log."""
     log = os.open(tmp_path / "log", os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
     monkeypatch.setattr(request_log, "STDOUT", log)
     server = Application(Scorer(bundle), ServeSettings(logged_columns=logged))
-    answer = server.answer("POST", "/invocations", json.dumps(body).encode(), "application/json", "", "id-7", None)
+    text = body if isinstance(body, str) else json.dumps(body)
+    answer = server.answer("POST", "/invocations", text.encode(), kind, "", "id-7", None)
     os.close(log)
     return json.loads(answer.body), (tmp_path / "log").read_text().splitlines()
 
@@ -81,6 +87,42 @@ def test_columns_that_the_model_does_not_use_are_logged_only_where_the_deploymen
     assert "passenger, secret" in str(answer["warnings"])
 
 
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (
+            "application/json",
+            {"dataframe_split": {"columns": [*GOOD_ROW, "passenger"], "data": [[*GOOD_ROW.values(), "p-1"]]}},
+        ),
+        ("application/json", {"inputs": {name: [value] for name, value in {**GOOD_ROW, "passenger": "p-1"}.items()}}),
+        ("application/jsonlines", {**GOOD_ROW, "passenger": "p-1"}),
+        ("text/csv", [[*GOOD_ROW, "passenger"], [*GOOD_ROW.values(), "p-1"]]),
+    ],
+)
+def test_such_a_column_is_logged_in_whatever_form_it_was_sent(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, body: Any
+) -> None:
+    text = "\n".join(",".join(map(str, row)) for row in body) if kind == "text/csv" else json.dumps(body)
+    _, lines = _lines(bundle, tmp_path, monkeypatch, text, ("passenger",), kind)
+    (record,) = _records(lines)
+    assert (record["input_passenger"], record["input_tailnum"]) == ("p-1", GOOD_ROW["tailnum"])
+
+
+@pytest.mark.parametrize("value", ["100000000000000000000000", '"\\ud800"', "[" * 300 + "]" * 300, '{"a": 1}', "1e999"])
+def test_what_an_unchecked_column_holds_never_costs_the_caller_its_answer(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    row = json.dumps(GOOD_ROW)[:-1] + f', "passenger": {value}}}'
+    body = f'{{"dataframe_records": [{row}, {json.dumps(GOOD_ROW)}]}}'
+    plain, _ = _lines(bundle, tmp_path, monkeypatch, body, None)
+    answer, lines = _lines(bundle, tmp_path, monkeypatch, body, ("passenger",))
+    assert answer.get("predictions") == plain.get("predictions")
+    if "predictions" in answer:
+        assert [record["input_tailnum"] for record in _records(lines)] == [GOOD_ROW["tailnum"]] * 2
+    else:
+        assert not any(LOGGED in line for line in lines)
+
+
 def test_without_being_asked_the_server_logs_no_value(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,8 +136,10 @@ def test_a_row_that_no_line_holds_is_told_without_its_values(
     long = "x" * (MAX_ROW_BYTES + 1)
     body = {"dataframe_records": [GOOD_ROW, {**GOOD_ROW, "tailnum": long}, GOOD_ROW]}
     _, lines = _lines(bundle, tmp_path, monkeypatch, body)
-    assert [json.loads(line)["event"] for line in lines] == [LOGGED, "prediction_not_logged", LOGGED]
+    assert {json.loads(line)["event"] for line in lines} == {LOGGED}
     assert [record["request_row"] for record in _records([lines[0], lines[2]])] == [0, 2]
+    with pytest.raises(BrokenExchangeError, match=r"a row of \d+ bytes"):
+        _records([lines[1]])
     assert "xxx" not in lines[1]
 
 
