@@ -55,6 +55,7 @@ async def _serve(settings: LaptopSettings) -> None:
     from laptop.ministack.executions import Executions
     from laptop.ministack.identities import Identities
     from laptop.ministack.lambdas import count_every_invocation, keep_error_classes, keep_throttled_events
+    from laptop.ministack.log_deliveries import install_log_deliveries
     from laptop.ministack.nested import NestedExecutions
     from laptop.ministack.recorded import Recorded
     from laptop.ministack.retries import install_retries
@@ -81,6 +82,7 @@ async def _serve(settings: LaptopSettings) -> None:
     register_autoscaling(sagemaker.scaling)
     install_enforcement(settings, identities)
     install_deliveries()
+    install_log_deliveries()
     Alarms(settings).install()
     install_sagemaker_types(sagemaker)
     SageMakerTasks(sagemaker, executions).install()

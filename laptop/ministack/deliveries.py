@@ -27,7 +27,7 @@ def install_deliveries() -> None:
     """Patch MiniStack's dispatch to targets; Scheduler uses the same."""
     from ministack.services import eventbridge
 
-    eventbridge._dispatch_to_lambda = _invoke_function
+    eventbridge._dispatch_to_lambda = invoke_function
     queue, machine, topic = (
         eventbridge._dispatch_to_sqs,
         eventbridge._dispatch_to_stepfunctions,
@@ -135,7 +135,7 @@ def _topic_exists(arn: str) -> bool:
     return sns._topic_by_arn_any_scope(arn) is not None
 
 
-def _invoke_function(arn: str, payload: str) -> None:
+def invoke_function(arn: str, payload: str) -> None:
     """Invoke asynchronously: retries, OnFailure destination and dead-letter queue of the function apply."""
     from ministack.services import lambda_svc
 

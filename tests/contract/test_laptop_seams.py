@@ -49,7 +49,10 @@ SEAMS: dict[str, dict[str, tuple[str, ...] | None]] = {
     "ministack.services.cloudwatch_logs": {
         "_create_log_group": ("data",),
         "_create_log_stream": ("data",),
+        "_fanout_to_subscription_filters": ("group_name", "stream_name", "events"),
+        "_log_groups": None,
         "_put_log_events": ("data",),
+        "_subscription_pattern_matches": ("pattern", "message"),
     },
     "ministack.services.eventbridge": {
         "_dispatch_event": ("event",),
