@@ -8,7 +8,7 @@ RUN = PATH="$(NODE_BIN):$(PATH)" $(BIN)
 UV_VERSION := 0.13.8
 UV = VIRTUAL_ENV=$(VENV) $(BIN)/uv pip
 
-.PHONY: help demo test bench-serving bench-tuning bench-prepare bench-spot bench-gpu check format install lock clean up down
+.PHONY: help demo test bench-serving bench-tuning bench-prepare bench-spot bench-gpu bench-experiment check format install lock clean up down
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -66,6 +66,9 @@ bench-spot: install ## Measure what spot interruptions waste, with checkpoints a
 
 bench-gpu: install ## Measure XGBoost on processor and GPU, for `passerelle advise`
 	@$(BIN)/python -m bench.gpu
+
+bench-experiment: install ## Measure how often an A/B test that is read all the time is wrong
+	@$(BIN)/python -m bench.experiment
 
 check: install ## Judge code and templates (style, types, imports, cdk-nag, cfn-lint, checkov, ASL)
 	@$(RUN)/python -m checks
