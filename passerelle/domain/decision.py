@@ -28,9 +28,7 @@ def total_value(value: Value, labels: Array, positive: Array, threshold: float) 
 
 def decides(value: Value | None) -> bool:
     """Return whether a cost matrix tells acting from not acting: one of zeros, or of a regression, does not."""
-    if value is None:
-        return False
-    return value.true_positive != value.false_negative or value.true_negative != value.false_positive
+    return value is not None and value.tells_decisions_apart
 
 
 def ideal_threshold(value: Value) -> float | None:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, Literal
-
-import numpy as np
-import numpy.typing as npt
 
 from passerelle.errors import InputError
 
@@ -42,8 +39,3 @@ def arm_of(entity: Sequence[Any], salt: str, share: float) -> Arm:
     if not LEAST_SHARE <= share <= GREATEST_SHARE:
         raise InputError(f"share {share:g} of an experiment: give the challenger 0.05 to 0.5 of the entities")
     return "challenger" if place_of(entity, salt) < share else "champion"
-
-
-def arms_of(entities: Iterable[Sequence[Any]], salt: str, share: float) -> npt.NDArray[np.bool_]:
-    """Return for each entity whether the challenger answers it."""
-    return np.asarray([arm_of(entity, salt, share) == "challenger" for entity in entities], dtype=bool)

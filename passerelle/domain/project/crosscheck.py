@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Iterator
 
+from passerelle.domain.project.crosscheck_experiment import crosscheck_experiment
 from passerelle.domain.project.crosscheck_training import crosscheck_training
 from passerelle.domain.project.crosscheck_tuning import crosscheck_tuning
 from passerelle.domain.project.findings import Finding, Path, did_you_mean
@@ -187,4 +188,5 @@ _CHECKS: tuple[Callable[[Project], Iterator[Finding]], ...] = (
     _parts_of_the_split_leave_enough,
     _instance_types_exist,
     crosscheck_training,
+    crosscheck_experiment,
 )

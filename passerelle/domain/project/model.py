@@ -54,6 +54,11 @@ class Value(Part):
     false_negative: float = 0
     per_error_unit: float = 0
 
+    @property
+    def tells_decisions_apart(self) -> bool:
+        """Whether acting is worth something else than not acting: a matrix of zeros, or of a regression, is silent."""
+        return self.true_positive != self.false_negative or self.true_negative != self.false_positive
+
 
 class Why(Part):
     """The framing that the report prints."""

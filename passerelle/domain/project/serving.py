@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 from pydantic import Field, model_validator
 
+from passerelle.domain.project.experiment import Experiment
 from passerelle.domain.project.part import Part
 
 RolloutType = Literal["all-at-once", "canary", "linear"]
@@ -102,6 +103,7 @@ class Serving(Part):
     autoscaling: Autoscaling | None = None
     rollout: Rollout = Rollout()
     shadow: Shadow | None = None
+    experiment: Experiment | None = None
     capture_percent: int | None = Field(default=None, ge=0, le=100)
 
     @property
@@ -134,6 +136,11 @@ class Serving(Part):
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Serving:
         problems = list(self._serverless_misfits() if self.profile == "serverless" else self._real_time_misfits())
+        if self.experiment and (self.profile == "serverless" or self.scales_to_zero):
+            problems.append(
+                "experiment: an A/B test needs two variants, which neither a serverless endpoint nor one that scales "
+                "to zero has; use real-time with autoscaling.min 1"
+            )
         if problems:
             raise ValueError("; ".join(problems))
         return self

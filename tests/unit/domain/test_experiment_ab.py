@@ -11,8 +11,8 @@ from scipy import stats
 from bench.experiment import Case, draw, read_often
 from passerelle.contracts.experiment import AbEffect, AbEvidence, AbPlan, Estimate, SplitPhase
 from passerelle.domain.experiment.ab import Duration, judge_ab
-from passerelle.domain.experiment.assignment import arm_of, arms_of, place_of
-from passerelle.domain.experiment.betting import bets, betting_effect, betting_interval, horizon, matched
+from passerelle.domain.experiment.assignment import arm_of, place_of
+from passerelle.domain.experiment.betting import bets, betting_effect, betting_interval, horizon, log_wealth, matched
 from passerelle.domain.experiment.plan import binary_spread, make_plan
 from passerelle.domain.experiment.sequence import Outcomes, asymptotic_effect, best_scale, boundary
 from passerelle.domain.experiment.split import check_split
@@ -21,14 +21,18 @@ from passerelle.errors import InputError
 CUSTOMERS = [(f"customer {number}",) for number in range(4_000)]
 
 
+def challenged(salt: str, share: float) -> Any:
+    return np.asarray([arm_of(one, salt, share) == "challenger" for one in CUSTOMERS])
+
+
 def test_an_entity_is_always_answered_by_the_same_model_and_each_model_gets_its_share() -> None:
-    first = arms_of(CUSTOMERS, "spring", 0.2)
-    assert np.array_equal(first, arms_of(CUSTOMERS, "spring", 0.2))
+    first = challenged("spring", 0.2)
+    assert np.array_equal(first, challenged("spring", 0.2))
     assert stats.binomtest(int(first.sum()), len(first), 0.2).pvalue > 0.001
 
 
 def test_who_has_the_challenger_keeps_it_when_its_share_grows() -> None:
-    few, many = arms_of(CUSTOMERS, "spring", 0.05), arms_of(CUSTOMERS, "spring", 0.3)
+    few, many = challenged("spring", 0.05), challenged("spring", 0.3)
     assert np.all(many[few])
     assert many.sum() > 4 * few.sum()
 
@@ -69,6 +73,7 @@ def phase(share: float, champion: int, challenger: int) -> SplitPhase:
         ([phase(0.5, 5_000, 5_000)], True),
         ([phase(0.1, 9_000, 1_000)], True),
         ([phase(0.1, 9_200, 800)], False),
+        ([phase(0.1, 9_135, 865)], False),
         ([phase(0.5, 5_100, 4_900)], True),
         ([phase(0.5, 5_350, 4_650)], False),
         ([phase(0.1, 9_000, 1_000), phase(0.5, 500, 500)], True),  # together 15 % of one declared share, each is right
@@ -128,6 +133,16 @@ def test_sums_over_entities_are_those_of_their_rows() -> None:
     assert float(alone.spread_squared) == pytest.approx(np.var(values, ddof=1))
 
 
+@pytest.mark.parametrize("champion", [0.2, 0.23, 0.24, 0.242, 0.25])
+def test_the_p_value_is_below_the_error_just_where_the_interval_leaves_nought_out(champion: float) -> None:
+    theirs, ours = (Outcomes.of((np.arange(2_000) < 2_000 * rate).astype(float)) for rate in (champion, 0.2))
+    found = asymptotic_effect(theirs, ours, PLAN, "share of yes")
+    assert found.more.lower is not None
+    assert found.more.upper is not None
+    assert found.p_value is not None
+    assert (found.p_value < 0.05) is not (found.more.lower <= 0 <= found.more.upper)
+
+
 def test_nothing_is_read_before_there_are_enough_entities_or_where_nothing_varies() -> None:
     ones = np.ones(50)
     for champion, challenger in ((ones[:0], ones), (ones, ones * 0), (np.ones(500), np.ones(500))):
@@ -175,6 +190,18 @@ def test_the_betting_interval_holds_for_few_and_rare_outcomes_and_shrinks() -> N
     assert covered >= 54
     assert widths[400] < 0.5 * widths[20]
     assert betting_interval(np.asarray([]), 0.05, 400) == (0.0, 1.0)
+
+
+def test_the_ends_of_a_betting_interval_are_where_either_bet_has_made_forty_of_one() -> None:
+    values = np.random.default_rng(9).random(300)
+    lower, upper = betting_interval(values, 0.05, 300)
+    staked = bets(values, 0.05, 300)
+    assert log_wealth(values, staked, lower)[-1] == pytest.approx(np.log(40), abs=1e-6)
+    assert log_wealth(1 - values, staked, 1 - upper)[-1] == pytest.approx(np.log(40), abs=1e-6)
+
+
+def test_no_bet_loses_more_than_three_quarters_of_what_there_is() -> None:
+    assert log_wealth(np.zeros(2), np.full(2, 10.0), 0.5).tolist() == pytest.approx([np.log(0.25), 2 * np.log(0.25)])
 
 
 def test_a_bet_knows_nothing_of_what_it_is_on() -> None:
