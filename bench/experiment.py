@@ -1,6 +1,6 @@
 """How often an A/B test that is read all the time is wrong, on simulated entities whose difference is known.
 
-    make bench-experiment        or: python -m bench.experiment [--json] [--experiments 200] [--looks 0] [--seed 1]
+    make bench-experiment        or: python -m bench.experiment [--json] [--experiments 100] [--looks 0] [--seed 1]
 
 Each experiment is read after every request (`--looks N`: N times) by our confidence sequences and, on the same data, by
 the usual test of a fixed sample at 5 %, and ends for good where its interval first leaves nought out. The last line of
@@ -244,7 +244,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark, write bench/results/experiment.json, and print it."""
     parser = argparse.ArgumentParser(prog="python -m bench.experiment", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--json", action="store_true", help="write nothing to standard output but the JSON")
-    parser.add_argument("--experiments", type=int, default=200, help="simulated experiments of each kind")
+    parser.add_argument("--experiments", type=int, default=100, help="simulated experiments of each kind")
     parser.add_argument("--looks", type=int, default=0, help="readings of each; 0: after every request")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
