@@ -161,6 +161,13 @@ def test_mcnemar_is_exact_for_few_rows_that_one_model_alone_gets_right(
     assert found.better.lower < found.better.value < found.better.upper
 
 
+def test_the_interval_of_mcnemar_is_that_of_bonett_and_price() -> None:
+    """One row more on each side that only one model gets right: 2 and 10 of 112."""
+    found = mcnemar(np.repeat([False, True, True], [1, 9, 100]), np.repeat([True, False, True], [1, 9, 100]))
+    assert found is not None
+    assert bounds(found.better) == pytest.approx((-0.13059, -0.01227), abs=1e-5)
+
+
 def by_pairs(positive: Any, one: Any, other: Any) -> tuple[float, float]:
     """DeLong's difference and its standard error as the paper writes them, with every pair."""
     wins = []
@@ -216,9 +223,11 @@ def test_the_test_follows_the_metric_and_what_varies_together(generator: np.rand
         assert found is not None
         methods[metric] = found.method
     assert methods == {"accuracy": "mcnemar", "roc_auc": "delong", "brier": "bootstrap"}
-    by_entity = judge_metric("roc_auc", *labelled(generator, "entity"))
-    assert by_entity is not None
-    assert (by_entity.method, by_entity.resampled) == ("bootstrap", "whole entities")
+    rows, champion, challenger = labelled(generator, "entity")
+    for metric in methods:
+        by_entity = judge_metric(metric, rows, champion, challenger)
+        assert by_entity is not None
+        assert (by_entity.method, by_entity.resampled) == ("bootstrap", "whole entities")
 
 
 def test_the_bootstrap_agrees_with_delong_and_more_is_better_whatever_the_metric(
