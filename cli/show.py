@@ -23,7 +23,7 @@ STATUS_COLORS = {
 }
 EXPLANATIONS = {
     "succeeded": "a model was registered and is served",
-    "refused": "the gate refused the model; what was served before goes on",
+    "refused": "the gate or the shadow refused the model; what was served before goes on",
     "rejected": "the data broke its contract; nothing was trained, the raw files are untouched",
     "duplicate": "these bytes were processed before; nothing was trained",
     "failed": "something broke",
@@ -53,6 +53,7 @@ def show_run(console: Console, record: RunRecord) -> None:
     _show_problems(console, record.problems, record.quarantine_uri)
     _show_candidates(console, record)
     _show_gate(console, record)
+    _show_shadow(console, record)
     _show_stages(console, record)
     _show_cost(console, record)
     for label, value in (
@@ -134,6 +135,14 @@ def _show_gate(console: Console, record: RunRecord) -> None:
         console.print(f"{'[green]✓[/]' if check.get('passed') else failed} {escape(str(check.get('message')))}")
     if record.gate.get("verdict"):
         console.print(f"[bold]Gate:[/] {escape(str(record.gate['verdict']))}")
+
+
+def _show_shadow(console: Console, record: RunRecord) -> None:
+    if not record.shadow:
+        return
+    console.print(f"[bold]Shadow[/]: {record.shadow['verdict']} [dim]({escape(record.shadow['evidence'])})[/]")
+    for reason in record.shadow["reasons"]:
+        console.print(f"  {escape(reason)}")
 
 
 def _show_stages(console: Console, record: RunRecord) -> None:

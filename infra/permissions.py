@@ -8,6 +8,8 @@ from typing import Final
 from aws_cdk import Stack, aws_iam, aws_s3
 
 Statement = aws_iam.PolicyStatement
+#: By which Step Functions hears that a processing job of a `.sync` task has ended.
+PROCESSING_RULE: Final = "StepFunctionsGetEventsForSageMakerProcessingJobsRule"
 
 
 def service(stack: Stack, name: str) -> aws_iam.PrincipalBase:
@@ -152,11 +154,11 @@ def scale_endpoints(stack: Stack, names: str) -> list[Statement]:
     ]
 
 
-def pass_to_sagemaker(role: aws_iam.IRole) -> Statement:
-    """Return a statement to hand a role to SageMaker, and to no other service."""
+def pass_to_sagemaker(*roles: aws_iam.IRole) -> Statement:
+    """Return a statement to hand roles to SageMaker, and to no other service."""
     return Statement(
         actions=["iam:PassRole"],
-        resources=[role.role_arn],
+        resources=[role.role_arn for role in roles],
         conditions={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
     )
 

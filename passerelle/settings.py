@@ -185,7 +185,21 @@ class PlanDeploymentSettings(RunFunctionSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class JudgeShadowSettings(RunFunctionSettings):
-    """judge_shadow."""
+    """judge_shadow: where the job runs that compares both models' answers, and as whom."""
+
+    zones: dict[str, str]
+    image_uri: str
+    judge_role_arn: str
+    kms_key_arn: str
+    prepare_instance_type: str
+    vpc: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordShadowSettings(RunFunctionSettings):
+    """record_shadow."""
+
+    zones: dict[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The image's ENTRYPOINT: `python -m training prepare|train|evaluate|serve|compare`."""
+"""The image's ENTRYPOINT: `python -m training prepare|train|evaluate|judge|serve|compare`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ ENTRIES: Final = {
     "prepare": "training.prepare.main",
     "train": "training.train.main",
     "evaluate": "training.evaluate.main",
+    "judge": "training.judge.main",
     "serve": "training.serve.main",
     "compare": "training.compare",
 }

@@ -20,7 +20,6 @@ from infra.constructs.state_machine import StateMachine
 from infra.resource_parameters import publish_resources
 from infra.shared import Shared
 
-_PROCESSING_RULE = "StepFunctionsGetEventsForSageMakerProcessingJobsRule"
 _SPARK_RULE = "StepFunctionsGetEventsForEMRServerlessJobRule"
 _EXECUTION_RULE = "StepFunctionsGetEventsForStepFunctionsExecutionRule"
 
@@ -121,7 +120,7 @@ class PipelineStack(Stack):
                     TUNING_JOB,
                 ),
                 may.pass_to_sagemaker(self.job_role),
-                may.sync_rules(self, _PROCESSING_RULE, _EXECUTION_RULE, *([_SPARK_RULE] if self.spark else [])),
+                may.sync_rules(self, may.PROCESSING_RULE, _EXECUTION_RULE, *([_SPARK_RULE] if self.spark else [])),
                 *(self.spark.run_jobs() if self.spark else []),
                 may.allow(["states:StartExecution"], nested),
                 may.allow(["states:DescribeExecution", "states:StopExecution"], executions),

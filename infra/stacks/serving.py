@@ -18,6 +18,7 @@ from passerelle.settings import (
     JudgeShadowSettings,
     PlanDeploymentSettings,
     PromoteModelSettings,
+    RecordShadowSettings,
     SmokeTestSettings,
 )
 
@@ -40,6 +41,7 @@ class ServingStack(Stack):
         #: How the names of this environment's endpoints, configurations and models begin (contracts.naming).
         self._names = f"{naming.endpoint_name(config.name, '')}*"
         self.model_role = self._model_role(shared)
+        self.judge_role = self._judge_role(shared)
         plan = shared.function_in(
             self,
             "PlanDeployment",
@@ -82,9 +84,36 @@ class ServingStack(Stack):
             self,
             "JudgeShadow",
             "judge_shadow",
-            JudgeShadowSettings(**shared.settings),
-            # CloudWatch knows no resource for it (service authorization reference).
-            [may.allow(["cloudwatch:GetMetricData"], "*")],
+            JudgeShadowSettings(
+                **shared.settings,
+                zones=shared.buckets,
+                image_uri=runtime.image_uri,
+                judge_role_arn=self.judge_role.role_arn,
+                kms_key_arn=key.key_arn,
+                prepare_instance_type=config.prepare_instance_type,
+                vpc=runtime.jobs_vpc,
+            ),
+            [
+                *may.read_projects(self, config.name),
+                shared.read_archives(),
+                shared.runs("GetItem"),
+                may.list_objects(shared.zones["predictions"]),
+                may.write_objects(shared.zones["curated"]),
+                # CloudWatch knows no resource for it (service authorization reference).
+                may.allow(["cloudwatch:GetMetricData"], "*"),
+            ],
+        )
+        record = shared.function_in(
+            self,
+            "RecordShadow",
+            "record_shadow",
+            RecordShadowSettings(**shared.settings, zones=shared.buckets),
+            [
+                shared.runs("GetItem", "PutItem"),
+                may.list_objects(shared.zones["curated"]),
+                may.read_objects(shared.zones["curated"]),
+                may.write_objects(shared.zones["reports"]),
+            ],
         )
         promote = shared.function_in(
             self,
@@ -99,10 +128,17 @@ class ServingStack(Stack):
             "DeployModel",
             file="deploy_model.asl.json",
             config=config,
-            functions={"PlanDeployment": plan, "JudgeShadow": judge, "SmokeTest": smoke, "PromoteModel": promote},
+            functions={
+                "PlanDeployment": plan,
+                "JudgeShadow": judge,
+                "RecordShadow": record,
+                "SmokeTest": smoke,
+                "PromoteModel": promote,
+            },
             substitutions={"PollSeconds": str(config.poll_seconds)},
             statements=self._changing_endpoints(key),
-            # Three days in the shadow and three updates of at most eight hours; project.yaml allows no longer ones.
+            # Three days in the shadow, its judgement of at most three hours, and three updates of at most eight;
+            # project.yaml allows no longer ones.
             timeout=Duration.days(5),
             key=key,
             alerts=shared.alerts,
@@ -127,7 +163,13 @@ class ServingStack(Stack):
                 "inference-component",
                 names=self._names,
             ),
-            may.pass_to_sagemaker(self.model_role),
+            may.sagemaker(
+                self,
+                ["CreateProcessingJob", "DescribeProcessingJob", "StopProcessingJob", "AddTags"],
+                "processing-job",
+            ),
+            may.sync_rules(self, may.PROCESSING_RULE),
+            may.pass_to_sagemaker(self.model_role, self.judge_role),
             # The caller grants the endpoint its key (SageMaker API permissions reference, CreateEndpoint).
             may.allow(["kms:CreateGrant"], key.key_arn),
             may.endpoint_alarms(self, self._names, *alarms),
@@ -154,3 +196,20 @@ class ServingStack(Stack):
         """Transform jobs take on the model's role, and read the folder of the predictions zone that is theirs."""
         inputs = predictions.arn_for_objects(f"{zones.batch_prefix('*')}/*")
         return [may.allow(["s3:GetObject"], inputs), may.list_objects(predictions)]
+
+    def _judge_role(self, shared: Shared) -> aws_iam.Role:
+        """The role of the job that compares answers: read what was captured, write what it showed, nothing else."""
+        role = aws_iam.Role(self, "JudgeRole", assumed_by=may.sagemaker_service(self))
+        predictions, curated, key = shared.zones["predictions"], shared.zones["curated"], shared.key.key_arn
+        for statement in (
+            *may.sagemaker_role_base(self, shared.runtime.images),
+            may.list_objects(predictions, curated),
+            may.allow(["s3:ListBucket"], shared.archive_bucket_arn),
+            shared.read_archives(),
+            may.read_objects(predictions, curated),
+            may.write_objects(curated),
+            *([may.network_interfaces()] if shared.runtime.jobs_vpc else []),
+            may.allow(["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:CreateGrant"], key),
+        ):
+            role.add_to_policy(statement)
+        return role

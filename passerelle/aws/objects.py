@@ -100,9 +100,13 @@ class Objects:
 
         Raises NotFoundError when the bucket is gone, TransientError when S3 does not answer.
         """
+        return (key for key, _ in self.sizes(bucket, prefix))
+
+    def sizes(self, bucket: str, prefix: str = "") -> Iterator[tuple[str, int]]:
+        """Yield the keys below a prefix with their bytes; order and errors as for `keys`."""
         with _asking(bucket, prefix):
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-                yield from (item["Key"] for item in page.get("Contents", ()))
+                yield from ((item["Key"], int(item["Size"])) for item in page.get("Contents", ()))
 
 
 @contextmanager

@@ -37,6 +37,15 @@ EVALUATE_INPUTS: Final = {
     "training": "input/training",  # output.tar.gz of the training job
 }
 EVALUATE_OUTPUTS: Final = {"result": "output/result"}
+#: The question (`ShadowQuestion`), and what was captured of each variant.
+JUDGE_INPUTS: Final = {
+    "project": "input/project",
+    "question": "input/question",
+    "champion": "input/champion",
+    "challenger": "input/challenger",
+}
+JUDGE_OUTPUTS: Final = {"result": "output/result"}
+QUESTION_FILE: Final = "question.json"
 
 # Training channels.
 CHANNELS: Final = ("project", "train", "validation", "test")

@@ -78,8 +78,47 @@ class PairedTest(Contract):
     resampled: str = ""
 
 
+class LatencySeen(Contract):
+    """The time within which a share of a variant's answers came, in milliseconds."""
+
+    share: float
+    found: Estimate
+
+
+class VariantSeen(Contract):
+    """What a variant stood: requests, how many of them failed, how long answers took (nothing: not known).
+
+    `threshold` is the probability from which its model decides for the positive class, None where it has none.
+    """
+
+    requests: int
+    errors: int
+    latency: tuple[LatencySeen, ...] = ()
+    threshold: float | None = None
+
+
+class ShadowQuestion(Contract):
+    """What the job that judges a shadow is asked: what was declared, and what was seen of both variants.
+
+    `hurried`: the environment cut the declared time, so that what is open for lack of requests holds nobody back.
+    """
+
+    hours: float
+    declared_hours: float
+    declared_requests: int
+    hurried: bool
+    error_percent: float
+    p99_latency_ms: int
+    champion: VariantSeen
+    challenger: VariantSeen
+
+
 class ShadowEvidence(Contract):
-    """All that a shadow showed, and what follows: promote, keep (champion serves, shadow goes on), or reject."""
+    """All that a shadow showed, and what follows: promote, keep (the champion goes on serving), or reject.
+
+    `unpaired` counts captured requests of the challenger that were not captured of the champion, `unreadable` those of
+    either whose answer could not be read.
+    """
 
     verdict: Verdict
     reasons: tuple[str, ...]
@@ -88,6 +127,8 @@ class ShadowEvidence(Contract):
     errors: Errors | None = None
     latency: tuple[LatencyQuantile, ...] = ()
     agreement: Agreement | None = None
+    unpaired: int = 0
+    unreadable: int = 0
     tests: tuple[PairedTest, ...] = ()
 
 

@@ -22,7 +22,7 @@ RunStatus = Literal[
     "collecting",  # waiting for the quiet window to pass, or for the project's active run to end
     "running",
     "succeeded",  # a model was registered and is served
-    "refused",  # the gate refused the model; it stays registered, the champion goes on serving
+    "refused",  # the gate or the shadow refused the model; it stays registered, the champion goes on serving
     "rejected",  # the data was rejected; nothing was trained
     "duplicate",  # every file was processed before; `duplicate_of` names the run
     "failed",  # something broke; `error` says what, and what to do
@@ -114,7 +114,8 @@ class RunRecord(Contract):
     `serving_image_uri` does, the release's other image, which evaluated it. `project_uri` is the archive of
     the project that it trained. `artefacts` are what the jobs
     left, by name (`train/model.tar.gz`, `evaluate/result.json`), with the SHA-256 that each had when it was recorded;
-    a model is carried to another environment only with these bytes. `origin` is None where the run was trained here.
+    a model is carried to another environment only with these bytes. `shadow` is the verdict on the challenger beside
+    the champion, with where its evidence lies. `origin` is None where the run was trained here.
     """
 
     project: str
@@ -139,6 +140,7 @@ class RunRecord(Contract):
     chosen: str | None = None
     why: str | None = None
     gate: dict[str, Any] = {}
+    shadow: dict[str, Any] = {}
     mlflow_url: str | None = None
     model_version: str | None = None
     endpoint_name: str | None = None

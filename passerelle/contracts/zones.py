@@ -6,6 +6,7 @@ Zones (one bucket each): raw, quarantine, curated, models, predictions, reports.
 from __future__ import annotations
 
 import hashlib
+from datetime import datetime
 from typing import Final
 
 ZONES: Final = ("raw", "quarantine", "curated", "models", "predictions", "reports")
@@ -121,6 +122,11 @@ def prediction_records_key(project: str, day: str, source: str, part: int) -> st
 def broken_predictions_key(project: str, source: str) -> str:
     """Quarantine zone: which lines of `source` are no predictions, and why."""
     return f"{project}/predictions/{hashlib.sha256(source.encode()).hexdigest()[:32]}.json"
+
+
+def captured_hour_prefix(project: str, endpoint: str, variant: str, hour: datetime) -> str:
+    """Predictions zone: what was captured of a variant in an hour, UTC."""
+    return f"{capture_prefix(project)}/{endpoint}/{variant}/{hour:%Y/%m/%d/%H}/"
 
 
 def report_prefix(project: str, run_id: str) -> str:

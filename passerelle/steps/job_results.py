@@ -11,6 +11,7 @@ from passerelle.aws.objects import Objects
 from passerelle.contracts import naming, zones
 from passerelle.contracts.base import Contract
 from passerelle.contracts.container import RESULT_FILE, EvaluateResult, PrepareResult, TrainResult
+from passerelle.contracts.experiment import ShadowEvidence
 from passerelle.errors import JobFailedError, NotFoundError
 from passerelle.steps.archives import read_member
 
@@ -31,6 +32,14 @@ def read_evaluate_result(bucket: str, base: dict[str, Any]) -> EvaluateResult:
     Raises JobFailedError when it wrote none, or one that this version cannot read.
     """
     return _read_processed(EvaluateResult, bucket, base, "evaluate")
+
+
+def read_shadow_evidence(bucket: str, base: dict[str, Any]) -> ShadowEvidence:
+    """Return what `judge` wrote for this attempt.
+
+    Raises JobFailedError when it wrote none, or one that this version cannot read.
+    """
+    return _read_processed(ShadowEvidence, bucket, base, "judge/result")
 
 
 def read_train_result(output_path: str, job_name: str) -> TrainResult:

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,11 @@ from botocore.exceptions import ClientError
 
 from laptop.platform import AWS, down, up
 from laptop.processes import Processes
+from passerelle.aws.endpoint_metrics import Watched, count_of, latency_of
 from tests.contract import sagemaker_requests as make
 from tests.contract.sagemaker_service import CONTAINER
 from tests.laptop_platform import LaptopPlatform, running_platform, unique, wait_for
+from tests.unit.steps.world import embedded
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +159,28 @@ def test_cloudwatch_has_every_call_of_every_variant(aws: LaptopPlatform) -> None
     assert statistic("Invocation4XXErrors", "SampleCount") == 21
     assert statistic("ModelLatency", "SampleCount") == 21
     assert statistic("ModelLatency", "Minimum") > 0
+
+
+def test_what_a_variant_stood_in_one_configuration_is_counted_and_timed_with_intervals(
+    aws: LaptopPlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = configured(aws)
+    endpoint = served(aws, config)
+    for _ in range(40):
+        ask(aws, endpoint)
+    refused(aws, endpoint, b"bad")
+    with embedded(aws.settings, monkeypatch):
+        watched = Watched(endpoint=endpoint, variant="main", config=config, since=datetime.now(UTC))
+        wait_for(lambda: count_of(watched).requests == 41)
+        assert count_of(watched).errors == 0
+        found = {seen.share: seen.found for seen in latency_of(watched)}
+        nobody = replace(watched, variant="nobody")
+        assert (count_of(nobody).requests, latency_of(nobody)) == (0, ())
+    middle, slowest = found[0.5], found[0.99]
+    assert middle.lower is not None
+    assert middle.upper is not None
+    assert 0 < middle.lower <= middle.value <= middle.upper <= slowest.value
+    assert slowest.upper is None
 
 
 def test_after_a_restart_of_the_platform_endpoints_answer_with_their_changed_weights(aws: LaptopPlatform) -> None:

@@ -166,6 +166,43 @@ def test_a_processing_job_reads_its_inputs_and_writes_its_outputs(own: Own) -> N
     assert own.read("s3://contract/upper/a.txt") == b"QUIET"
 
 
+def test_a_processing_job_reads_the_objects_that_a_manifest_names_and_no_others(own: Own) -> None:
+    for name in ("a.txt", "b.txt", "left.txt"):
+        own.put(f"s3://contract/captured/{name}", name)
+    own.put("s3://contract/list", json.dumps([{"prefix": "s3://contract/captured/"}, "a.txt", "left.txt"]))
+    request = _processing("job", MESSAGE="m")
+    request["ProcessingInputs"][0]["S3Input"] |= {"S3Uri": "s3://contract/list", "S3DataType": "ManifestFile"}
+    own.call("CreateProcessingJob", request)
+    job = own.ended("ProcessingJob", "job")
+    assert job["ProcessingJobStatus"] == "Completed", job
+    assert own.read("s3://contract/upper/a.txt") == b"A.TXT"
+    assert own.read("s3://contract/upper/left.txt") == b"LEFT.TXT"
+    with pytest.raises(FileNotFoundError):
+        own.read("s3://contract/upper/b.txt")
+
+
+@pytest.mark.parametrize(
+    ("manifest", "words"),
+    [
+        ("[", "is not JSON"),
+        ("{}", 'must begin with {"prefix"'),
+        ('[{"prefix": "s3://contract/"}]', "at least one object"),
+        ('[{"prefix": "s3://contract/"}, {}]', "each as a string"),
+        ('[{"prefix": "s3://contract/"}, "../secret"]', "leads outside"),
+        (None, "Failed to download the manifest"),
+    ],
+)
+def test_a_manifest_that_is_none_fails_the_job_with_the_reason(own: Own, manifest: str | None, words: str) -> None:
+    if manifest is not None:
+        own.put("s3://contract/list", manifest)
+    request = _processing("job", MESSAGE="m")
+    request["ProcessingInputs"][0]["S3Input"] |= {"S3Uri": "s3://contract/list", "S3DataType": "ManifestFile"}
+    own.call("CreateProcessingJob", request)
+    job = own.ended("ProcessingJob", "job")
+    assert job["ProcessingJobStatus"] == "Failed"
+    assert words in job["FailureReason"]
+
+
 def test_a_processing_job_that_exits_with_an_error_fails_with_its_message(own: Own) -> None:
     own.put("s3://contract/texts/a.txt", "quiet")
     own.call("CreateProcessingJob", _processing("job", MESSAGE="no disk", EXIT="4"))

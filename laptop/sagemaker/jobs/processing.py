@@ -22,6 +22,7 @@ from laptop.sagemaker.jobs.transfer import (
     CheckpointSync,
     TransferError,
     act_as,
+    download_manifest,
     download_prefix,
     upload_folder,
 )
@@ -88,7 +89,9 @@ class ProcessingRun:
             source = item["S3Input"]
             if not item.get("AppManaged"):
                 target = self._local(source["LocalPath"])
-                download_prefix(self._s3(), source["S3Uri"], target, cancelled=self._control.ended.is_set)
+                listed = source.get("S3DataType") == "ManifestFile"
+                download = download_manifest if listed else download_prefix
+                download(self._s3(), source["S3Uri"], target, cancelled=self._control.ended.is_set)
         for output in self._outputs():
             self._local(output["LocalPath"]).mkdir(parents=True, exist_ok=True)
         if self._control.ended.is_set():

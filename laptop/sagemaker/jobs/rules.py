@@ -125,8 +125,6 @@ def check_processing(request: Request) -> None:
 def _check_processing_input(source: Request, what: str) -> None:
     _check_processing_path(source.get("LocalPath"), what)
     _check_uri(source["S3Uri"], f"{what}: S3Uri")
-    if source.get("S3DataType") == "ManifestFile":
-        raise limit_exceeded(f"{what}: the laptop's SageMaker reads S3Prefix only")
     if source.get("S3InputMode") == "Pipe":
         raise limit_exceeded(f"{what}: the laptop's SageMaker does not stream; use S3InputMode File")
     if source.get("S3CompressionType") == "Gzip":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
@@ -84,6 +85,46 @@ def download_prefix(s3: Any, uri: str, target: Path, *, cancelled: Callable[[], 
             "Please ensure that the bucket exists in the selected region, that objects exist under that S3 prefix."
         )
     places = [(key, target / relative_path(key, prefix)) for key in keys]
+    return _download_all(s3, uri, bucket, places, target, cancelled)
+
+
+def download_manifest(s3: Any, uri: str, target: Path, *, cancelled: Callable[[], bool] = lambda: False) -> int:
+    """Download the objects that a manifest names, as S3DataType ManifestFile means it; returns how many.
+
+    Raises TransferError when it cannot be read or S3 refuses; Cancelled as for a prefix.
+    """
+    bucket, listed = read_manifest(s3, uri)
+    places = [(key, target / relative) for key, relative in listed]
+    return _download_all(s3, uri, bucket, places, target, cancelled)
+
+
+def read_manifest(s3: Any, uri: str) -> tuple[str, list[tuple[str, str]]]:
+    """Return the bucket of a manifest's objects, and each one's key with the part of it that the manifest names.
+
+    The form is that of S3DataSource's documentation: `[{"prefix": "s3://bucket/a/"}, "b", "c/d"]`.
+    Raises TransferError when there is none, or it is of another form.
+    """
+    bucket, key = split_s3_uri(uri)
+    try:
+        document = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+    except (ClientError, BotoCoreError, FileNotFoundError) as error:
+        raise TransferError(f"ClientError: Failed to download the manifest file {uri}: {error}") from error
+    except ValueError as error:
+        raise TransferError(f"ClientError: The manifest file {uri} is not JSON: {error}") from error
+    head = document[0] if isinstance(document, list) and document else None
+    prefix = head.get("prefix") if isinstance(head, dict) else None
+    if not isinstance(prefix, str) or not prefix.startswith("s3://"):
+        raise TransferError(f'ClientError: The manifest file {uri} must begin with {{"prefix": "s3://…"}}')
+    names = document[1:]
+    if not names or not all(isinstance(name, str) and name for name in names):
+        raise TransferError(f"ClientError: The manifest file {uri} must name at least one object, each as a string")
+    bucket, base = split_s3_uri(prefix)
+    return bucket, [(base + name, name.lstrip("/")) for name in names]
+
+
+def _download_all(
+    s3: Any, uri: str, bucket: str, places: list[tuple[str, Path]], target: Path, cancelled: Callable[[], bool]
+) -> int:
     _check_places(uri, places, target)
 
     def download(place: tuple[str, Path]) -> None:

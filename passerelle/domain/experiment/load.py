@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from passerelle.contracts.experiment import Errors, LatencyQuantile
+from passerelle.contracts.experiment import Errors, LatencyQuantile, LatencySeen
 from passerelle.domain.experiment.interval import difference, quantile_interval, share_interval
 
 Array = npt.NDArray[Any]
@@ -44,8 +45,25 @@ def compare_latency(champion: Array, challenger: Array) -> tuple[LatencyQuantile
     theirs, ours = (np.asarray(one, dtype=np.float64) for one in (champion, challenger))
     if not len(theirs) or not len(ours):
         return ()
-    found = []
-    for share in QUANTILES:
-        their, our = quantile_interval(theirs, share), quantile_interval(ours, share)
-        found.append(LatencyQuantile(share=share, champion=their, challenger=our, longer=difference(our, their)))
-    return tuple(found)
+    return compare_quantiles(_quantiles(theirs), _quantiles(ours))
+
+
+def _quantiles(values: Array) -> list[LatencySeen]:
+    return [LatencySeen(share=share, found=quantile_interval(values, share)) for share in QUANTILES]
+
+
+def compare_quantiles(
+    champion: Sequence[LatencySeen], challenger: Sequence[LatencySeen]
+) -> tuple[LatencyQuantile, ...]:
+    """Return quantiles that are known of both, and their differences."""
+    theirs = {one.share: one.found for one in champion}
+    return tuple(
+        LatencyQuantile(
+            share=one.share,
+            champion=theirs[one.share],
+            challenger=one.found,
+            longer=difference(one.found, theirs[one.share]),
+        )
+        for one in challenger
+        if one.share in theirs
+    )

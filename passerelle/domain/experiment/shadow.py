@@ -24,6 +24,7 @@ class Limits:
     `hours` and `requests` are the declared duration and sample. `agree` is the least share of equal decisions (of a
     regression, the least correlation), `shift` the greatest difference of mean scores in standard deviations (0.2 is
     what Cohen 1988 calls small). `worse_by` is the margin in the project's metric, `money_worse_by` that per decision.
+    `hurried`: the declared time was cut short, so that what is open holds nobody back.
     """
 
     hours: float
@@ -33,6 +34,7 @@ class Limits:
     shift: float = 0.2
     worse_by: float = 0.01
     money_worse_by: float = 0.0
+    hurried: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +56,9 @@ def judge_shadow(shown: Shown, limits: Limits) -> ShadowEvidence:
     """
     checks = tuple(_checks(shown, limits))
     verdict, reasons = verdict_of(checks)
+    if verdict == "keep" and limits.hurried:
+        verdict = "promote"
+        reasons = (f"this environment cuts the shadow to {shown.hours:.2g} hours: what is open was not waited for",)
     return ShadowEvidence(
         verdict=verdict,
         reasons=reasons,

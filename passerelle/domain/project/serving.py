@@ -19,6 +19,7 @@ RolloutType = Literal["all-at-once", "canary", "linear"]
 #: BlueGreenUpdatePolicy.MaximumExecutionTimeoutInSeconds, and how much of it a fleet may take to start.
 LONGEST_UPDATE_SECONDS: Final = 28_800
 START_SECONDS: Final = 3_600
+LONGEST_SHADOW_HOURS: Final = 72
 #: Traffic shifting turns on whole instances, at most half of the fleet first.
 LEAST_FLEET: Final = 2
 
@@ -85,10 +86,14 @@ class Rollout(Part):
 
 
 class Shadow(Part):
-    """A challenger first gets copies of `percent` of the requests for some hours; nobody sees its answers."""
+    """A challenger first gets copies of `percent` of the requests; nobody sees its answers.
+
+    For `hours`, and on until it has answered `requests`, at most for LONGEST_SHADOW_HOURS.
+    """
 
     percent: int = Field(default=100, ge=1, le=100)
-    hours: int = Field(ge=1, le=72)
+    hours: int = Field(ge=1, le=LONGEST_SHADOW_HOURS)
+    requests: int = Field(default=1_000, ge=1, le=10_000_000)
 
 
 class Serving(Part):
@@ -169,6 +174,8 @@ class Serving(Part):
     def _real_time_misfits(self) -> Iterator[str]:
         if self.provisioned_concurrency:
             yield "provisioned_concurrency is for serverless; instances are always warm"
+        if self.shadow and not self.capture_percent and not self.scales_to_zero:
+            yield "shadow: what both models answer is compared as it was captured; set capture_percent, 100 at best"
         if self.scales_to_zero:
             yield from self._zero_misfits()
         elif self.rollout.type in ("canary", "linear") and self.instances < LEAST_FLEET:

@@ -11,6 +11,8 @@ from passerelle.contracts.container import (
     ENTRYPOINT,
     EVALUATE_INPUTS,
     EVALUATE_OUTPUTS,
+    JUDGE_INPUTS,
+    JUDGE_OUTPUTS,
     PREPARE_INPUTS,
     PREPARE_OUTPUTS,
     PrepareResult,
@@ -32,7 +34,7 @@ class JobPlace:
     """Where and as whom jobs run.
 
     `gpu_image_uri` is for training on a GPU, "" in an environment without one. `kms_key_arn` "" leaves the encryption
-    to the buckets' default; `vpc` is a VpcConfig, or empty.
+    to the buckets' default; `vpc` is a VpcConfig, or empty. `git_sha` and `lock_hash` are told to training jobs.
     """
 
     environment: str
@@ -42,8 +44,8 @@ class JobPlace:
     role_arn: str
     kms_key_arn: str
     prepare_instance_type: str
-    git_sha: str
-    lock_hash: str
+    git_sha: str = ""
+    lock_hash: str = ""
     vpc: Mapping[str, Any] = field(default_factory=dict)
 
     def training_image(self, instance_type: str) -> str:
@@ -100,6 +102,25 @@ def evaluate_job(
     result = zones.result_prefix(run.project, run.run_id, run.attempt, "evaluate")
     outputs = {"result": zones.s3_uri(place.zones["curated"], result)}
     return _processing(place, run, project, "evaluate", inputs, EVALUATE_INPUTS, outputs, EVALUATE_OUTPUTS)
+
+
+def judge_job(place: JobPlace, run: RunRef, project: Project, *, captured: Mapping[str, str], suffix: str) -> Request:
+    """Return CreateProcessingJob for `judge`.
+
+    Parameters
+    ----------
+    captured : by variant, the manifest of what was captured of it; a variant of which nothing was has none.
+    suffix : tells the jobs of one attempt apart, which may be deployed more than once.
+    """
+    result = zones.s3_uri(place.zones["curated"], zones.result_prefix(run.project, run.run_id, run.attempt, "judge"))
+    inputs = {"project": run.project_uri, "question": f"{result}/question", **captured}
+    request = _processing(
+        place, run, project, "judge", inputs, JUDGE_INPUTS, {"result": f"{result}/result"}, JUDGE_OUTPUTS
+    )
+    for item in request["ProcessingInputs"]:
+        if item["InputName"] in captured:
+            item["S3Input"]["S3DataType"] = "ManifestFile"
+    return request | {"ProcessingJobName": f"{request['ProcessingJobName']}-{suffix}"}
 
 
 def _processing(

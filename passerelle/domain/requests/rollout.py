@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from passerelle.domain.project import Project
+from passerelle.domain.project.serving import LONGEST_SHADOW_HOURS
 from passerelle.domain.requests.components import VARIANT, ServedComponent, component_update, copies_target, wake
 from passerelle.domain.requests.endpoint_alarms import EndpointAlarms, alarm_names, endpoint_alarms
 from passerelle.domain.requests.guardrails import deployment_config, keep_capacity
@@ -154,6 +155,8 @@ def _changes(
         "shadow": {
             "config": config,
             "wait_seconds": min(serving.shadow.hours * 3_600, wait),
+            "longest_seconds": min(LONGEST_SHADOW_HOURS * 3_600, wait),
+            "declared": serving.shadow.model_dump(mode="json"),
             "limits": serving.rollout.alarms.model_dump(mode="json"),
         },
         "serve": serve,

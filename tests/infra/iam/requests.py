@@ -14,13 +14,13 @@ from passerelle.domain.project import Project, load_project
 from passerelle.domain.requests.batch import BatchJob, transform_job
 from passerelle.domain.requests.components import ServedComponent
 from passerelle.domain.requests.hosting import HostingPlace, deployment
-from passerelle.domain.requests.jobs import RunRef, evaluate_job, prepare_job, training_job
+from passerelle.domain.requests.jobs import JobPlace, RunRef, evaluate_job, judge_job, prepare_job, training_job
 from passerelle.domain.requests.rollout import RolloutPlace, Served, rollout
 from passerelle.domain.requests.spark import spark_job
 from passerelle.domain.requests.tuning import tuning_job
 from passerelle.domain.tuning.fleet import Share
 from passerelle.domain.tuning.space import SPACES
-from passerelle.settings import GatherDropSettings, PlanDeploymentSettings
+from passerelle.settings import GatherDropSettings, JudgeShadowSettings, PlanDeploymentSettings
 from passerelle.steps.preparation import job_place, spark_place
 from tests.infra.conftest import ROOT
 from tests.infra.iam.functions import assets_bucket
@@ -33,6 +33,7 @@ _PROFILES: Final = {
     "scaled": {
         "profile": "real-time",
         "instance_type": "ml.m5.large",
+        "capture_percent": 100,
         "shadow": {"percent": 50, "hours": 24},
         "autoscaling": {"min": 2, "max": 6, "invocations_per_minute": 600},
     },
@@ -52,6 +53,12 @@ class Requests:
 
     def of(self, operation: str) -> list[Request]:
         return self.by_operation.get(operation, [])
+
+    def of_machine(self, definition: str) -> Requests:
+        """Return the requests without the processing jobs that another machine starts: states name them by entry."""
+        jobs = self.of("CreateProcessingJob")
+        own = [job for job in jobs if f"{job['AppSpecification']['ContainerArguments'][0]}_job" in definition]
+        return Requests(self.by_operation | {"CreateProcessingJob": own})
 
 
 @cache
@@ -84,7 +91,7 @@ def sagemaker_requests(assembly: Assembly) -> Requests:
         place, run, project, training_job="job", test_uri=dataset.split["test"].uri, champion_uri=models
     )
     found: dict[str, list[Request]] = {
-        "CreateProcessingJob": [prepare_job(place, run, project), evaluation],
+        "CreateProcessingJob": [prepare_job(place, run, project), evaluation, _judging(assembly, run, project)],
         "CreateTrainingJob": [training_job(place, run, project, dataset)],
         "CreateHyperParameterTuningJob": [
             tuning_job(place, run, project, dataset, SPACES["xgboost"], Share(trials=9, seconds=600, parallel=3))
@@ -118,6 +125,26 @@ def _batch(assembly: Assembly, project: Project) -> Request:
             tags={},
         )
     )
+
+
+def _judging(assembly: Assembly, run: RunRef, project: Project) -> Request:
+    """Return the job that compares answers, with what was captured as SageMaker reads it: manifest and objects."""
+    settings = JudgeShadowSettings.from_env(handler_settings(assembly, "judge_shadow"))
+    place = JobPlace(
+        environment=settings.environment,
+        zones=settings.zones,
+        image_uri=settings.image_uri,
+        role_arn=settings.judge_role_arn,
+        kms_key_arn=settings.kms_key_arn,
+        prepare_instance_type=settings.prepare_instance_type,
+        vpc=settings.vpc,
+    )
+    result = zones.result_prefix(run.project, run.run_id, run.attempt, "judge")
+    captured = {
+        "champion": zones.s3_uri(settings.zones["curated"], f"{result}/captured/champion.manifest"),
+        "challenger": zones.s3_uri(settings.zones["predictions"], zones.capture_prefix(project.name)),
+    }
+    return judge_job(place, run, project, captured=captured, suffix="abcdef")
 
 
 def _hosted(assembly: Assembly, project: Project, model_data_url: str) -> list[dict[str, Request]]:

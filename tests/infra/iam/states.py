@@ -66,7 +66,7 @@ class UnknownTaskError(Exception):
 
 def machine_needs(assembly: Assembly, machine: Resource) -> list[Need]:
     """Return everything that a state machine's role needs."""
-    requests = sagemaker_requests(assembly)
+    requests = sagemaker_requests(assembly).of_machine(machine.properties["DefinitionString"])
     found = [
         need
         for name, state in tasks(definition(machine))

@@ -94,8 +94,12 @@ class Services:
     def _process(self, request: Request) -> dict[str, Any]:
         stage = request["AppSpecification"]["ContainerArguments"][0]
         uris = {item["OutputName"]: item["S3Output"]["S3Uri"] for item in request["ProcessingOutputConfig"]["Outputs"]}
-        prepared = results.prepared(contract_hash=self.contract_hash)
-        result = prepared if stage == "prepare" else results.evaluated()
+        found = {
+            "prepare": lambda: results.prepared(contract_hash=self.contract_hash),
+            "evaluate": results.evaluated,
+            "judge": results.judged,
+        }
+        result = found[stage]()
         self.put(f"{uris['result']}/result.json", result.model_dump_json().encode())
         self.put(f"{uris['result']}/card.json", b"{}")
         return {**request, "ProcessingStartTime": 1_795_000_000_000, "ProcessingEndTime": 1_795_000_090_000}

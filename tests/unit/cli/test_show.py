@@ -84,7 +84,7 @@ def test_a_refused_model_is_shown_with_each_reason_and_its_registered_version() 
     gate = {"status": "refused", "checks": checks, "verdict": "Refused: 1 of 2 required checks failed."}
     text = _shown(status="refused", gate=gate, model_version="7")
     for words in (
-        "refused (the gate refused the model; what was served before goes on)",
+        "refused (the gate or the shadow refused the model; what was served before goes on)",
         "✓ 0.9 against 0.5",
         "✗ plan = free is worse [by 0.2]",
         "! off by 0.3",
@@ -165,3 +165,10 @@ def test_a_run_names_the_engine_that_prepared_its_data_and_why() -> None:
     summary = {"engine": "spark", "engine_reason": "25.0 GB of data are more than one machine prepares well"}
     stage = StageRecord(stage="prepare", status="done", started_at="2026-11-21T00:00:00Z", summary=summary)
     assert "Prepared by   spark: 25.0 GB of data are more" in _shown(stages=(stage,))
+
+
+def test_what_the_shadow_showed_is_told_with_each_reason_and_where_its_evidence_lies() -> None:
+    shadow = {"verdict": "reject", "reasons": ["it failed 9 of 90 requests"], "evidence": "s3://reports/shadow.json"}
+    text = _shown(status="refused", shadow=shadow)
+    for words in ("Shadow: reject", "s3://reports/shadow.json", "it failed 9 of 90 requests"):
+        assert words in text

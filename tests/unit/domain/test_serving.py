@@ -47,6 +47,7 @@ def _serving(*parts: dict[str, Any]) -> Serving:
         (REAL | {"autoscaling": {"max": 4}}, "invocations_per_minute is missing"),
         (REAL | {"autoscaling": {**SCALED, "utilization_percent": 70}}, "utilization_percent is for serverless"),
         (REAL | {"shadow": {"hours": 73}}, "less than or equal to 72"),
+        (REAL | {"shadow": {"hours": 2}}, "compared as it was captured; set capture_percent"),
         (SERVERLESS | {"shadow": {"hours": 1}}, "neither data capture nor a shadow variant; use real-time"),
         (SERVERLESS | {"experiment": {"effect": 1.0}}, "an A/B test needs two variants, which neither a serverless"),
         (ASLEEP | {"experiment": {"effect": 1.0}}, "use real-time with autoscaling.min 1"),

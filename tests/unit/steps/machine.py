@@ -65,6 +65,8 @@ class Machine:
             return value, next(matching, {"Next": state["Default"]})["Next"]
         if state["Type"] == "Fail":
             raise AssertionError(f"{name}: {self._evaluate(state['Cause'], value, None)}")
+        if state["Type"] == "Succeed":
+            return self._evaluate(state.get("Output", "{% $states.input %}"), value, None), None
         if state["Type"] == "Task":
             arguments = self._evaluate(state["Arguments"], value, None)
             try:

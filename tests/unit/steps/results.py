@@ -19,6 +19,7 @@ from passerelle.contracts.container import (
     SplitPart,
     TrainResult,
 )
+from passerelle.contracts.experiment import ShadowEvidence
 
 from .world import IMAGE, Aws
 
@@ -65,6 +66,11 @@ def evaluated(status: str = "passed") -> EvaluateResult:
         {"status": status, "candidate": "forest", "metric": "roc_auc", "test_metrics": {"roc_auc": 0.8},
          "checks": (check,), "reasons": reasons, "resampled": {"draws": "same", "scores": (0.79, 0.8, 0.81)}}
     )  # fmt: skip
+
+
+def judged() -> ShadowEvidence:
+    """What `judge` says."""
+    return ShadowEvidence(verdict="promote", reasons=("all limits are kept to",), checks=(), hours=2.0)
 
 
 def put_result(aws: Aws, stage: str, text: str, run_id: str = "r1") -> None:

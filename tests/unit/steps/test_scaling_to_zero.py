@@ -8,7 +8,11 @@ from .test_changing_endpoints import ENDPOINT, REAL, SCALED, Deployments, deploy
 
 __all__ = ["deployments"]
 
-ASLEEP = {"instance_count": 1, "autoscaling": {"min": 0, "max": 4, "invocations_per_minute": 600}}
+ASLEEP = {
+    "instance_count": 1,
+    "capture_percent": None,
+    "autoscaling": {"min": 0, "max": 4, "invocations_per_minute": 600},
+}
 SLEEPING = REAL | ASLEEP
 
 

@@ -1,0 +1,1 @@
+"""Judge what a challenger did in the shadow of the champion."""
