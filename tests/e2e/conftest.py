@@ -20,7 +20,7 @@ from tests.e2e.platform import DeployedLaptop, free_port
 from tests.e2e.projects import project_document, write_own_project, write_project
 
 #: Projects of single tests, so that none waits for another's run.
-OWN = ("twice", "together", "killed", "mlflowdown", "restarted", "spot", "champion", "names")
+OWN = ("twice", "together", "killed", "mlflowdown", "restarted", "spot", "names")
 
 #: Files with platforms of their own, those that take long first; the others share one, which takes longest.
 ALONE = ("test_demo", "test_restore", "test_enforced")
@@ -58,6 +58,8 @@ def laptop() -> Iterator[DeployedLaptop]:
     write_own_project(projects, "own-model")
     for name in OWN:
         write_project(projects, project_document(name, "binary"))
+    watched = {"profile": "real-time", "capture_percent": 100, "shadow": {"hours": 1, "requests": 10}}
+    write_project(projects, project_document("champion", "binary", serving=watched))
     for fault in FAULTS:
         write_project(projects, project_document(fault.project, "binary", **fault.changes))
     platform = DeployedLaptop(folder / "home", free_port(), free_port(), projects)

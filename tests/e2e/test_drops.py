@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
+from passerelle.contracts.zones import split_s3_uri
 from tests.e2e.platform import DeployedLaptop
 from tests.e2e.projects import START, as_csv, make_rows
 
@@ -55,7 +61,8 @@ def test_a_later_drop_trains_on_everything_and_is_compared_with_the_champion(lap
     first = laptop.run_of("champion", "champion/1.csv", laptop.drop("champion/1.csv", as_csv(make_rows(500))))
     assert first["status"] == "succeeded", first["error"]
     later = make_rows(300, seed=9, start=START.replace(year=2025))
-    second = laptop.run_of("champion", "champion/2.csv", laptop.drop("champion/2.csv", as_csv(later)))
+    with asked_all_the_time(laptop, "passerelle-laptop-champion", make_rows(400)):
+        second = laptop.run_of("champion", "champion/2.csv", laptop.drop("champion/2.csv", as_csv(later)))
     assert second["status"] == "succeeded", second["error"]
     assert second["dataset_id"] != first["dataset_id"]
     assert "not_worse_than_champion" in {check["name"] for check in second["gate"]["checks"]}
@@ -65,6 +72,36 @@ def test_a_later_drop_trains_on_everything_and_is_compared_with_the_champion(lap
     (variant,) = sagemaker.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"]
     model = sagemaker.describe_model(ModelName=variant["ModelName"])
     assert second["run_id"] in model["PrimaryContainer"]["ModelDataUrl"]
+    bucket, key = split_s3_uri(second["shadow"]["evidence"])
+    evidence = json.loads(laptop.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())
+    assert (evidence["verdict"], second["shadow"]["verdict"]) == ("promote", "promote")
+    assert evidence["errors"]["challenger_requests"] > 0
+    assert evidence["agreement"]["requests"] > 0, "nothing that both answered was compared"
+
+
+@contextmanager
+def asked_all_the_time(laptop: DeployedLaptop, endpoint: str, rows: list[dict[str, Any]]) -> Iterator[None]:
+    """Ask an endpoint for one row after the other; no request may fail."""
+    runtime, over, failed = laptop.client("sagemaker-runtime"), threading.Event(), list[str]()
+
+    def ask() -> None:
+        for row in itertools.cycle(rows):
+            if over.wait(0.02):
+                return
+            body = json.dumps({"dataframe_records": [{name: row[name] for name in ("seen_at", "plan", "visits")}]})
+            try:
+                runtime.invoke_endpoint(EndpointName=endpoint, Body=body, ContentType="application/json")
+            except Exception as error:
+                failed.append(str(error))
+
+    caller = threading.Thread(target=ask)
+    caller.start()
+    try:
+        yield
+    finally:
+        over.set()
+        caller.join()
+    assert not failed, failed[:3]
 
 
 def test_a_file_outside_every_project_is_reported_and_left_alone(laptop: DeployedLaptop) -> None:
