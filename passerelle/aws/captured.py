@@ -1,9 +1,9 @@
-"""What an endpoint captured of a variant, and a choice of it where there is much."""
+"""What an endpoint captured or recorded, and a choice of it where there is much."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -14,41 +14,44 @@ from passerelle.contracts import zones
 MOST_BYTES: Final = 256 * 1024 * 1024
 
 
-@dataclass(frozen=True, kw_only=True)
-class Capture:
-    """The data capture of one endpoint: its objects lie by the hour."""
-
-    bucket: str
-    project: str
-    endpoint: str
-
-    def keys(self, objects: Objects, variant: str, since: datetime) -> list[str]:
-        """Return the objects of a variant since a moment, oldest first.
-
-        Of much, as much of each hour, from its beginning: of two variants that capture alike these are the same
-        requests.
-        """
-        hours = list(_hours(since.astimezone(UTC)))
-        share, found = MOST_BYTES // len(hours), list[str]()
-        for hour in hours:
-            read = 0
-            prefix = zones.captured_hour_prefix(self.project, self.endpoint, variant, hour)
-            for key, size in objects.sizes(self.bucket, prefix):
-                if read and read + size > share:
-                    break
-                read += size
-                found.append(key)
-        return found
-
-    def manifest(self, keys: list[str]) -> bytes:
-        """Return a ManifestFile of objects (API reference, S3DataSource)."""
-        prefix = f"{zones.capture_prefix(self.project)}/{self.endpoint}/"
-        return json.dumps(
-            [{"prefix": zones.s3_uri(self.bucket, prefix)}, *(key.removeprefix(prefix) for key in keys)]
-        ).encode()
+def captured_prefixes(project: str, endpoint: str, variant: str, since: datetime) -> list[str]:
+    """Return where the predictions zone has what was captured of a variant since a moment: an hour each."""
+    return [
+        zones.captured_hour_prefix(project, endpoint, variant, hour) for hour in _periods(since, timedelta(hours=1))
+    ]
 
 
-def _hours(since: datetime) -> list[datetime]:
-    first = since.replace(minute=0, second=0, microsecond=0)
-    count = int((datetime.now(UTC) - first) / timedelta(hours=1)) + 1
-    return [first + timedelta(hours=number) for number in range(count)]
+def recorded_prefixes(project: str, since: datetime) -> list[str]:
+    """Return where the predictions zone has the records of predictions since a moment: a day each."""
+    folder = zones.prediction_records_prefix(project)
+    return [f"{folder}/{day:%Y-%m-%d}/" for day in _periods(since, timedelta(days=1))]
+
+
+def choose(objects: Objects, bucket: str, prefixes: Sequence[str]) -> list[str]:
+    """Return the objects below prefixes, in order.
+
+    Of much, as much of each prefix, from its beginning: of two variants that capture alike these are the same requests.
+    """
+    found = list[str]()
+    for prefix in prefixes:
+        read = 0
+        for key, size in objects.sizes(bucket, prefix):
+            if read and read + size > MOST_BYTES // len(prefixes):
+                break
+            read += size
+            found.append(key)
+    return found
+
+
+def manifest(bucket: str, keys: Sequence[str]) -> bytes:
+    """Return a ManifestFile of objects (API reference, S3DataSource)."""
+    return json.dumps([{"prefix": zones.s3_uri(bucket, "")}, *keys]).encode()
+
+
+def _periods(since: datetime, length: timedelta) -> list[datetime]:
+    """Return the beginnings of all hours, or days, since a moment, UTC."""
+    first = since.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    if length >= timedelta(days=1):
+        first = first.replace(hour=0)
+    count = int((datetime.now(UTC) - first) / length) + 1
+    return [first + number * length for number in range(count)]

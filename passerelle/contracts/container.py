@@ -37,12 +37,15 @@ EVALUATE_INPUTS: Final = {
     "training": "input/training",  # output.tar.gz of the training job
 }
 EVALUATE_OUTPUTS: Final = {"result": "output/result"}
-#: The question (`ShadowQuestion`), and what was captured of each variant.
+#: The question (`ShadowQuestion`), and what was captured of each variant; or what was recorded of the champion, and the
+#: challenger's model.tar.gz.
 JUDGE_INPUTS: Final = {
     "project": "input/project",
     "question": "input/question",
     "champion": "input/champion",
     "challenger": "input/challenger",
+    "recorded": "input/recorded",
+    "model": "input/model",
 }
 JUDGE_OUTPUTS: Final = {"result": "output/result"}
 QUESTION_FILE: Final = "question.json"

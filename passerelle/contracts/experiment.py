@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal
 
 from passerelle.contracts.base import Contract
@@ -101,6 +102,7 @@ class ShadowQuestion(Contract):
     """What the job that judges a shadow is asked: what was declared, and what was seen of both variants.
 
     `hurried`: the environment cut the declared time, so that what is open for lack of requests holds nobody back.
+    `replayed_since`: what is recorded since that moment, UTC, is replayed; the job itself counts what it asks.
     """
 
     hours: float
@@ -111,6 +113,7 @@ class ShadowQuestion(Contract):
     p99_latency_ms: int
     champion: VariantSeen
     challenger: VariantSeen
+    replayed_since: datetime | None = None
 
 
 class ShadowEvidence(Contract):

@@ -1,12 +1,13 @@
-"""Wait until a challenger has answered enough requests in the shadow, then ask for the job that compares both."""
+"""Ask for the job that compares challenger and champion, once the shadow has run long enough, or by a replay."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from passerelle.aws.captured import Capture
+from passerelle.aws.captured import captured_prefixes, choose, manifest, recorded_prefixes
 from passerelle.aws.clients import client, translated
 from passerelle.aws.endpoint_metrics import Watched, count_of, latency_of
 from passerelle.aws.objects import Objects
@@ -20,7 +21,7 @@ from passerelle.domain.requests.shadow import SHADOW_VARIANT
 from passerelle.settings import JudgeShadowSettings
 from passerelle.steps.project_source import read_project
 
-#: What captured objects are written later than their requests.
+#: Captured objects are named by a time after that of their requests.
 _LATE = timedelta(minutes=5)
 
 
@@ -30,10 +31,14 @@ def judge_shadow(request: dict[str, Any], settings: JudgeShadowSettings) -> dict
     Nothing but the number of requests prolongs the wait: whoever looked at what they show would find, sooner or later,
     what is hoped for.
     """
-    shadow = request["shadow"]
+    shadow, now = request["shadow"], datetime.now(UTC)
+    if shadow.get("replay"):
+        since = now - timedelta(hours=float(shadow["declared"]["hours"]))
+        nothing = {variant: VariantSeen(requests=0, errors=0) for variant in (VARIANT, SHADOW_VARIANT)}
+        return request | {"judge_job": _Judging(request, settings, since).replay(nothing)}
     waited = int(shadow.get("waited_seconds", 0)) + int(shadow["wait_seconds"])
+    since = now - timedelta(seconds=waited)
     config = shadow["config"]["EndpointConfigName"]
-    since = datetime.now(UTC) - timedelta(seconds=waited)
     watched = {
         variant: Watched(endpoint=request["endpoint_name"], variant=variant, config=config, since=since)
         for variant in (VARIANT, SHADOW_VARIANT)
@@ -46,65 +51,102 @@ def judge_shadow(request: dict[str, Any], settings: JudgeShadowSettings) -> dict
     seen = {
         variant: counted[variant].model_copy(update={"latency": latency_of(one)}) for variant, one in watched.items()
     }
-    return request | {"judge_job": _job(request, settings, seen, waited, since)}
+    return request | {"judge_job": _Judging(request, settings, since).shadow(seen, waited)}
 
 
-def _job(
-    request: dict[str, Any], settings: JudgeShadowSettings, seen: dict[str, VariantSeen], waited: int, since: datetime
-) -> dict[str, Any]:
-    project, run_id, attempt = request["project"], request["run_id"], int(request["attempt"])
-    deployed = read_project(settings.environment, project)
-    run = RunRef(project=project, run_id=run_id, attempt=attempt, project_uri=deployed.uri)
-    objects, curated = Objects(client("s3")), settings.zones["curated"]
-    folder = f"{zones.result_prefix(project, run_id, attempt, 'judge')}"
-    question = _question(request, settings, seen, waited)
-    objects.write(curated, f"{folder}/question/{QUESTION_FILE}", question.model_dump_json(indent=2).encode())
-    capture = Capture(bucket=settings.zones["predictions"], project=project, endpoint=request["endpoint_name"])
-    manifests = {}
-    for variant in (VARIANT, SHADOW_VARIANT):
-        if keys := capture.keys(objects, variant, since - _LATE):
-            key = f"{folder}/captured/{variant}.manifest"
-            objects.write(curated, key, capture.manifest(keys))
-            manifests[variant] = zones.s3_uri(curated, key)
-    place = JobPlace(
-        environment=settings.environment,
-        zones=settings.zones,
-        image_uri=settings.image_uri,
-        role_arn=settings.judge_role_arn,
-        kms_key_arn=settings.kms_key_arn,
-        prepare_instance_type=settings.prepare_instance_type,
-        vpc=settings.vpc,
-    )
-    suffix = hashlib.sha256(str(request["execution"]).encode()).hexdigest()[:6]
-    return judge_job(place, run, deployed.project, captured=manifests, suffix=suffix)
+class _Judging:
+    """One job: its question and the lists of its inputs lie in the curated zone."""
 
+    def __init__(self, request: dict[str, Any], settings: JudgeShadowSettings, since: datetime) -> None:
+        self._request, self._settings, self._since = request, settings, since
+        self._objects, self._curated = Objects(client("s3")), settings.zones["curated"]
+        self._project, self._run_id = request["project"], request["run_id"]
+        attempt = int(request["attempt"])
+        self._folder = zones.result_prefix(self._project, self._run_id, attempt, "judge")
+        self._deployed = read_project(settings.environment, self._project)
+        self._run = RunRef(project=self._project, run_id=self._run_id, attempt=attempt, project_uri=self._deployed.uri)
 
-def _question(
-    request: dict[str, Any], settings: JudgeShadowSettings, seen: dict[str, VariantSeen], waited: int
-) -> ShadowQuestion:
-    table, project = RunsTable(client("dynamodb"), settings.runs_table), request["project"]
-    with translated(f"champion of {project}"):
-        champion = (table.item(project, "CHAMPION") or {}).get("run_id")
-    runs = {VARIANT: champion, SHADOW_VARIANT: request["run_id"]}
-    declared, limits = request["shadow"]["declared"], request["shadow"]["limits"]
-    return ShadowQuestion(
-        hours=waited / 3_600,
-        declared_hours=float(declared["hours"]),
-        declared_requests=int(declared["requests"]),
-        hurried=waited < float(declared["hours"]) * 3_600,
-        error_percent=limits["error_percent"],
-        p99_latency_ms=limits["p99_latency_ms"],
-        **{
-            variant: one.model_copy(update={"threshold": _threshold(table, project, runs[variant])})
-            for variant, one in seen.items()
-        },
-    )
+    def shadow(self, seen: Mapping[str, VariantSeen], waited: int) -> dict[str, Any]:
+        """Return the job that compares what was captured of both variants."""
+        endpoint, since = self._request["endpoint_name"], self._since - _LATE
+        inputs = {
+            variant: self._listed(variant, captured_prefixes(self._project, endpoint, variant, since))
+            for variant in (VARIANT, SHADOW_VARIANT)
+        }
+        return self._job(seen, waited / 3_600, inputs)
 
+    def replay(self, nothing: Mapping[str, VariantSeen]) -> dict[str, Any]:
+        """Return the job that asks the challenger what was asked the champion."""
+        hours = float(self._request["shadow"]["declared"]["hours"])
+        recorded = self._listed("recorded", recorded_prefixes(self._project, self._since))
+        return self._job(
+            nothing, hours, {"recorded": recorded}, replayed_since=self._since, model=self._request["model_data_url"]
+        )
 
-def _threshold(table: RunsTable, project: str, run_id: str | None) -> float | None:
-    if run_id is None:
-        return None
-    with translated(f"run {run_id}"):
-        record = table.get(project, run_id)
-    threshold = record.gate.get("threshold") if record else None
-    return None if threshold is None else float(threshold)
+    def _listed(self, name: str, prefixes: list[str]) -> str:
+        """Return the manifest of what lies below prefixes, "" where nothing does."""
+        bucket = self._settings.zones["predictions"]
+        keys = choose(self._objects, bucket, prefixes)
+        if not keys:
+            return ""
+        key = f"{self._folder}/captured/{name}.manifest"
+        self._objects.write(self._curated, key, manifest(bucket, keys))
+        return zones.s3_uri(self._curated, key)
+
+    def _job(
+        self,
+        seen: Mapping[str, VariantSeen],
+        hours: float,
+        listed: Mapping[str, str],
+        *,
+        replayed_since: datetime | None = None,
+        model: str = "",
+    ) -> dict[str, Any]:
+        question = self._question(seen, hours, replayed_since)
+        text = question.model_dump_json(indent=2).encode()
+        self._objects.write(self._curated, f"{self._folder}/question/{QUESTION_FILE}", text)
+        settings = self._settings
+        place = JobPlace(
+            environment=settings.environment,
+            zones=settings.zones,
+            image_uri=settings.image_uri,
+            role_arn=settings.judge_role_arn,
+            kms_key_arn=settings.kms_key_arn,
+            prepare_instance_type=settings.prepare_instance_type,
+            vpc=settings.vpc,
+        )
+        return judge_job(
+            place,
+            self._run,
+            self._deployed.project,
+            listed={name: uri for name, uri in listed.items() if uri},
+            model=model,
+            suffix=hashlib.sha256(str(self._request["execution"]).encode()).hexdigest()[:6],
+        )
+
+    def _question(
+        self, seen: Mapping[str, VariantSeen], hours: float, replayed_since: datetime | None
+    ) -> ShadowQuestion:
+        table = RunsTable(client("dynamodb"), self._settings.runs_table)
+        with translated(f"champion of {self._project}"):
+            champion = (table.item(self._project, "CHAMPION") or {}).get("run_id")
+        declared, limits = self._request["shadow"]["declared"], self._request["shadow"]["limits"]
+        return ShadowQuestion(
+            hours=hours,
+            declared_hours=float(declared["hours"]),
+            declared_requests=int(declared["requests"]),
+            hurried=hours < float(declared["hours"]),
+            error_percent=limits["error_percent"],
+            p99_latency_ms=limits["p99_latency_ms"],
+            champion=seen[VARIANT].model_copy(update={"threshold": self._threshold(table, champion)}),
+            challenger=seen[SHADOW_VARIANT].model_copy(update={"threshold": self._threshold(table, self._run_id)}),
+            replayed_since=replayed_since,
+        )
+
+    def _threshold(self, table: RunsTable, run_id: str | None) -> float | None:
+        if run_id is None:
+            return None
+        with translated(f"run {run_id}"):
+            record = table.get(self._project, run_id)
+        threshold = record.gate.get("threshold") if record else None
+        return None if threshold is None else float(threshold)

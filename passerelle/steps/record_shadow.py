@@ -24,7 +24,7 @@ def record_shadow(request: dict[str, Any], settings: RecordShadowSettings) -> di
     project, run_id, attempt = request["project"], request["run_id"], int(request["attempt"])
     if "unjudged" in request:
         words = f"it could not be judged: {_reason(str(request['unjudged'].get('Cause', '')))}"
-        return request | {"change": request["withdraw"], "verdict": words, "judged": False}
+        return _then(request, "withdraw", words, judged=False)
     base = {"project": project, "run_id": run_id, "attempt": attempt}
     evidence = read_shadow_evidence(settings.zones["curated"], base)
     key = f"{zones.report_prefix(project, run_id)}/shadow.json"
@@ -42,8 +42,15 @@ def record_shadow(request: dict[str, Any], settings: RecordShadowSettings) -> di
     with translated("recording a shadow's verdict"):
         RunsTable(client("dynamodb"), settings.runs_table).change(project, run_id, update, attempt=attempt)
     words = f"{_WORDS[evidence.verdict]}: {'; '.join(evidence.reasons)}"
-    change = request["serve" if evidence.verdict == "promote" else "withdraw"]
-    return request | {"change": change, "verdict": words, "judged": True}
+    promoted = evidence.verdict == "promote"
+    return _then(request, "serve" if promoted else "withdraw", words, judged=True)
+
+
+def _then(request: dict[str, Any], phase: str, words: str, *, judged: bool) -> dict[str, Any]:
+    """Return the request with its next change; there is none where a challenger leaves that was only replayed."""
+    stays = phase == "withdraw" and bool(request["shadow"].get("replay"))
+    action = "none" if stays else "update"
+    return request | {"change": request[phase], "action": action, "verdict": words, "judged": judged}
 
 
 _WORDS: dict[Verdict, str] = {

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 
+from passerelle.contracts.archive import unpack
 from passerelle.contracts.container import JUDGE_INPUTS, JUDGE_OUTPUTS, QUESTION_FILE, RESULT_FILE
 from passerelle.contracts.experiment import Agreement, ShadowEvidence, ShadowQuestion
 from passerelle.domain.experiment.agreement import compare_answers
@@ -16,8 +19,11 @@ from passerelle.domain.experiment.shadow import Limits, Shown, judge_shadow
 from passerelle.domain.predictions import BrokenExchangeError, Exchange, read_captured
 from passerelle.domain.project import Project
 from passerelle.domain.project.serving import RolloutAlarms
+from passerelle.domain.requests.components import VARIANT
 from passerelle.domain.resampling import draw_weights, make_blocks
-from training.paths import processing
+from training.bundle import load_bundle
+from training.judge.replay import replay
+from training.paths import base_dir, processing
 from training.progress import tell
 from training.project_archive import read_project
 
@@ -36,6 +42,8 @@ def main() -> int:
 
 def judge(project: Project, question: ShadowQuestion) -> ShadowEvidence:
     """Return the verdict with its evidence."""
+    if question.replayed_since is not None:
+        return _judge_replay(project, question, question.replayed_since)
     pairing, broken = Pairing(project), _Broken()
     pairing.add_champion(broken.exchanges(processing(JUDGE_INPUTS["champion"])), question.champion.threshold)
     pairing.add_challenger(broken.exchanges(processing(JUDGE_INPUTS["challenger"])), question.challenger.threshold)
@@ -49,14 +57,31 @@ def judge(project: Project, question: ShadowQuestion) -> ShadowEvidence:
         latency=compare_quantiles(question.champion.latency, question.challenger.latency),
         agreement=_agreement(project, pairs),
     )
-    limits = Limits(
+    counts = {"unpaired": pairs.unpaired, "unreadable": pairs.unreadable + broken.lines}
+    return judge_shadow(shown, _limits(question)).model_copy(update=counts)
+
+
+def _judge_replay(project: Project, question: ShadowQuestion, since: datetime) -> ShadowEvidence:
+    """Judge what the challenger says to what was asked the champion; how fast it is shows when it serves."""
+    with tempfile.TemporaryDirectory(dir=base_dir()) as work:
+        (archive,) = processing(JUDGE_INPUTS["model"]).rglob("*.tar.gz")
+        bundle = load_bundle(unpack(archive, Path(work) / "model"), project_code=bool(project.training.model))
+        found = replay(processing(JUDGE_INPUTS["recorded"]), bundle, variant=VARIANT, since=since)
+    shown = Shown(
+        hours=question.hours,
+        errors=compare_errors((found.asked, 0), (found.asked, found.refused)),
+        agreement=_agreement(project, found.pairs),
+    )
+    return judge_shadow(shown, _limits(question))
+
+
+def _limits(question: ShadowQuestion) -> Limits:
+    return Limits(
         hours=question.declared_hours,
         requests=question.declared_requests,
         alarms=RolloutAlarms(error_percent=question.error_percent, p99_latency_ms=question.p99_latency_ms),
         hurried=question.hurried,
     )
-    counts = {"unpaired": pairs.unpaired, "unreadable": pairs.unreadable + broken.lines}
-    return judge_shadow(shown, limits).model_copy(update=counts)
 
 
 def _agreement(project: Project, pairs: Pairs) -> Agreement | None:

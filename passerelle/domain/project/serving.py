@@ -88,7 +88,8 @@ class Rollout(Part):
 class Shadow(Part):
     """A challenger first gets copies of `percent` of the requests; nobody sees its answers.
 
-    For `hours`, and on until it has answered `requests`, at most for LONGEST_SHADOW_HOURS.
+    For `hours`, and on until it has answered `requests`, at most for LONGEST_SHADOW_HOURS. Serverless endpoints have no
+    shadow variant: there the requests of the last `hours` are replayed, and nothing is waited for.
     """
 
     percent: int = Field(default=100, ge=1, le=100)
@@ -151,10 +152,15 @@ class Serving(Part):
         return self
 
     def _serverless_misfits(self) -> Iterator[str]:
-        if self.capture_percent or self.shadow:
-            yield "a serverless endpoint has neither data capture nor a shadow variant; use real-time"
+        if self.capture_percent:
+            yield "capture_percent: a serverless endpoint captures nothing, its server logs predictions; leave it out"
+        if self.shadow and self.shadow.percent != 100:
+            yield "shadow.percent: a serverless endpoint has no shadow variant: all recorded requests are replayed"
         if self.rollout.type:
             yield "rollout.type: a serverless endpoint is updated at once, and no alarm rolls it back; use real-time"
+        yield from self._concurrency_misfits()
+
+    def _concurrency_misfits(self) -> Iterator[str]:
         warm, scaling = self.provisioned_concurrency, self.autoscaling
         if warm and warm > self.max_concurrency:
             yield f"provisioned_concurrency {warm} is greater than max_concurrency {self.max_concurrency}"

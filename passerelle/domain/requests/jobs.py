@@ -104,21 +104,23 @@ def evaluate_job(
     return _processing(place, run, project, "evaluate", inputs, EVALUATE_INPUTS, outputs, EVALUATE_OUTPUTS)
 
 
-def judge_job(place: JobPlace, run: RunRef, project: Project, *, captured: Mapping[str, str], suffix: str) -> Request:
+def judge_job(
+    place: JobPlace, run: RunRef, project: Project, *, listed: Mapping[str, str], model: str = "", suffix: str
+) -> Request:
     """Return CreateProcessingJob for `judge`.
 
     Parameters
     ----------
-    captured : by variant, the manifest of what was captured of it; a variant of which nothing was has none.
+    listed : by input, the manifest of its objects; one of which there are none has none.
+    model : the challenger's model.tar.gz, where recorded requests are replayed.
     suffix : tells the jobs of one attempt apart, which may be deployed more than once.
     """
     result = zones.s3_uri(place.zones["curated"], zones.result_prefix(run.project, run.run_id, run.attempt, "judge"))
-    inputs = {"project": run.project_uri, "question": f"{result}/question", **captured}
-    request = _processing(
-        place, run, project, "judge", inputs, JUDGE_INPUTS, {"result": f"{result}/result"}, JUDGE_OUTPUTS
-    )
+    inputs = {"project": run.project_uri, "question": f"{result}/question", **({"model": model} if model else {})}
+    outputs = {"result": f"{result}/result"}
+    request = _processing(place, run, project, "judge", inputs | dict(listed), JUDGE_INPUTS, outputs, JUDGE_OUTPUTS)
     for item in request["ProcessingInputs"]:
-        if item["InputName"] in captured:
+        if item["InputName"] in listed:
             item["S3Input"]["S3DataType"] = "ManifestFile"
     return request | {"ProcessingJobName": f"{request['ProcessingJobName']}-{suffix}"}
 

@@ -42,7 +42,7 @@ def test_the_flagship_project_is_valid_and_hides_what_leaks() -> None:
         ("max_wait_minutes: 120", "max_wait_minutes: 20", "at least max_runtime_minutes"),
         ("  objective:", "  objectiv:", "why.objective: is missing"),
         ("positive: \"> 15\"", "positive: null", "needs the positive value"),
-        ("profile: real-time", "profile: serverless", "neither data capture nor a shadow"),
+        ("profile: real-time", "profile: serverless", "captures nothing, its server logs predictions"),
         ("candidates: [baseline,", "candidates: [", "must contain 'baseline'"),
     ],
 )  # fmt: skip
