@@ -198,15 +198,16 @@ class ServingStack(Stack):
         return [may.allow(["s3:GetObject"], inputs), may.list_objects(predictions)]
 
     def _judge_role(self, shared: Shared) -> aws_iam.Role:
-        """The role of the job that compares answers: read what was captured, write what it showed, nothing else."""
+        """The role of the job that compares answers: read what was asked, and the model, write what they showed."""
         role = aws_iam.Role(self, "JudgeRole", assumed_by=may.sagemaker_service(self))
-        predictions, curated, key = shared.zones["predictions"], shared.zones["curated"], shared.key.key_arn
+        predictions, curated, models = (shared.zones[zone] for zone in ("predictions", "curated", "models"))
+        key = shared.key.key_arn
         for statement in (
             *may.sagemaker_role_base(self, shared.runtime.images),
-            may.list_objects(predictions, curated),
+            may.list_objects(predictions, curated, models),
             may.allow(["s3:ListBucket"], shared.archive_bucket_arn),
             shared.read_archives(),
-            may.read_objects(predictions, curated),
+            may.read_objects(predictions, curated, models),
             may.write_objects(curated),
             *([may.network_interfaces()] if shared.runtime.jobs_vpc else []),
             may.allow(["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:CreateGrant"], key),

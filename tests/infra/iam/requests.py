@@ -91,7 +91,7 @@ def sagemaker_requests(assembly: Assembly) -> Requests:
         place, run, project, training_job="job", test_uri=dataset.split["test"].uri, champion_uri=models
     )
     found: dict[str, list[Request]] = {
-        "CreateProcessingJob": [prepare_job(place, run, project), evaluation, _judging(assembly, run, project)],
+        "CreateProcessingJob": [prepare_job(place, run, project), evaluation, _judging(assembly, run, project, models)],
         "CreateTrainingJob": [training_job(place, run, project, dataset)],
         "CreateHyperParameterTuningJob": [
             tuning_job(place, run, project, dataset, SPACES["xgboost"], Share(trials=9, seconds=600, parallel=3))
@@ -127,8 +127,8 @@ def _batch(assembly: Assembly, project: Project) -> Request:
     )
 
 
-def _judging(assembly: Assembly, run: RunRef, project: Project) -> Request:
-    """Return the job that compares answers, with what was captured as SageMaker reads it: manifest and objects."""
+def _judging(assembly: Assembly, run: RunRef, project: Project, model: str) -> Request:
+    """Return the job that compares answers, with what is listed as SageMaker reads it: manifest and objects."""
     settings = JudgeShadowSettings.from_env(handler_settings(assembly, "judge_shadow"))
     place = JobPlace(
         environment=settings.environment,
@@ -140,11 +140,11 @@ def _judging(assembly: Assembly, run: RunRef, project: Project) -> Request:
         vpc=settings.vpc,
     )
     result = zones.result_prefix(run.project, run.run_id, run.attempt, "judge")
-    captured = {
+    listed = {
         "champion": zones.s3_uri(settings.zones["curated"], f"{result}/captured/champion.manifest"),
         "challenger": zones.s3_uri(settings.zones["predictions"], zones.capture_prefix(project.name)),
     }
-    return judge_job(place, run, project, captured=captured, suffix="abcdef")
+    return judge_job(place, run, project, listed=listed, model=model, suffix="abcdef")
 
 
 def _hosted(assembly: Assembly, project: Project, model_data_url: str) -> list[dict[str, Request]]:

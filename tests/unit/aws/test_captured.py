@@ -11,10 +11,9 @@ import pytest
 from moto import mock_aws
 
 from passerelle.aws import captured
-from passerelle.aws.captured import Capture
+from passerelle.aws.captured import captured_prefixes, choose, manifest, recorded_prefixes
 from passerelle.aws.objects import Objects
 
-CAPTURE = Capture(bucket="captures", project="p", endpoint="e")
 NOW = datetime.now(UTC)
 
 
@@ -34,11 +33,15 @@ def put(objects: Objects, hours_ago: int, name: str, size: int = 1, variant: str
     return key
 
 
+def chosen(objects: Objects, hours: int) -> list[str]:
+    return choose(objects, "captures", captured_prefixes("p", "e", "champion", NOW - timedelta(hours=hours)))
+
+
 def test_objects_of_the_time_and_of_the_variant_are_read_oldest_first(objects: Objects) -> None:
     put(objects, 3, "before.jsonl")
     put(objects, 1, "other.jsonl", variant="challenger")
     wanted = [put(objects, 2, "b.jsonl"), put(objects, 1, "a.jsonl"), put(objects, 0, "c.jsonl")]
-    assert CAPTURE.keys(objects, "champion", NOW - timedelta(hours=2)) == wanted
+    assert chosen(objects, 2) == wanted
 
 
 def test_of_much_the_beginning_of_each_hour_is_read_and_at_least_one_object(
@@ -49,11 +52,14 @@ def test_of_much_the_beginning_of_each_hour_is_read_and_at_least_one_object(
     put(objects, 1, "c.jsonl", 1)
     wanted += [put(objects, 0, "d.jsonl", 400)]
     put(objects, 0, "e.jsonl", 1)
-    assert CAPTURE.keys(objects, "champion", NOW - timedelta(hours=1)) == wanted
+    assert chosen(objects, 1) == wanted
 
 
-def test_a_manifest_names_objects_below_the_endpoints_capture(objects: Objects) -> None:
-    key = put(objects, 0, "a.jsonl")
-    head, *names = json.loads(CAPTURE.manifest([key]))
-    assert head == {"prefix": "s3://captures/p/capture/e/"}
-    assert [f"p/capture/e/{name}" for name in names] == [key]
+def test_records_are_those_of_the_days_since(objects: Objects) -> None:
+    days = recorded_prefixes("p", NOW - timedelta(days=2))
+    assert days == [f"p/records/{NOW - timedelta(days=ago):%Y-%m-%d}/" for ago in (2, 1, 0)]
+
+
+def test_a_manifest_names_each_object_below_its_bucket() -> None:
+    head, *names = json.loads(manifest("captures", ["p/capture/a.jsonl"]))
+    assert (head, names) == ({"prefix": "s3://captures/"}, ["p/capture/a.jsonl"])

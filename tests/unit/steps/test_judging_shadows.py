@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import tarfile
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from laptop.sagemaker.jobs.transfer import upload_folder
 from passerelle.contracts.experiment import ShadowEvidence
+from tests.serving import make_bundle, rows_of
+from tests.unit.training.test_replay import record
 
 from .test_changing_endpoints import ENDPOINT, REAL, Deployments, deployments, seen
 
 __all__ = ["deployments"]
 
+SERVERLESS = {"profile": "serverless", "capture_percent": None, "instance_count": 1}
 SHADOW = {"shadow": {"percent": 100, "hours": 24, "requests": 300}}
 
 
@@ -52,7 +58,7 @@ def evidence(deployments: Deployments) -> ShadowEvidence:
     return ShadowEvidence.model_validate_json(found["Body"].read())
 
 
-def record(deployments: Deployments) -> dict[str, Any]:
+def told(deployments: Deployments) -> dict[str, Any]:
     return deployments.aws.table.need("flights", "r2").shadow
 
 
@@ -66,7 +72,7 @@ def test_a_challenger_that_says_the_same_takes_over_and_its_evidence_is_kept(pat
     assert (found.verdict, found.unpaired, found.unreadable) == ("promote", 0, 0)
     assert found.agreement is not None
     assert found.agreement.requests == 400
-    assert record(patient) == {
+    assert told(patient) == {
         "verdict": "promote",
         "reasons": list(found.reasons),
         "evidence": f"s3://{patient.aws.buckets['reports']}/flights/runs/r2/shadow.json",
@@ -82,7 +88,7 @@ def test_a_challenger_that_says_something_else_is_withdrawn_and_the_run_is_refus
     assert "PutErrorAlarm" not in machine.visited
     assert patient.output["status"] == "refused"
     assert "decisions agree: 0.00 %" in patient.output["verdict"]
-    assert record(patient)["verdict"] == "reject"
+    assert told(patient)["verdict"] == "reject"
     assert patient.aws.table.need("flights", "r2").stages[-1].status == "done"
 
 
@@ -91,7 +97,7 @@ def test_a_challenger_that_fails_requests_or_is_slow_is_withdrawn_with_both_reas
     capture(patient, "challenger", scores())
     patient.seen["challenger"] = seen(400, errors=40, p99_ms=2_000)
     patient.deploy("r2", **REAL, **SHADOW)
-    assert [reason.partition(" of ")[0] for reason in record(patient)["reasons"]] == ["it failed 40", "p99"]
+    assert [reason.partition(" of ")[0] for reason in told(patient)["reasons"]] == ["it failed 40", "p99"]
 
 
 def test_too_few_requests_are_waited_for_for_three_days_and_then_the_champion_is_kept(patient: Deployments) -> None:
@@ -101,8 +107,8 @@ def test_too_few_requests_are_waited_for_for_three_days_and_then_the_champion_is
     machine = patient.deploy("r2", **REAL, **SHADOW)
     assert machine.visited.count("WatchShadow") == 3
     assert machine.visited.count("CompareAnswers") == 1
-    assert (record(patient)["verdict"], patient.output["status"]) == ("keep", "refused")
-    assert "50 requests in 72 hours of the shadow (declared: 300 in 24)" in record(patient)["reasons"][0]
+    assert (told(patient)["verdict"], patient.output["status"]) == ("keep", "refused")
+    assert "50 requests in 72 hours of the shadow (declared: 300 in 24)" in told(patient)["reasons"][0]
 
 
 def test_a_hurried_environment_waits_for_nothing_that_is_open_but_takes_no_challenger_that_fails(
@@ -143,3 +149,39 @@ def test_requests_that_only_one_was_captured_of_and_broken_lines_are_counted_and
     assert (found.unpaired, found.unreadable) == (20, 2)
     assert found.agreement is not None
     assert found.agreement.requests == 380
+
+
+@pytest.mark.parametrize(("threshold", "verdict"), [(0.4, "promote"), (0.9, "reject")])
+def test_without_a_shadow_variant_what_was_asked_the_champion_is_asked_the_challenger_before_it_serves(
+    deployments: Deployments, tmp_path: Path, threshold: float, verdict: str
+) -> None:
+    deployments.deploy("r1", **SERVERLESS)
+    champion, today = deployments.serves, datetime.now(UTC)
+    served = make_bundle("binary", tmp_path / "champion", candidate="logistic", threshold=0.4, rows=300)
+    recorded = tmp_path / "recorded"
+    record(served, recorded, rows_of(400), event_time=today.replace(tzinfo=None))
+    upload_folder(
+        deployments.aws.s3, recorded, f"s3://{deployments.aws.buckets['predictions']}/flights/records/{today:%Y-%m-%d}"
+    )
+    make_bundle("binary", tmp_path / "model", candidate="logistic", threshold=threshold, rows=300)
+    put_bundle(deployments, tmp_path / "model")
+    machine = deployments.deploy("r2", **SERVERLESS, shadow={"hours": 1, "requests": 300})
+    assert "WatchShadow" not in machine.visited
+    assert "CreateShadowConfig" not in machine.visited
+    found = evidence(deployments)
+    assert found.verdict == verdict
+    assert found.errors is not None
+    assert (found.errors.challenger_requests, found.errors.challenger_errors) == (400, 0)
+    assert (deployments.serves != champion, len(deployments.updates)) == (
+        (True, 1) if verdict == "promote" else (False, 0)
+    )
+    assert ("PromoteModel" in machine.visited) == (verdict == "promote")
+
+
+def put_bundle(deployments: Deployments, folder: Path) -> None:
+    """Leave the challenger's model.tar.gz where training does."""
+    packed = folder.parent / "model.tar.gz"
+    with tarfile.open(packed, "w:gz") as tar:
+        for path in sorted(folder.iterdir()):
+            tar.add(path, path.name)
+    deployments.aws.s3.upload_file(str(packed), deployments.aws.buckets["models"], "flights/r2/model.tar.gz")
