@@ -8,7 +8,7 @@ RUN = PATH="$(NODE_BIN):$(PATH)" $(BIN)
 UV_VERSION := 0.13.8
 UV = VIRTUAL_ENV=$(VENV) $(BIN)/uv pip
 
-.PHONY: help demo test bench-serving bench-tuning bench-prepare bench-spot bench-gpu bench-experiment check format install lock clean up down
+.PHONY: help demo test bench-serving bench-cold bench-tuning bench-prepare bench-spot bench-gpu bench-experiment check format install lock clean up down
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -54,6 +54,9 @@ test: install ## Run all tests
 
 bench-serving: install ## Measure the server beside MLflow's
 	@$(BIN)/python -m bench.serving
+
+bench-cold: install ## Measure the cold start of a serverless endpoint, and which memory size costs least
+	@$(BIN)/python -m bench.cold_start
 
 bench-tuning: install ## Measure tuning beside random search and FLAML
 	@$(BIN)/python -m bench.tuning

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -113,9 +113,32 @@ class Running:
         return sum(float(time.user + time.system) for time in times)
 
 
+@dataclass(frozen=True)
+class Launched:
+    """A server that may not answer yet."""
+
+    name: str
+    port: int
+    process: subprocess.Popen[bytes]
+    begun: float
+    log: Path
+
+    def wait(self, ask: Callable[[], None]) -> float:
+        """Ask until there is an answer, and return the seconds since the start; `ask` raises OSError before."""
+        while True:
+            try:
+                ask()
+            except OSError:
+                if self.process.poll() is not None or time.perf_counter() - self.begun > START_SECONDS:
+                    raise SystemExit(f"{self.name} did not start:\n{self.log.read_text()[-2_000:]}") from None
+                time.sleep(0.005)
+            else:
+                return time.perf_counter() - self.begun
+
+
 @contextmanager
-def started(subject: Subject, body: bytes, log: Path) -> Iterator[Running]:
-    """Start a server on a free port, wait for its first answer, and end it with all its children."""
+def launched(subject: Subject, log: Path) -> Iterator[Launched]:
+    """Start a server on a free port, and end it with all its children."""
     port = free_port()
     environment = {name: value.format(port=port) for name, value in subject.environment.items()}
     with log.open("ab") as file:
@@ -129,21 +152,17 @@ def started(subject: Subject, body: bytes, log: Path) -> Iterator[Running]:
             start_new_session=True,
         )
     try:
-        while not _answers(port, body):
-            if process.poll() is not None or time.perf_counter() - begun > START_SECONDS:
-                raise SystemExit(f"{subject.name} did not start:\n{log.read_text()[-2_000:]}")
-            time.sleep(0.005)
-        yield Running(port, psutil.Process(process.pid), time.perf_counter() - begun)
+        yield Launched(subject.name, port, process, begun, log)
     finally:
         _end(process)
 
 
-def _answers(port: int, body: bytes) -> bool:
-    try:
-        ask_once(port, body)
-    except OSError:
-        return False
-    return True
+@contextmanager
+def started(subject: Subject, body: bytes, log: Path) -> Iterator[Running]:
+    """Start a server, wait for its first answer, and end it with all its children."""
+    with launched(subject, log) as server:
+        seconds = server.wait(lambda: ask_once(server.port, body))
+        yield Running(server.port, psutil.Process(server.process.pid), seconds)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
