@@ -12,8 +12,8 @@ SERVICE: Final = "SageMaker Serverless Inference"
 #: The sizes that `MemorySizeInMB` may have (CloudFormation, AWS::SageMaker::EndpointConfig ServerlessConfig).
 MEMORY_SIZES: Final = (1024, 2048, 3072, 4096, 5120, 6144)
 #: SageMaker "auto-assigns compute resources proportional to the memory you select" (developer guide, "Serverless
-#: Inference", memory size) and gives no figure. Lambda, on which it runs, has one: a vCPU at 1,769 MB (Lambda developer
-#: guide, "Configure Lambda function memory").
+#: Inference", memory size) and gives no figure. The nearest documented one is Lambda's: a vCPU at 1,769 MB (Lambda
+#: developer guide, "Configure Lambda function memory").
 MB_OF_A_VCPU: Final = 1769
 #: How much of its memory a server may need at its measured peak: larger requests and a longer life need more.
 MEMORY_SHARE: Final = 0.75
