@@ -19,7 +19,7 @@ from cli.session import Session
 def redeploy(
     session: Session, project: str, version: str | None, no_follow: bool, environment: str | None, as_json: bool
 ) -> None:
-    """Serve a registered version of PROJECT: after its endpoint was lost, or to go back to an earlier version.
+    """Serve a registered version of PROJECT, the one that was served last: after its endpoint was lost.
 
     The deployment is that of a run: the endpoint is asked for the model's own example before the version becomes
     champion. What the gate refused is not served.
@@ -33,18 +33,9 @@ def redeploy(
 
 def serve(session: Session, project: str, version: str | None, *, follow: bool = True) -> dict[str, Any]:
     """Deploy a version and say so; returns the deployment's input and the name of its execution."""
-    from passerelle.aws.deployments import await_deployment, start_deployment
+    from cli.champion import asked_by, deploy
     from passerelle.steps.serve_again import deployment_request
 
     platform = session.platform
-    machine, states = platform.resource("deploy-model"), platform.client("stepfunctions")
     request = deployment_request(platform.runs_table, platform.resource("models-bucket"), project, version)
-    started = start_deployment(states, machine, request)
-    named = f"{project} version {request['model_version']} (run {request['run_id']})"
-    if follow:
-        with session.console.status(f"Deploying {named}"):
-            await_deployment(states, started, lambda status: None)
-        session.console.print(f"[green]✓[/] Served: {named}")
-    else:
-        session.console.print(f"Deployment of {named} started: {started.execution_arn}", soft_wrap=True)
-    return {**request, "execution_arn": started.execution_arn, "served": follow}
+    return deploy(session, request | {"asked": asked_by(session, "redeploy").model_dump()}, wait=follow)

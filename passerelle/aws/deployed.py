@@ -100,6 +100,11 @@ class DeployedPlatform:
             )
         return self._clients[service]
 
+    def caller(self) -> str:
+        """Return the ARN that AWS knows the caller by."""
+        with _translated(self.environment):
+            return str(self.client("sts").get_caller_identity()["Arn"])
+
     # Resources
 
     def resource(self, name: str) -> str:

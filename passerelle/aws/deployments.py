@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,9 +13,12 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from passerelle.aws.clients import is_transient
-from passerelle.errors import JobFailedError, SettingsError, TransientError
+from passerelle.contracts.zones import split_s3_uri
+from passerelle.errors import InputError, JobFailedError, NotFoundError, SettingsError, TransientError
 
-POLL_SECONDS: Final = 1.0
+POLL_SECONDS: Final = 0.5
+#: Storage classes whose objects are read only after hours (S3 user guide, "Understanding archived objects").
+_ARCHIVES: Final = ("GLACIER", "DEEP_ARCHIVE")
 #: A name that another deployment of the same second has: StartExecution wants another one then.
 _NAMES: Final = 10
 
@@ -42,6 +46,50 @@ def start_deployment(step_functions: Any, machine_arn: str, request: dict[str, A
         except _TakenError:
             continue
     raise TransientError(f"{_NAMES} deployments of {request['project']} were started within one second. Try again.")
+
+
+def need_no_deployment(step_functions: Any, machine_arn: str, project: str) -> None:
+    """Refuse to begin while another deployment of the project is at work: of two, the later one would win by chance.
+
+    Raises TransientError naming it, and how it is ended where it must not be waited for.
+    """
+    with _Translated("the deployments at work"):
+        pages = step_functions.get_paginator("list_executions").paginate(
+            stateMachineArn=machine_arn, statusFilter="RUNNING"
+        )
+        running = [item for page in pages for item in page["executions"]]
+    arns = [item["executionArn"] for item in running if re.match(rf"{re.escape(project)}-r\d{{14}}-", item["name"])]
+    if arns:
+        raise TransientError(
+            f"A deployment of {project} is at work: {arns[0]}. Wait for it; or, where what is live must not wait for "
+            f"its shadow or its steps, end it with `aws stepfunctions stop-execution --execution-arn {arns[0]}` and "
+            "try again."
+        )
+
+
+def need_bundle(s3: Any, uri: str) -> None:
+    """Refuse a version whose bundle no server could load, before anything changes.
+
+    Raises NotFoundError for one that is gone, InputError for one that lies in an archive of S3.
+    """
+    bucket, key = split_s3_uri(uri)
+    try:
+        found = s3.head_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in ("404", "NoSuchKey", "NoSuchBucket"):
+            raise SettingsError(f"{uri}: S3 refuses: {error}") from error
+        raise NotFoundError(
+            f"The bundle {uri} is gone, so its version cannot be served. An earlier version of the object can be "
+            "brought back (docs/recovery.md); else name another version of the model."
+        ) from error
+    except BotoCoreError as error:
+        raise TransientError(f"{uri}: S3 does not answer: {error}") from error
+    if found.get("StorageClass") in _ARCHIVES and 'ongoing-request="false"' not in found.get("Restore", ""):
+        raise InputError(
+            f"The bundle {uri} lies in {found['StorageClass']}, which no server reads. "
+            f"`aws s3api restore-object --bucket {bucket} --key {key} --restore-request Days=7` fetches it, in hours; "
+            "else name another version of the model."
+        )
 
 
 def await_deployment(step_functions: Any, started: Deployment, progress: Callable[[str], None]) -> None:

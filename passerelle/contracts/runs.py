@@ -8,6 +8,7 @@ One DynamoDB table (`runs`), partition key `pk` = "PROJECT#<project>", sort key 
     FILE#<key>                        the accepted `DatasetFile` of that raw key
     RUN#<run_id>                      the `RunRecord`
     CHAMPION                          what the endpoint serves: model version, run, bundle URI
+    PROMOTION#<time>                  each change of the champion: `contracts.promotions`
     STUDY                             the best trials of the latest search, where the next one begins
 """
 

@@ -8,8 +8,12 @@ from passerelle.aws.clients import client, translated
 from passerelle.aws.endpoints import current_component, current_config, describe_config
 from passerelle.aws.runs_table import RunsTable
 from passerelle.contracts import naming
+from passerelle.contracts.promotions import Asked
+from passerelle.contracts.runs import RunRecord
+from passerelle.domain.project import Project
 from passerelle.domain.requests.hosting import Deployment, HostingPlace, deployment
-from passerelle.domain.requests.rollout import RolloutPlace, Served, rollout
+from passerelle.domain.requests.rollout import RolloutPlace, Served, at_once, rollout
+from passerelle.errors import InputError
 from passerelle.settings import PlanDeploymentSettings
 from passerelle.steps.accepted import need_accepted, need_own_model
 from passerelle.steps.project_source import read_project
@@ -20,6 +24,7 @@ def plan_deployment(request: dict[str, Any], settings: PlanDeploymentSettings) -
 
     Raises InputError for a model that the gate has not passed, whoever asks for it.
     """
+    asked = Asked.model_validate(request.get("asked", {}))
     project, run_id, attempt = request["project"], request["run_id"], int(request["attempt"])
     deployed = read_project(settings.environment, project)
     table = RunsTable(client("dynamodb"), settings.runs_table)
@@ -52,6 +57,7 @@ def plan_deployment(request: dict[str, Any], settings: PlanDeploymentSettings) -
         "run_id": run_id,
         "attempt": attempt,
         "model_version": str(request["model_version"]),
+        "asked": asked.model_dump(),
         "model_data_url": planned.model["PrimaryContainer"]["ModelDataUrl"],
         "endpoint_name": planned.endpoint_name,
         "model": planned.model,
@@ -59,11 +65,23 @@ def plan_deployment(request: dict[str, Any], settings: PlanDeploymentSettings) -
         "endpoint": planned.endpoint if current else planned.endpoint | {"Tags": planned.model["Tags"]},
         **rollout(
             place,
-            deployed.project,
+            _rolled_out(deployed.project, record, asked),
             planned,
             _served(table, settings.environment, planned, project, current) if current else None,
         ),
     }
+
+
+def _rolled_out(project: Project, record: RunRecord, asked: Asked) -> Project:
+    """Return the project with the rollout that this change is to have; only what was served before is spared tests."""
+    if asked.how != "rollback":
+        return project
+    if record.endpoint_name is None:
+        raise InputError(
+            f"The model of run {record.run_id} was never served, so serving it is no way back. "
+            f"`passerelle promote {record.project} --run {record.run_id}` serves it."
+        )
+    return at_once(project)
 
 
 def _served(table: RunsTable, environment: str, planned: Deployment, project: str, config_name: str) -> Served:

@@ -9,6 +9,7 @@ from passerelle.aws.experiment_log import ExperimentLog
 from passerelle.aws.runs_table import RunsTable, need_attempt, utc_now
 from passerelle.aws.tracking_login import sign_in
 from passerelle.contracts import naming
+from passerelle.contracts.promotions import PREFIX, Asked, Promotion
 from passerelle.contracts.runs import RunRecord
 from passerelle.settings import PromoteModelSettings
 from passerelle.steps.accepted import need_accepted
@@ -16,7 +17,7 @@ from passerelle.steps.run_stages import end_stage
 
 
 def promote_model(request: dict[str, Any], settings: PromoteModelSettings) -> dict[str, Any]:
-    """Move the aliases (champion, and archived for the one before) and remember the champion.
+    """Move the aliases (champion, and archived for the one before), remember the champion, and who asked for it.
 
     Raises TransientError when MLflow does not answer (called again, it changes nothing), InputError for a model that
     the gate has not passed.
@@ -24,6 +25,7 @@ def promote_model(request: dict[str, Any], settings: PromoteModelSettings) -> di
     project, run_id, version = request["project"], request["run_id"], str(request["model_version"])
     name = naming.registered_model_name(settings.environment, project)
     table = RunsTable(client("dynamodb"), settings.runs_table)
+    asked = Asked.model_validate(request.get("asked", {}))
     champion = {
         "run_id": run_id,
         "model_version": version,
@@ -43,6 +45,18 @@ def promote_model(request: dict[str, Any], settings: PromoteModelSettings) -> di
         ExperimentLog(settings.tracking_uri).promote(name, version)
         before = table.item(project, "CHAMPION") or {}
         if {key: before.get(key) for key in champion} != champion:
-            table.put(project, "CHAMPION", **champion, promoted_at=utc_now())
+            moment = utc_now()
+            promotion = Promotion(
+                version=version, run_id=run_id, at=moment, asked=asked, before=before.get("model_version")
+            )
+            # First: what is served must never lack its entry. One that is written twice says the same twice.
+            table.put(project, f"{PREFIX}{moment}", promotion=promotion.model_dump_json())
+            table.put(project, "CHAMPION", **champion, promoted_at=moment)
         table.change(project, run_id, update, attempt=int(request["attempt"]))
-    return {"project": project, "run_id": run_id, "model_version": version, "endpoint_name": request["endpoint_name"]}
+    return {
+        "project": project,
+        "run_id": run_id,
+        "model_version": version,
+        "endpoint_name": request["endpoint_name"],
+        **asked.model_dump(),
+    }

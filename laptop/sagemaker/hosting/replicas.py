@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from laptop.sagemaker.hosting.connections import ContainerAnswer
-from laptop.sagemaker.hosting.variant import RetiredError, Variant
+from laptop.sagemaker.hosting.variant import NotListeningError, RetiredError, Variant
 
 #: A laptop has one machine: instances beyond so many are counted, described and billed, but share these processes.
 MAX_PROCESSES: Final = 8
@@ -60,17 +60,23 @@ class Replicas:
         _stop(added if stopped else surplus, None)
 
     def invoke(self, headers: Mapping[str, str], body: bytes) -> ContainerAnswer:
-        """Ask the least busy process that is ready.
+        """Ask the least busy process that is ready; where nobody listens, the next one.
 
         Raises RetiredError when all were stopped before, OSError or HTTPException when the container does not answer.
         """
+        down: set[Variant] = set()
         while True:
             variants = self._variants
             if self._stopped or not variants:
                 raise RetiredError
-            free = variants[0] if len(variants) == 1 else min(variants, key=_load)
+            asked = [variant for variant in variants if variant not in down] if down else variants
+            free = asked[0] if len(asked) == 1 else min(asked, key=_load)
             try:
                 return free.invoke(headers, body)
+            except NotListeningError:
+                down.add(free)
+                if down.issuperset(variants):
+                    raise
             except RetiredError:
                 if variants is self._variants:  # not one that has just been scaled in: the whole variant retires
                     raise

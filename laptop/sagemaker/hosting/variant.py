@@ -43,6 +43,10 @@ class RetiredError(Exception):
     """The variant takes no more requests: another fleet has taken over, or the endpoint is deleted."""
 
 
+class NotListeningError(ConnectionError):
+    """Nobody listens at the variant's port: its server has died, or is started again."""
+
+
 class Variant:
     """A model's server process. Thread-safe; once stopped it never starts again."""
 
@@ -194,17 +198,19 @@ class Variant:
     def invoke(self, headers: Mapping[str, str], body: bytes) -> ContainerAnswer:
         """Post to /invocations over a kept connection.
 
-        Raises RetiredError when the variant was stopped before (the request was not sent), OSError or HTTPException
-        when the container does not answer.
+        Raises RetiredError when the variant was stopped before (the request was not sent), NotListeningError when its
+        server is down, OSError or HTTPException when the container does not answer.
         """
         with self._drained:
             if self._retired:
                 raise RetiredError
             if not self._ready:
-                raise ConnectionError("its server is started again, and has not passed the ping health check yet")
+                raise NotListeningError("its server is started again, and has not passed the ping health check yet")
             self._busy += 1
         try:
             return self._connections.exchange(self.port, headers, body)
+        except ConnectionRefusedError as error:
+            raise NotListeningError(str(error)) from error
         finally:
             with self._drained:
                 self._busy -= 1

@@ -22,12 +22,15 @@ EXECUTION = "arn:aws:states:us-east-1:123456789012:execution:m:e"
 
 
 def starting(place: Place) -> None:
-    """`passerelle carry` and `passerelle redeploy`."""
+    """`passerelle carry`, `promote`, `rollback` and `redeploy`."""
     platform = DeployedPlatform("prod", place.session)
     started = carrying.start_carrying(platform, "other", "r2", "staging")
     carrying.await_record(platform, "flights", carrying.Carrying("r1", 1, started.execution_arn))
     carrying._need_no_failure(platform, EXECUTION)
     step_functions, machine = platform.client("stepfunctions"), platform.resource("deploy-model")
+    deployments.need_no_deployment(step_functions, machine, "flights")
+    deployments.need_bundle(platform.client("s3"), "s3://models/flights/training/job/output/model.tar.gz")
+    platform.caller()
     request = {"project": "p" * 20, "run_id": "r20261121050000-abcdef", "attempt": 999, "model_version": "1"}
     deployment = deployments.start_deployment(step_functions, machine, request)
     deployments.await_deployment(step_functions, deployment, lambda _: None)

@@ -1,0 +1,95 @@
+"""What promote, rollback and redeploy share: the deployment that a person asks for, and the list of versions."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from cli.failures import RunNotServedError
+from cli.session import Session
+from passerelle.contracts.promotions import Asked, How
+from passerelle.errors import JobFailedError
+
+if TYPE_CHECKING:
+    from passerelle.steps.change_champion import History
+
+
+def asked_by(session: Session, how: How, reason: str = "") -> Asked:
+    """Return what is written down of a request: who, how, why."""
+    return Asked(how=how, by=session.platform.caller(), reason=reason)
+
+
+def deploy(session: Session, request: dict[str, Any], *, wait: bool) -> dict[str, Any]:
+    """Have a version served, and say so; returns the deployment's input, its execution and how long it took.
+
+    Raises TransientError while another deployment of the project is at work, NotFoundError when the bundle is gone,
+    RunNotServedError when the version is not served in the end: what was served goes on.
+    """
+    from passerelle.aws.deployments import await_deployment, need_bundle, need_no_deployment, start_deployment
+
+    platform, began = session.platform, time.monotonic()
+    machine, states = platform.resource("deploy-model"), platform.client("stepfunctions")
+    need_no_deployment(states, machine, request["project"])
+    need_bundle(platform.client("s3"), request["model_data_url"])
+    started = start_deployment(states, machine, request)
+    named = f"{request['project']} version {request['model_version']} (run {request['run_id']})"
+    if not wait:
+        session.console.print(f"Deployment of {named} started: {started.execution_arn}", soft_wrap=True)
+        return {**request, "execution_arn": started.execution_arn, "served": False}
+    try:
+        with session.console.status(f"Deploying {named}"):
+            await_deployment(states, started, lambda status: None)
+    except JobFailedError as error:
+        raise RunNotServedError(str(error)) from error
+    seconds = round(time.monotonic() - began, 1)
+    session.console.print(f"[green]✓[/] Served: {named}, after {seconds} s")
+    return {**request, "execution_arn": started.execution_arn, "served": True, "seconds": seconds}
+
+
+def warn_of_runs(session: Session, history: History) -> None:
+    """Say which runs may change the endpoint again by themselves."""
+    for run in history.at_work:
+        session.console.print(
+            f"[yellow]![/] Run {run} is at work: its model is deployed, too, if the gate passes it. "
+            "Where it must not be, stop its execution."
+        )
+
+
+def versions(history: History) -> list[dict[str, Any]]:
+    """Return the registered versions, newest first, as `--list` prints them.
+
+    `back` tells which the next rollback comes to, `served` whether one may be gone back to at all.
+    """
+    line = history.line
+    rows = []
+    for record in reversed(history.records):
+        if record.model_version is None:
+            continue
+        version, last = record.model_version, history.last_promotion(record.model_version)
+        rows.append(
+            {
+                "version": version,
+                "run_id": record.run_id,
+                "gate": record.gate.get("status"),
+                "champion": version == history.champion,
+                "served": version in history.served,
+                "back": len(line) > 1 and version == line[-2],
+                "promoted_at": last.at if last else None,
+                **(last.asked.model_dump() if last else {"how": None, "by": None, "reason": None}),
+            }
+        )
+    return rows
+
+
+def show_versions(session: Session, history: History) -> None:
+    """Print the list of versions."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    rows = versions(history)
+    table = Table("Version", "Run", "Gate", "Is", "Champion since", "How", "By", "Why", box=None, padding=(0, 2))
+    for row in rows:
+        state = "champion" if row["champion"] else "back" if row["back"] else "served" if row["served"] else ""
+        told = (row["promoted_at"][:19] if row["promoted_at"] else "", row["how"], row["by"], row["reason"])
+        table.add_row(row["version"], row["run_id"], row["gate"], state, *(escape(str(cell or "")) for cell in told))
+    session.console.print(table if rows else f"Project {history.project} has no registered model yet.")
