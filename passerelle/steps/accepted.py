@@ -36,12 +36,12 @@ def need_own_model(record: RunRecord, request: dict[str, Any]) -> None:
     if record.model_version not in (None, version):
         raise InputError(
             f"Run {record.run_id} made version {record.model_version} of {project}, not version {version}: its gate "
-            f"says nothing of that. `passerelle redeploy {project} --version {version}` serves it, if it passed."
+            f"says nothing of that. `passerelle promote {project} --version {version}` serves it, if it passed."
         )
     jobs = [stage.job_name for stage in record.stages if stage.stage == "train" and stage.job_name]
     own = [training_key(project, job, BUNDLE) for job in jobs]
     if own and zones.split_s3_uri(uri)[1] not in own:
         raise InputError(
             f"{uri} is not what run {record.run_id} trained, so its gate says nothing of it. It must not be served. "
-            f"`passerelle redeploy {project} --version {version}` takes the right one."
+            f"`passerelle promote {project} --version {version}` takes the right one."
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -34,9 +34,10 @@ class Request:
 
 @dataclass
 class SteadyLoad:
-    """What clients saw. A request that failed is sent again at once, as another request."""
+    """What clients saw. A request that failed is sent again once, as another request; `given_up` failed again."""
 
     requests: list[Request] = field(default_factory=list)
+    given_up: list[Request] = field(default_factory=list)
     _over: threading.Event = field(default_factory=threading.Event)
 
     def failed(self) -> list[Request]:
@@ -49,25 +50,45 @@ class SteadyLoad:
 
     def wait_for_answers(self, count: int = 20) -> None:
         """Wait until so many requests, sent from now on, were answered."""
-        moment, deadline = time.monotonic(), time.monotonic() + 60
-        while sum(item.sent >= moment and not item.error for item in list(self.requests)) < count:
-            assert time.monotonic() < deadline, self.failed()[-3:]
-            time.sleep(0.02)
+        moment = time.monotonic()
+        wait_until(lambda: sum(item.sent >= moment and not item.error for item in list(self.requests)) >= count)
 
     def stop(self) -> None:
         self._over.set()
 
     def ask_on(self, client: Any, endpoint: str, body: bytes) -> None:
+        """Be one client until the load is over."""
         while not self._over.is_set():
-            sent = time.monotonic()
-            try:
-                answer = client.invoke_endpoint(EndpointName=endpoint, ContentType="application/json", Body=body)
-                document = json.loads(answer["Body"].read())
-                self.requests.append(Request(sent, time.monotonic(), document["model"]["version"]))
-            except (ClientError, BotoCoreError, ValueError) as error:
-                self.requests.append(Request(sent, time.monotonic(), None, f"{type(error).__name__}: {error}"))
-                continue
+            if self._ask(client, endpoint, body).error:
+                again = self._ask(client, endpoint, body)
+                self.given_up += [again] if again.error else []
             time.sleep(PAUSE_SECONDS)
+
+    def _ask(self, client: Any, endpoint: str, body: bytes) -> Request:
+        sent, version, problem = time.monotonic(), None, None
+        try:
+            answer = client.invoke_endpoint(EndpointName=endpoint, ContentType="application/json", Body=body)
+            version = json.loads(answer["Body"].read())["model"]["version"]
+        except (ClientError, BotoCoreError, ValueError) as error:
+            problem = f"{type(error).__name__}: {error}"
+        request = Request(sent, time.monotonic(), version, problem)
+        self.requests.append(request)
+        return request
+
+    def change(self, platform: DeployedLaptop, project: str, command: str, *words: str) -> dict[str, Any]:
+        """Change the champion by hand; returns what the command says.
+
+        Before it and while it goes on the old version answers, once it has returned only the new one; none fails.
+        """
+        self.wait_for_answers()
+        began = time.monotonic()
+        told = json.loads(platform.passerelle("--json", command, project, "--reason", "the drill", *words).stdout)
+        ended = time.monotonic()
+        self.wait_for_answers()
+        assert self.versions(since=began, until=ended) == {told["before"], told["model_version"]}
+        assert self.versions(since=ended) == {told["model_version"]}
+        assert not self.failed()
+        return dict(told)
 
 
 @contextmanager
@@ -112,6 +133,12 @@ def scale(platform: DeployedLaptop, endpoint: str, count: int) -> None:
     assert found["ProductionVariants"][0]["CurrentInstanceCount"] == count
 
 
+def kill_one_server(platform: DeployedLaptop, endpoint: str) -> float:
+    """Kill -9 the server of one instance; returns when."""
+    servers(platform, endpoint)[0].kill()
+    return time.monotonic()
+
+
 def servers(platform: DeployedLaptop, endpoint: str) -> list[psutil.Process]:
     """Return the first process of each server of an endpoint."""
     folder = f"{platform.home}/sagemaker/endpoints/{endpoint}/"
@@ -125,3 +152,11 @@ def _base(process: psutil.Process) -> str:
         return str(process.environ().get("SAGEMAKER_BASE_DIR", "")) + "/"
     except psutil.Error:
         return ""
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Wait for something that must come."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.02)

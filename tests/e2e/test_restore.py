@@ -35,6 +35,7 @@ from tests.e2e.restoring import (
     start_command,
     train_twice,
 )
+from tests.e2e.steady_load import CLIENTS, kill_one_server, scale, steady_load
 
 
 @pytest.fixture(scope="module")
@@ -223,37 +224,17 @@ def test_promotion_rollback_scaling_and_a_killed_server_lose_no_request_but_thos
     laptop, endpoint = drill.new, f"passerelle-laptop-{PROJECT}"
     assert restored.runs
     with steady_load(laptop, endpoint, [{"plan": "pro", "visits": 3, "age": 40, "seen_at": "2026-02-01"}]) as load:
-        for command, version in ((("promote", "--version", "2"), "2"), (("rollback",), "1")):
-            told = changed(laptop, command, load)
+        for words, version in ((("promote", "--version", "2"), "2"), (("rollback",), "1")):
+            told = load.change(laptop, PROJECT, *words)
             assert (told["served"], told["model_version"]) == (True, version)
         scale(laptop, endpoint, 2)
         load.wait_for_answers()
         assert not load.failed()
-        victim, others = servers(laptop, endpoint)
-        victim.kill()
-        killed = time.monotonic()
-        load.wait_for_answers(50)
-        wait_until(lambda: len(servers(laptop, endpoint)) == 2)
-        assert others.is_running()
+        killed = kill_one_server(laptop, endpoint)
         scale(laptop, endpoint, 1)
         load.wait_for_answers()
     assert load.versions(since=killed) == {"1"}
-    # They were in flight at that moment, one a client at most; each was sent again, and answered.
-    assert [request for request in load.failed() if request.sent > killed] == []
+    # In flight at that moment, one of each client at most, and answered when they were sent again.
+    assert [request for request in load.failed() if not request.sent < killed < request.ended] == []
     assert len(load.failed()) <= CLIENTS
-
-
-def changed(laptop: DeployedLaptop, command: tuple[str, ...], load: SteadyLoad) -> dict[str, Any]:
-    """Change the champion by hand; returns what the command says.
-
-    Before it only the old version answered, after it only the new one, and no request failed.
-    """
-    load.wait_for_answers()
-    name, *rest = command
-    told = json.loads(laptop.passerelle("--json", name, PROJECT, "--reason", "the drill", *rest).stdout)
-    ended = time.monotonic()
-    load.wait_for_answers()
-    assert load.versions(since=ended) == {told["model_version"]}
-    assert load.versions(since=0, until=ended) >= {told["before"], told["model_version"]}
-    assert not load.failed()
-    return dict(told)
+    assert not load.given_up

@@ -43,10 +43,13 @@ class Replicas:
     def resize(self, count: int, cancelled: threading.Event) -> None:
         """Have as many processes; new ones get requests when they answer, surplus ones end what they have begun.
 
+        Those that answer stay before those that have died and are started again.
+
         Raises VariantError when a new one does not answer; then all is as before.
         """
         count = min(count, MAX_PROCESSES)
-        kept, surplus = self._variants[:count], self._variants[count:]
+        by_health = sorted(self._variants, key=lambda variant: not variant.ready)
+        kept, surplus = tuple(by_health[:count]), tuple(by_health[count:])
         added = tuple(self._next() for _ in range(count - len(kept)))
         try:
             _start(added, cancelled)
