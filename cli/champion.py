@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cli.failures import RunNotServedError
 from cli.session import Session
 from passerelle.contracts.promotions import Asked, How
+from passerelle.contracts.zones import split_s3_uri
 from passerelle.errors import JobFailedError
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ def deploy(session: Session, request: dict[str, Any], *, wait: bool) -> dict[str
     platform, began = session.platform, time.monotonic()
     machine, states = platform.resource("deploy-model"), platform.client("stepfunctions")
     need_no_deployment(states, machine, request["project"])
-    need_bundle(platform.client("s3"), request["model_data_url"])
+    key = split_s3_uri(request["model_data_url"])[1]
+    need_bundle(platform.client("s3"), platform.resource("models-bucket"), key)
     started = start_deployment(states, machine, request)
     named = f"{request['project']} version {request['model_version']} (run {request['run_id']})"
     if not wait:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -34,7 +33,7 @@ def common_options(command: CommandT) -> CommandT:
 
 def with_options(session: Session, environment: str | None, as_json: bool) -> Session:
     """Return the session as the options after the command want it."""
-    return replace(session, environment=environment or session.environment, as_json=as_json or session.as_json)
+    return session.told(environment, as_json)
 
 
 def place_of(session: Session) -> Place:

@@ -30,6 +30,10 @@ class Session:
     environment: str = LAPTOP
     as_json: bool = False
 
+    def told(self, environment: str | None, as_json: bool) -> Session:
+        """Return the session as options after the command want it."""
+        return Session(environment=environment or self.environment, as_json=as_json or self.as_json)
+
     @property
     def on_laptop(self) -> bool:
         return self.environment == LAPTOP

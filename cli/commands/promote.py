@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from cli.recovery import common_options, with_options
 from cli.session import Session
 
 
@@ -14,7 +13,8 @@ from cli.session import Session
 @click.option("--run", help="The run that made it, or an unambiguous part of its id.")
 @click.option("--reason", default="", help="Why; it is kept with who and when.")
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Return when it is served, or at once.")
-@common_options
+@click.option("--env", "environment", help="The same as before the command.")
+@click.option("--json", "as_json", is_flag=True, help="The same as before the command.")
 @click.pass_obj
 def promote(
     session: Session,
@@ -36,7 +36,7 @@ def promote(
 
     if version and run:
         raise click.UsageError("Give either --version or --run.")
-    session = with_options(session, environment, as_json)
+    session = session.told(environment, as_json)
     platform = session.platform
     platform.need_project(project)
     history = read_history(platform.runs_table, project)

@@ -13,7 +13,7 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from passerelle.aws.clients import is_transient
-from passerelle.contracts.zones import split_s3_uri
+from passerelle.contracts.zones import s3_uri
 from passerelle.errors import InputError, JobFailedError, NotFoundError, SettingsError, TransientError
 
 POLL_SECONDS: Final = 0.5
@@ -67,12 +67,12 @@ def need_no_deployment(step_functions: Any, machine_arn: str, project: str) -> N
         )
 
 
-def need_bundle(s3: Any, uri: str) -> None:
+def need_bundle(s3: Any, bucket: str, key: str) -> None:
     """Refuse a version whose bundle no server could load, before anything changes.
 
     Raises NotFoundError for one that is gone, InputError for one that lies in an archive of S3.
     """
-    bucket, key = split_s3_uri(uri)
+    uri = s3_uri(bucket, key)
     try:
         found = s3.head_object(Bucket=bucket, Key=key)
     except ClientError as error:

@@ -35,7 +35,7 @@ _NOT_HERE: Final = (
 _COMMANDS: Final = """
 # What the commands need
 
-Of the person who calls them, for the project `flights` in `prod`; found by following the commands' code, as for functions. `passerelle tracking` also starts a session: `ssm:StartSession` on the task and the document `AWS-StartPortForwardingSession`. What `doctor` needs stands in [operations.md](operations.md); `carry` needs what the role in [delivery.md](delivery.md) has, `redeploy` what `runs retry` needs and `states:StartExecution` on `DeployModelMachine`, `reproduce` what `runs show` needs, `s3:ListBucket` on the buckets of curated data and models, and `s3:GetObject` on these and on the project's archive; `deploy`, `backup` and `restore` are an administrator's.
+Of the person who calls them, for the project `flights` in `prod`; found by following the commands' code, as for functions. `passerelle tracking` also starts a session: `ssm:StartSession` on the task and the document `AWS-StartPortForwardingSession`. What `doctor` needs stands in [operations.md](operations.md); `carry` needs what the role in [delivery.md](delivery.md) has, `redeploy` what `rollback` needs, `reproduce` what `runs show` needs, `s3:ListBucket` on the buckets of curated data and models, and `s3:GetObject` on these and on the project's archive; `deploy`, `backup` and `restore` are an administrator's.
 
 | command | needs |
 |---|---|
@@ -92,7 +92,7 @@ def _command_needs(module: str, command: click.Command, assembly: Assembly, prog
     (session,) = interpreter.global_name("cli.session", "Session")
     given = {"environment": abstract("prod"), "as_json": abstract(False)}
     made = interpreter.call(session, (), given, all_known=True, place="cli.session:0")
-    unknown = {str(parameter.name): UNKNOWN for parameter in command.params}
+    unknown = {str(parameter.name): given.get(str(parameter.name), UNKNOWN) for parameter in command.params}
     assert command.callback is not None, command.name
     function = interpreter.global_name(f"cli.commands.{module}", inspect.unwrap(command.callback).__name__)
     calls = interpreter.follow(function, {**unknown, "session": made, "project": abstract("flights")})

@@ -60,6 +60,7 @@ _RESOURCES: Final[dict[str, str]] = {
     "ssm": "ssm|parameter{Name}",
     "states:StartExecution": "|{stateMachineArn}",
     "states:DescribeStateMachine": "|{stateMachineArn}",
+    "states:ListExecutions": "|{stateMachineArn}",
     "states": "|{executionArn}",
     # The stream is part of what is authorised, also where the request names none (CloudWatch Logs user guide).
     "logs": "logs|log-group:{logGroupName}:log-stream:{logStreamName}",
@@ -105,6 +106,8 @@ _UNSAID: Final = {
 }
 #: What is created with tags needs this, too.
 _TAGGED: Final = {"sagemaker:CreateTransformJob": "sagemaker:AddTags"}
+#: "No permissions are required to perform this operation" (STS API reference, GetCallerIdentity).
+_FREE: Final = ("sts:GetCallerIdentity",)
 Hints = Mapping[str, str]
 
 
@@ -118,7 +121,7 @@ def needs_of(call: ApiCall, account: Account, hints: Hints) -> list[Need]:
         name = f"{operation.prefix}:{operation.name}"
         if operation.prefix == "s3":
             found += _s3(name, _named(call), hints)
-        else:
+        elif name not in _FREE:
             known = name not in _BY_OVERLAP
             actions = [name, *([_TAGGED[name]] if name in _TAGGED else [])]
             found += [_need(item, arn, call, known) for arn in _arns(name, call, account) for item in actions]

@@ -29,7 +29,7 @@ def starting(place: Place) -> None:
     carrying._need_no_failure(platform, EXECUTION)
     step_functions, machine = platform.client("stepfunctions"), platform.resource("deploy-model")
     deployments.need_no_deployment(step_functions, machine, "flights")
-    deployments.need_bundle(platform.client("s3"), "s3://models/flights/training/job/output/model.tar.gz")
+    deployments.need_bundle(platform.client("s3"), "models", "flights/training/job/output/model.tar.gz")
     platform.caller()
     request = {"project": "p" * 20, "run_id": "r20261121050000-abcdef", "attempt": 999, "model_version": "1"}
     deployment = deployments.start_deployment(step_functions, machine, request)
