@@ -1,13 +1,11 @@
-"""What backup, restore and redeploy share: the environment as they see it, its database, their progress."""
+"""What backup and restore share: the environment as they see it, its database, their progress."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
-
-import click
+from typing import TYPE_CHECKING
 
 from cli.session import Session
 from passerelle.contracts.backup import MLFLOW_STORE, BackupIndex, DatabaseCopy
@@ -17,23 +15,6 @@ from passerelle.errors import InputError, SettingsError
 if TYPE_CHECKING:
     from passerelle.aws.backup_store import BackupStore
     from passerelle.steps.back_up import Place, Progress
-
-CommandT = TypeVar("CommandT", bound=Callable[..., Any])
-
-
-def common_options(command: CommandT) -> CommandT:
-    """Let --env and --json be given after the command too."""
-    for option in (
-        click.option("--env", "environment", help="The same as before the command: `passerelle --env dev …`."),
-        click.option("--json", "as_json", is_flag=True, help="The same as before the command."),
-    ):
-        command = option(command)
-    return command
-
-
-def with_options(session: Session, environment: str | None, as_json: bool) -> Session:
-    """Return the session as the options after the command want it."""
-    return session.told(environment, as_json)
 
 
 def place_of(session: Session) -> Place:

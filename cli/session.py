@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from laptop.settings import LaptopSettings
     from passerelle.aws.deployed import DeployedPlatform
 
+CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 LAPTOP = "laptop"
 FILE_COLUMNS = 200
 
@@ -87,3 +89,13 @@ class Session:
     def print_json(self, document: Any) -> None:
         """Print one JSON document on standard output."""
         click.echo(json.dumps(document, indent=2, default=str, ensure_ascii=False))
+
+
+def common_options(command: CommandT) -> CommandT:
+    """Let --env and --json be given after the command too; `Session.told` heeds them."""
+    for option in (
+        click.option("--env", "environment", help="The same as before the command: `passerelle --env dev …`."),
+        click.option("--json", "as_json", is_flag=True, help="The same as before the command."),
+    ):
+        command = option(command)
+    return command

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from cli.recovery import common_options, copy_database, place_of, progress_bars, store_at, with_options
-from cli.session import Session
+from cli.recovery import copy_database, place_of, progress_bars, store_at
+from cli.session import Session, common_options
 
 
 @click.group(invoke_without_command=True)
@@ -19,7 +19,7 @@ def backup(ctx: click.Context, address: str | None, environment: str | None, as_
     """
     from passerelle.steps.back_up import back_up
 
-    ctx.obj = session = with_options(ctx.obj, environment, as_json)
+    ctx.obj = session = ctx.obj.told(environment, as_json)
     if ctx.invoked_subcommand:
         return
     if address is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cli.session import Session
+from cli.session import Session, common_options
 
 
 @click.command()
@@ -13,8 +13,7 @@ from cli.session import Session
 @click.option("--run", help="The run that made it, or an unambiguous part of its id.")
 @click.option("--reason", default="", help="Why; it is kept with who and when.")
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Return when it is served, or at once.")
-@click.option("--env", "environment", help="The same as before the command.")
-@click.option("--json", "as_json", is_flag=True, help="The same as before the command.")
+@common_options
 @click.pass_obj
 def promote(
     session: Session,

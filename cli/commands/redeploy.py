@@ -6,8 +6,7 @@ from typing import Any
 
 import click
 
-from cli.recovery import common_options, with_options
-from cli.session import Session
+from cli.session import Session, common_options
 
 
 @click.command()
@@ -24,7 +23,7 @@ def redeploy(
     The deployment is that of a run: the endpoint is asked for the model's own example before the version becomes
     champion. What the gate refused is not served.
     """
-    session = with_options(session, environment, as_json)
+    session = session.told(environment, as_json)
     session.platform.need_project(project)
     result = serve(session, project, version, follow=not no_follow)
     if session.as_json:

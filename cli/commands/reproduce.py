@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.failures import NotReproducedError
-from cli.recovery import common_options, with_options
-from cli.session import Session
+from cli.session import Session, common_options
 from passerelle.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ def reproduce(session: Session, run: str, keep: Path | None, environment: str | 
     every difference from the run's is named first. Nothing is deployed. Exit code 7 when the predictions differ; where
     a GPU fitted a model, by more than 1 % of their scale.
     """
-    session = with_options(session, environment, as_json)
+    session = session.told(environment, as_json)
     if keep is not None and keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
         raise InputError(f"{keep} is not an empty folder: name another.")
     with tempfile.TemporaryDirectory(prefix="passerelle-reproduce-") as work:

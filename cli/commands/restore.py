@@ -5,15 +5,13 @@ from __future__ import annotations
 import click
 
 from cli.recovery import (
-    common_options,
     need_database,
     place_of,
     progress_bars,
     put_database_back,
     store_at,
-    with_options,
 )
-from cli.session import Session
+from cli.session import Session, common_options
 
 
 @click.command()
@@ -47,7 +45,7 @@ def restore(
         restore_database,
     )
 
-    session = with_options(session, environment, as_json)
+    session = session.told(environment, as_json)
     store = store_at(session, address)
     index = choose(store, backup_id)
     need_database(session, index, already=database_restored)

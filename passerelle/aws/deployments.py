@@ -76,8 +76,14 @@ def need_bundle(s3: Any, bucket: str, key: str) -> None:
     try:
         found = s3.head_object(Bucket=bucket, Key=key)
     except ClientError as error:
-        if error.response["Error"]["Code"] not in ("404", "NoSuchKey", "NoSuchBucket"):
-            raise SettingsError(f"{uri}: S3 refuses: {error}") from error
+        code = error.response["Error"]["Code"]
+        if is_transient(error):
+            raise TransientError(f"{uri}: {error}. Try again in a while.") from error
+        if code not in ("404", "NoSuchKey", "NoSuchBucket"):
+            raise SettingsError(
+                f"{uri}: S3 refuses to say whether it is there: {error}. Your role needs s3:GetObject on it; without "
+                "s3:ListBucket, S3 answers so for what is gone, too."
+            ) from error
         raise NotFoundError(
             f"The bundle {uri} is gone, so its version cannot be served. An earlier version of the object can be "
             "brought back (docs/recovery.md); else name another version of the model."

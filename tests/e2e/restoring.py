@@ -143,6 +143,12 @@ def ask_mlflow(platform: DeployedLaptop, path: str, asked: dict[str, Any], *, me
         return json.load(answer)
 
 
+def champion(platform: DeployedLaptop) -> str:
+    """Return the version that MLflow calls the champion."""
+    found = ask_mlflow(platform, "registered-models/alias", {"name": MODEL, "alias": "champion"}, method="GET")
+    return str(found["model_version"]["version"])
+
+
 def damaged_copy(drill: Drill, name: str) -> Path:
     copy = drill.backups.parent / name
     shutil.copytree(drill.backups, copy)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -38,6 +40,7 @@ class SteadyLoad:
 
     requests: list[Request] = field(default_factory=list)
     given_up: list[Request] = field(default_factory=list)
+    _under_way: dict[int, float] = field(default_factory=dict)
     _over: threading.Event = field(default_factory=threading.Event)
 
     def failed(self) -> list[Request]:
@@ -53,6 +56,11 @@ class SteadyLoad:
         moment = time.monotonic()
         wait_until(lambda: sum(item.sent >= moment and not item.error for item in list(self.requests)) >= count)
 
+    def is_one_held_up(self) -> bool:
+        """Return whether a request waits while as many as clients were sent after it and are answered."""
+        first, found = min(self._under_way.copy().values(), default=float("inf")), list(self.requests)
+        return sum(item.sent > first and not item.error for item in found) >= CLIENTS
+
     def stop(self) -> None:
         self._over.set()
 
@@ -65,7 +73,8 @@ class SteadyLoad:
             time.sleep(PAUSE_SECONDS)
 
     def _ask(self, client: Any, endpoint: str, body: bytes) -> Request:
-        sent, version, problem = time.monotonic(), None, None
+        version, problem = None, None
+        self._under_way[threading.get_ident()] = sent = time.monotonic()
         try:
             answer = client.invoke_endpoint(EndpointName=endpoint, ContentType="application/json", Body=body)
             version = json.loads(answer["Body"].read())["model"]["version"]
@@ -73,6 +82,7 @@ class SteadyLoad:
             problem = f"{type(error).__name__}: {error}"
         request = Request(sent, time.monotonic(), version, problem)
         self.requests.append(request)
+        del self._under_way[threading.get_ident()]
         return request
 
     def change(self, platform: DeployedLaptop, project: str, command: str, *words: str) -> dict[str, Any]:
@@ -133,10 +143,18 @@ def scale(platform: DeployedLaptop, endpoint: str, count: int) -> None:
     assert found["ProductionVariants"][0]["CurrentInstanceCount"] == count
 
 
-def kill_one_server(platform: DeployedLaptop, endpoint: str) -> float:
-    """Kill -9 the server of one instance; returns when."""
-    servers(platform, endpoint)[0].kill()
-    return time.monotonic()
+def kill_one_server(platform: DeployedLaptop, endpoint: str, load: SteadyLoad) -> tuple[float, float]:
+    """Kill -9 the server of one instance while it has requests; returns a moment before and one after.
+
+    It is stopped first, so that what it has been given stays with it: others are answered, and one is not.
+    """
+    (found, *others) = servers(platform, endpoint)
+    assert others
+    os.killpg(found.pid, signal.SIGSTOP)
+    wait_until(load.is_one_held_up)
+    before = time.monotonic()
+    os.killpg(found.pid, signal.SIGKILL)
+    return before, time.monotonic()
 
 
 def servers(platform: DeployedLaptop, endpoint: str) -> list[psutil.Process]:

@@ -73,12 +73,12 @@ class Replicas:
             if self._stopped or not variants:
                 raise RetiredError
             asked = [variant for variant in variants if variant not in down] if down else variants
-            free = asked[0] if len(asked) == 1 else min(asked, key=_load)
+            free = asked[0] if len(asked) == 1 else min(asked or variants, key=_load)
             try:
                 return free.invoke(headers, body)
             except NotListeningError:
                 down.add(free)
-                if down.issuperset(variants):
+                if down.issuperset(self._variants):
                     raise
             except RetiredError:
                 if variants is self._variants:  # not one that has just been scaled in: the whole variant retires
