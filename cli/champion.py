@@ -5,9 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from cli.failures import RunNotServedError
-from cli.session import Session
-from passerelle.contracts.promotions import Asked, How
+from cli.session import CommandT, Session, common_options
+from passerelle.contracts.promotions import Asked, How, Promotion
+from passerelle.contracts.runs import RunRecord
 from passerelle.contracts.zones import split_s3_uri
 from passerelle.errors import JobFailedError
 
@@ -15,12 +18,60 @@ if TYPE_CHECKING:
     from passerelle.steps.change_champion import History
 
 
+def change_options(command: CommandT) -> CommandT:
+    """Add the options of promote and rollback."""
+    for option in (
+        click.option("--dry-run", is_flag=True, help="Say what would be served, or why nothing; change nothing."),
+        click.option("--wait/--no-wait", default=True, show_default=True, help="Return when served, or at once."),
+        click.option("--reason", default="", help="Why; it is kept with who and when."),
+    ):
+        command = option(command)
+    return common_options(command)
+
+
+def read(session: Session, project: str) -> History:
+    """Return what was served of a project.
+
+    Raises NotFoundError when it is not deployed, InputError for what AWS refuses the caller.
+    """
+    from passerelle.aws.deployed import refusals_translated
+    from passerelle.steps.change_champion import read_history
+
+    session.platform.need_project(project)
+    with refusals_translated(session.environment):
+        return read_history(session.platform.runs_table, project)
+
+
+def promotions_of(session: Session, record: RunRecord) -> list[Promotion]:
+    """Return the changes that made a run's model champion, and those that took it back."""
+    from passerelle.aws.deployed import refusals_translated
+    from passerelle.steps.change_champion import read_promotions
+
+    if record.model_version is None:
+        return []
+    with refusals_translated(session.environment):
+        promotions = read_promotions(session.platform.runs_table, record.project)
+    return [item for item in promotions if record.model_version in (item.version, item.before)]
+
+
 def asked_by(session: Session, how: How, reason: str = "") -> Asked:
     """Return what is written down of a request: who, how, why."""
     return Asked(how=how, by=session.platform.caller(), reason=reason)
 
 
-def deploy(session: Session, request: dict[str, Any], *, wait: bool) -> dict[str, Any]:
+def change(session: Session, history: History, request: dict[str, Any], *, wait: bool, dry_run: bool) -> None:
+    """Have another version served than the champion, and say so."""
+    for run in history.at_work:
+        session.console.print(
+            f"[yellow]![/] Run {run} is at work: its model is deployed, too, if the gate passes it. "
+            "Where it must not be, stop its execution."
+        )
+    result = deploy(session, request, wait=wait, dry_run=dry_run)
+    if session.as_json:
+        session.print_json({**result, "before": history.champion})
+
+
+def deploy(session: Session, request: dict[str, Any], *, wait: bool, dry_run: bool = False) -> dict[str, Any]:
     """Have a version served, and say so; returns the deployment's input, its execution and how long it took.
 
     Raises TransientError while another deployment of the project is at work, NotFoundError when the bundle is gone,
@@ -33,28 +84,22 @@ def deploy(session: Session, request: dict[str, Any], *, wait: bool) -> dict[str
     need_no_deployment(states, machine, request["project"])
     key = split_s3_uri(request["model_data_url"])[1]
     need_bundle(platform.client("s3"), platform.resource("models-bucket"), key)
-    started = start_deployment(states, machine, request)
     named = f"{request['project']} version {request['model_version']} (run {request['run_id']})"
+    if dry_run:
+        session.console.print(f"Nothing stands against serving {named}. Nothing was changed.", soft_wrap=True)
+        return {**request, "execution_arn": None, "served": False}
+    started = start_deployment(states, machine, request)
     if not wait:
         session.console.print(f"Deployment of {named} started: {started.execution_arn}", soft_wrap=True)
         return {**request, "execution_arn": started.execution_arn, "served": False}
     try:
-        with session.console.status(f"Deploying {named}"):
-            await_deployment(states, started, lambda status: None)
+        with session.console.status(f"Deploying {named}") as shown:
+            await_deployment(states, started, lambda state: shown.update(f"Deploying {named}: {state}"))
     except JobFailedError as error:
         raise RunNotServedError(str(error)) from error
     seconds = round(time.monotonic() - began, 1)
     session.console.print(f"[green]✓[/] Served: {named}, after {seconds} s")
     return {**request, "execution_arn": started.execution_arn, "served": True, "seconds": seconds}
-
-
-def warn_of_runs(session: Session, history: History) -> None:
-    """Say which runs may change the endpoint again by themselves."""
-    for run in history.at_work:
-        session.console.print(
-            f"[yellow]![/] Run {run} is at work: its model is deployed, too, if the gate passes it. "
-            "Where it must not be, stop its execution."
-        )
 
 
 def versions(history: History) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from cli.narrate import stage_seconds
 from passerelle.contracts.container import Problem
+from passerelle.contracts.promotions import Promotion
 from passerelle.contracts.runs import RunRecord
 
 STATUS_COLORS = {
@@ -168,6 +169,20 @@ def _show_stages(console: Console, record: RunRecord) -> None:
     jobs = (f"{sum(known):.6f}" if known else "unknown") if known or partial else ""
     table.add_row("jobs", "", "", "", "", f"{jobs}{' (partial)' if known and partial else ''}")
     console.print(table)
+
+
+def show_promotions(console: Console, record: RunRecord, promotions: Iterable[Promotion]) -> None:
+    """Say when a run's model became champion and when it gave way, who asked for it and why."""
+    for item in promotions:
+        if item.version != record.model_version:
+            what = f"gave way to version {item.version}"
+        elif item.before == item.version:
+            what = "was served anew"
+        else:
+            what = "became champion" + (f" after version {item.before}" if item.before else "")
+        by, why = f" by {item.asked.by}" if item.asked.by else "", f": {item.asked.reason}" if item.asked.reason else ""
+        told = escape(f"{item.asked.how}{by}{why}")
+        console.print(f"{item.at[:19]} Version {record.model_version} {what} ({told})", soft_wrap=True)
 
 
 def _show_cost(console: Console, record: RunRecord) -> None:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import click
 
-from cli.session import Session, common_options
+from cli.champion import asked_by, change, change_options, read
+from cli.session import Session
 
 
 @click.command()
 @click.argument("project")
 @click.option("--version", help="The registered version.")
 @click.option("--run", help="The run that made it, or an unambiguous part of its id.")
-@click.option("--reason", default="", help="Why; it is kept with who and when.")
-@click.option("--wait/--no-wait", default=True, show_default=True, help="Return when it is served, or at once.")
-@common_options
+@change_options
 @click.pass_obj
 def promote(
     session: Session,
@@ -22,6 +21,7 @@ def promote(
     run: str | None,
     reason: str,
     wait: bool,
+    dry_run: bool,
     environment: str | None,
     as_json: bool,
 ) -> None:
@@ -30,19 +30,13 @@ def promote(
     It takes over as at the end of a run: shadow, rollout, alarms, the model's own example. What the gate refused is
     not served, whoever asks. `passerelle rollback` goes back.
     """
-    from cli.champion import asked_by, deploy, warn_of_runs
-    from passerelle.steps.change_champion import promotion_request, read_history
+    from passerelle.steps.change_champion import promotion_request
 
     if version and run:
         raise click.UsageError("Give either --version or --run.")
     session = session.told(environment, as_json)
-    platform = session.platform
-    platform.need_project(project)
-    history = read_history(platform.runs_table, project)
+    platform, history = session.platform, read(session, project)
     asked = asked_by(session, "promote", reason)
     bucket = platform.resource("models-bucket")
     request = promotion_request(platform.runs_table, bucket, history, asked, version=version, run=run)
-    warn_of_runs(session, history)
-    result = deploy(session, request, wait=wait)
-    if session.as_json:
-        session.print_json({**result, "before": history.champion})
+    change(session, history, request, wait=wait, dry_run=dry_run)

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from cli.champion import asked_by, deploy
 from cli.session import Session, common_options
 
 
@@ -32,9 +33,10 @@ def redeploy(
 
 def serve(session: Session, project: str, version: str | None, *, follow: bool = True) -> dict[str, Any]:
     """Deploy a version and say so; returns the deployment's input and the name of its execution."""
-    from cli.champion import asked_by, deploy
+    from passerelle.aws.deployed import refusals_translated
     from passerelle.steps.serve_again import deployment_request
 
     platform = session.platform
-    request = deployment_request(platform.runs_table, platform.resource("models-bucket"), project, version)
+    with refusals_translated(session.environment):
+        request = deployment_request(platform.runs_table, platform.resource("models-bucket"), project, version)
     return deploy(session, request | {"asked": asked_by(session, "redeploy").model_dump()}, wait=follow)

@@ -48,14 +48,21 @@ def runs(ctx: click.Context, project: str | None, limit: int) -> None:
 @click.argument("run")
 @click.pass_obj
 def show(session: Session, run: str) -> None:
-    """Tell everything about RUN: files, problems, candidates, gate, stages, costs (`latest` for the newest)."""
-    from cli.show import show_run
+    """Tell everything about RUN: files, problems, candidates, gate, stages, costs, and who had its model served.
+
+    `latest` is the newest.
+    """
+    from cli.champion import promotions_of
+    from cli.show import show_promotions, show_run
 
     record = session.platform.find_run(run)
+    promotions = promotions_of(session, record)
     if session.as_json:
-        session.print_json(record.model_dump(mode="json"))
+        document = record.model_dump(mode="json")
+        session.print_json(document | {"promotions": [item.model_dump(mode="json") for item in promotions]})
     else:
         show_run(session.console, record)
+        show_promotions(session.console, record, promotions)
 
 
 @runs.command()

@@ -102,7 +102,7 @@ class DeployedPlatform:
 
     def caller(self) -> str:
         """Return the ARN that AWS knows the caller by."""
-        with _translated(self.environment):
+        with refusals_translated(self.environment):
             return str(self.client("sts").get_caller_identity()["Arn"])
 
     # Resources
@@ -117,7 +117,7 @@ class DeployedPlatform:
     def projects(self) -> list[str]:
         """Return the names of the deployed projects, sorted."""
         path = naming.project_parameter(self.environment, "")
-        with _translated(self.environment):
+        with refusals_translated(self.environment):
             pages = self.client("ssm").get_paginator("get_parameters_by_path").paginate(Path=path.rstrip("/"))
             return sorted(parameter["Name"].rsplit("/", 1)[1] for page in pages for parameter in page["Parameters"])
 
@@ -133,7 +133,7 @@ class DeployedPlatform:
 
     def _parameter(self, name: str) -> str:
         try:
-            with _translated(self.environment):
+            with refusals_translated(self.environment):
                 return str(self.client("ssm").get_parameter(Name=name)["Parameter"]["Value"])
         except NotFoundError as error:
             raise SettingsError(
@@ -155,7 +155,7 @@ class DeployedPlatform:
 
     def _upload(self, bucket: str, key: str, path: Path, progress: Callable[[int], None]) -> DroppedFile:
         s3 = self.client("s3")
-        with _translated(self.environment):
+        with refusals_translated(self.environment):
             s3.upload_file(
                 str(path), bucket, key, Callback=progress, Config=TransferConfig(multipart_threshold=64 * 1024**2)
             )
@@ -170,7 +170,7 @@ class DeployedPlatform:
 
     def runs(self, project: str | None = None, *, limit: int = 20) -> list[RunRecord]:
         """Return the newest runs first, of one project or of all."""
-        with _translated(self.environment):
+        with refusals_translated(self.environment):
             projects = [project] if project else self.projects()
             records = [record for name in projects for record in self.runs_table.newest(name, limit=limit)]
         return sorted(records, key=lambda record: record.created_at, reverse=True)[:limit]
@@ -210,7 +210,7 @@ class DeployedPlatform:
     def _start_attempt(self, run: RunRecord, attempt: int) -> bool:
         """Start one attempt, or find it running; returns False when it has ended."""
         step_functions = self.client("stepfunctions")
-        with _translated(self.environment):
+        with refusals_translated(self.environment):
             try:
                 step_functions.start_execution(
                     stateMachineArn=self.resource("training-pipeline"),
@@ -223,7 +223,7 @@ class DeployedPlatform:
 
     def execution_status(self, arn: str) -> str:
         """Return the status of a Step Functions execution."""
-        with _translated(self.environment):
+        with refusals_translated(self.environment):
             return str(self.client("stepfunctions").describe_execution(executionArn=arn)["status"])
 
     # Logs
@@ -234,7 +234,7 @@ class DeployedPlatform:
         if prefix:
             request["logStreamNamePrefix"] = prefix
         try:
-            with _translated(self.environment):
+            with refusals_translated(self.environment):
                 for page in self.client("logs").get_paginator("filter_log_events").paginate(**request):
                     for event in page["events"]:
                         if not event.get("logStreamName", "").startswith(prefix):
@@ -285,7 +285,7 @@ def _unreachable(environment: str, error: Exception) -> TransientError:
 
 
 @contextmanager
-def _translated(environment: str) -> Iterator[None]:
+def refusals_translated(environment: str) -> Iterator[None]:
     """Translate botocore's errors: what is missing → NotFoundError, what does not answer → TransientError."""
     try:
         yield

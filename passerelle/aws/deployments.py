@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from passerelle.aws.clients import is_transient
+from passerelle.aws.clients import MISSING_CODES, is_transient
 from passerelle.contracts.zones import s3_uri
 from passerelle.errors import InputError, JobFailedError, NotFoundError, SettingsError, TransientError
 
@@ -21,6 +21,8 @@ POLL_SECONDS: Final = 0.5
 _ARCHIVES: Final = ("GLACIER", "DEEP_ARCHIVE")
 #: A name that another deployment of the same second has: StartExecution wants another one then.
 _NAMES: Final = 10
+#: Between two states lie no more events than these.
+_EVENTS: Final = 25
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,10 +78,9 @@ def need_bundle(s3: Any, bucket: str, key: str) -> None:
     try:
         found = s3.head_object(Bucket=bucket, Key=key)
     except ClientError as error:
-        code = error.response["Error"]["Code"]
         if is_transient(error):
             raise TransientError(f"{uri}: {error}. Try again in a while.") from error
-        if code not in ("404", "NoSuchKey", "NoSuchBucket"):
+        if error.response["Error"]["Code"] not in MISSING_CODES:
             raise SettingsError(
                 f"{uri}: S3 refuses to say whether it is there: {error}. Your role needs s3:GetObject on it; without "
                 "s3:ListBucket, S3 answers so for what is gone, too."
@@ -99,14 +100,13 @@ def need_bundle(s3: Any, bucket: str, key: str) -> None:
 
 
 def await_deployment(step_functions: Any, started: Deployment, progress: Callable[[str], None]) -> None:
-    """Wait until the endpoint serves the version; `progress` gets the execution's status.
+    """Wait until the endpoint serves the version; `progress` gets the state that the execution is in.
 
     Raises JobFailedError with the state machine's reason when it does not come to that.
     """
     while True:
         with _Translated("the deployment of a model"):
             found = step_functions.describe_execution(executionArn=started.execution_arn)
-        progress(found["status"])
         if found["status"] == "SUCCEEDED":
             return
         if found["status"] not in ("RUNNING", "PENDING_REDRIVE"):
@@ -115,7 +115,20 @@ def await_deployment(step_functions: Any, started: Deployment, progress: Callabl
                 f"Version {request['model_version']} of {request['project']} is not served: its deployment "
                 f"{found['status'].lower()}: {found.get('error', '')} {found.get('cause', '')}".rstrip()
             )
+        progress(_state(step_functions, started.execution_arn))
         time.sleep(POLL_SECONDS)
+
+
+def _state(step_functions: Any, execution_arn: str) -> str:
+    """Return the state that was entered last, empty when that is not told: waiting goes on without it."""
+    try:
+        found = step_functions.get_execution_history(
+            executionArn=execution_arn, reverseOrder=True, maxResults=_EVENTS, includeExecutionData=False
+        )
+    except (BotoCoreError, ClientError):
+        return ""
+    entered = (event["stateEnteredEventDetails"] for event in found["events"] if "stateEnteredEventDetails" in event)
+    return next((str(details["name"]) for details in entered), "")
 
 
 class _TakenError(Exception):

@@ -53,9 +53,13 @@ def read_history(table: RunsTable, project: str) -> History:
     """Return what was served in this environment, as the runs table has it."""
     records = tuple(reversed(table.newest(project, limit=_RUNS)))
     champion = table.item(project, "CHAMPION")
-    promotions = tuple(Promotion.model_validate_json(item["promotion"]) for item in table.items(project, PREFIX))
     version = str(champion["model_version"]) if champion else None
-    return History(project=project, champion=version, records=records, promotions=promotions)
+    return History(project=project, champion=version, records=records, promotions=read_promotions(table, project))
+
+
+def read_promotions(table: RunsTable, project: str) -> tuple[Promotion, ...]:
+    """Return each change of the champion, oldest first."""
+    return tuple(Promotion.model_validate_json(item["promotion"]) for item in table.items(project, PREFIX))
 
 
 def promotion_request(

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn, cast
 
 import pytest
 
 from laptop.sagemaker.errors import SageMakerError
 from laptop.sagemaker.hosting import watcher
+from laptop.sagemaker.hosting.replicas import Replicas
+from laptop.sagemaker.hosting.variant import NotListeningError, Variant
 from tests.contract import sagemaker_requests as make
 from tests.contract.sagemaker_endpoints import ask, config, hold, in_background, model, serve, settled
 from tests.contract.sagemaker_service import Own, own, wait_for
@@ -81,6 +86,30 @@ def test_a_server_whose_death_nobody_has_seen_yet_loses_no_request(
         assert caught.value.code == "ServiceUnavailable"
     finally:
         own.sagemaker.close()
+
+
+class Dead:
+    """Stands for a variant whose death nobody has seen yet."""
+
+    ready, busy = True, 0
+
+    def __init__(self) -> None:
+        self.first_asked: Callable[[], object] = lambda: None
+
+    def invoke(self, headers: object, body: bytes) -> NoReturn:
+        self.first_asked()
+        raise NotListeningError("nobody listens")
+
+    def stop(self, **_: object) -> None:
+        pass
+
+
+def test_a_request_whose_second_choice_is_scaled_in_meanwhile_fails_with_an_error_to_retry() -> None:
+    dead = [Dead(), Dead()]
+    replicas = Replicas(lambda number: cast("Variant", dead[number - 1]), 2)
+    dead[0].first_asked = lambda: replicas.resize(1, threading.Event())
+    with pytest.raises(NotListeningError):
+        replicas.invoke({}, b"")
 
 
 def test_what_was_in_flight_on_the_killed_server_fails_with_an_error_to_retry(own: Own, hold: Path) -> None:

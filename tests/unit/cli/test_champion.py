@@ -8,6 +8,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from click.testing import CliRunner, Result
 from moto import mock_aws
 
@@ -176,6 +177,39 @@ def test_the_list_tells_every_version_and_which_one_a_rollback_comes_to(prod: Pr
     shown = CliRunner().invoke(cli, ["--env", "prod", "rollback", "flights", "--list"]).stdout
     assert "the quarter ends" in shown
     assert prod.executions() == []
+
+
+def test_a_dry_run_says_what_would_be_served_or_why_nothing_and_starts_nothing(prod: Prod) -> None:
+    done = prod.run("rollback", "flights", "--dry-run")
+    told = json.loads(done.stdout)
+    assert (told["model_version"], told["before"], told["served"], told["execution_arn"]) == ("1", "2", False, None)
+    assert f"Nothing stands against serving flights version 1 (run {_run_id(1)})" in done.stderr
+    prod.s3.delete_object(Bucket="models", Key=f"flights/training/flights-{_run_id(4)}-train-1/output/model.tar.gz")
+    with pytest.raises(NotFoundError, match="is gone"):
+        raise prod.run("promote", "flights", "--dry-run").exception or AssertionError
+    assert prod.executions() == []
+
+
+def test_a_run_tells_when_its_model_became_champion_and_who_took_it_back_and_why(prod: Prod) -> None:
+    prod.promoted("1", "rollback", by="arn:someone", reason="wrong [prices]")
+    told = json.loads(prod.run("runs", "show", _run_id(2)).stdout)
+    assert [(item["version"], item["before"]) for item in told["promotions"]] == [("2", "1"), ("1", "2")]
+    assert json.loads(prod.run("runs", "show", _run_id(4)).stdout)["promotions"] == []
+    shown = CliRunner().invoke(cli, ["--env", "prod", "runs", "show", _run_id(2)]).stdout
+    assert "Version 2 became champion after version 1 (run)" in shown
+    assert "Version 2 gave way to version 1 (rollback by arn:someone: wrong [prices])" in shown
+
+
+@pytest.mark.parametrize("words", [("promote",), ("rollback",), ("redeploy",)])
+def test_what_aws_refuses_the_caller_is_no_defect_of_the_command(
+    prod: Prod, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    def refused(*_: Any, **__: Any) -> Any:
+        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no dynamodb:Query"}}, "Query")
+
+    monkeypatch.setattr(RunsTable, "items", refused)
+    with pytest.raises(InputError, match="no dynamodb:Query"):
+        raise prod.run(*words, "flights").exception or AssertionError
 
 
 def test_of_two_deployments_of_a_project_the_second_is_refused_and_of_two_projects_none(prod: Prod) -> None:
