@@ -5,10 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from cli.failures import RunNotServedError
-from cli.session import CommandT, Session, common_options
+from cli.session import Session
 from passerelle.contracts.promotions import Asked, How, Promotion
 from passerelle.contracts.runs import RunRecord
 from passerelle.contracts.zones import split_s3_uri
@@ -16,17 +14,6 @@ from passerelle.errors import JobFailedError
 
 if TYPE_CHECKING:
     from passerelle.steps.change_champion import History
-
-
-def change_options(command: CommandT) -> CommandT:
-    """Add the options of promote and rollback."""
-    for option in (
-        click.option("--dry-run", is_flag=True, help="Say what would be served, or why nothing; change nothing."),
-        click.option("--wait/--no-wait", default=True, show_default=True, help="Return when served, or at once."),
-        click.option("--reason", default="", help="Why; it is kept with who and when."),
-    ):
-        command = option(command)
-    return common_options(command)
 
 
 def read(session: Session, project: str) -> History:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cli.champion import asked_by, change, change_options, read, show_versions, versions
+from cli.champion import asked_by, change, read, show_versions, versions
 from cli.session import Session
 
 
@@ -12,7 +12,11 @@ from cli.session import Session
 @click.argument("project")
 @click.option("--to", "version", help="Any version that was served once; the one before the champion if not given.")
 @click.option("--list", "listed", is_flag=True, help="List the versions, and change nothing.")
-@change_options
+@click.option("--reason", default="", help="Why; it is kept with who and when.")
+@click.option("--wait/--no-wait", default=True, show_default=True, help="Return when it is served, or at once.")
+@click.option("--dry-run", is_flag=True, help="Say what would be served, or why nothing; change nothing.")
+@click.option("--env", "environment", help="The same as before the command.")
+@click.option("--json", "as_json", is_flag=True, help="The same as before the command.")
 @click.pass_obj
 def rollback(
     session: Session,
