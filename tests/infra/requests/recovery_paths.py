@@ -34,6 +34,7 @@ def starting(place: Place) -> None:
     request = {"project": "p" * 20, "run_id": "r20261121050000-abcdef", "attempt": 999, "model_version": "1"}
     deployment = deployments.start_deployment(step_functions, machine, request)
     deployments.await_deployment(step_functions, deployment, lambda _: None)
+    deployments._state(step_functions, EXECUTION)
 
 
 def keeping(place: Place) -> None:
