@@ -56,12 +56,12 @@ class RolloutPlace:
 
 
 def at_once(project: Project) -> Project:
-    """Return a project as it goes back to a model that it served before: without shadow, in one step.
+    """Return a project as it goes back to a model that it served before: without shadow or A/B test, in one step.
 
     What is live is bad, and what comes instead has stood all requests once. Alarms watch this change as any other.
     """
     all_at_once = project.serving.rollout.model_copy(update={"type": "all-at-once"})
-    serving = project.serving.model_copy(update={"shadow": None, "rollout": all_at_once})
+    serving = project.serving.model_copy(update={"shadow": None, "experiment": None, "rollout": all_at_once})
     return project.model_copy(update={"serving": serving})
 
 
