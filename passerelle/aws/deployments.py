@@ -107,13 +107,18 @@ def await_deployment(step_functions: Any, started: Deployment, progress: Callabl
     while True:
         with _Translated("the deployment of a model"):
             found = step_functions.describe_execution(executionArn=started.execution_arn)
+        not_served = f"Version {started.request['model_version']} of {started.request['project']} is not served"
         if found["status"] == "SUCCEEDED":
+            ended = json.loads(found.get("output") or "{}")
+            if ended.get("status") == "refused":
+                raise JobFailedError(
+                    f"{not_served}: after its shadow, {ended['verdict']}. The champion goes on serving."
+                )
             return
         if found["status"] not in ("RUNNING", "PENDING_REDRIVE"):
-            request = started.request
             raise JobFailedError(
-                f"Version {request['model_version']} of {request['project']} is not served: its deployment "
-                f"{found['status'].lower()}: {found.get('error', '')} {found.get('cause', '')}".rstrip()
+                f"{not_served}: its deployment {found['status'].lower()}: {found.get('error', '')} "
+                f"{found.get('cause', '')}".rstrip()
             )
         progress(_state(step_functions, started.execution_arn))
         time.sleep(POLL_SECONDS)

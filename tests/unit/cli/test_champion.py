@@ -250,3 +250,18 @@ def test_a_deployment_that_fails_is_told_as_a_version_that_is_not_served(
     monkeypatch.setattr(deployments, "start_deployment", aborted)
     with pytest.raises(RunNotServedError, match="Version 1 of flights is not served: its deployment aborted"):
         raise prod.run("rollback", "flights").exception or AssertionError
+
+
+def test_a_challenger_that_its_shadow_refused_is_told_as_not_served_though_its_execution_succeeded(
+    prod: Prod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = {"project": "flights", "status": "refused", "verdict": "it has shown that it must not take over: worse"}
+
+    class Ended:
+        def describe_execution(self, **_: str) -> dict[str, str]:
+            return {"status": "SUCCEEDED", "output": json.dumps(ended)}
+
+    wait = deployments.await_deployment
+    monkeypatch.setattr(deployments, "await_deployment", lambda _, *given: wait(Ended(), *given))
+    with pytest.raises(RunNotServedError, match=r"4 of flights is not served: after its shadow, it has shown.*worse"):
+        raise prod.run("promote", "flights").exception or AssertionError

@@ -20,7 +20,7 @@ TRAINED = "s3://test-models/flights/training/flights-r1-train-1/output/model.tar
 SERVING = {
     "profile": "real-time",
     "instance_count": 2,
-    "capture_percent": None,
+    "capture_percent": 100,
     "shadow": {"percent": 50, "hours": 24},
     "rollout": {"type": "linear", "percent": 10},
 }
