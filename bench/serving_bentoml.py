@@ -22,7 +22,7 @@ class Flights:
 
     def __init__(self) -> None:
         self.pipeline = cloudpickle.loads(Path(os.environ["PIPELINE"]).read_bytes())
-        self.inputs = BundleSignature.model_validate_json(Path(os.environ["SIGNATURE"]).read_bytes()).inputs
+        self.inputs = BundleSignature.from_json(Path(os.environ["SIGNATURE"]).read_bytes()).inputs
 
     @bentoml.api(route="/invocations")
     def predict(self, dataframe_records: list[dict[str, Any]]) -> dict[str, Any]:

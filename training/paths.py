@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from passerelle.contracts.container import BASE_DIR_VARIABLE
+from passerelle.contracts.naming import BASE_DIR_VARIABLE
 
 
 def base_dir() -> Path:

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, Final, Literal
 
-from passerelle.contracts.base import Contract
+from passerelle.contracts.record import Record
 from passerelle.contracts.words import NULL_WORDS
 
 FORMAT: Final = 1
@@ -36,7 +36,7 @@ DerivedType = Literal["integer", "number", "boolean", "category"]
 TaskType = Literal["binary", "multiclass", "regression"]
 
 
-class SignatureColumn(Contract):
+class SignatureColumn(Record, frozen=True, kw_only=True):
     """One input column as a caller sends it; a datetime is an ISO 8601 string."""
 
     name: str
@@ -46,7 +46,7 @@ class SignatureColumn(Contract):
     max: float | None = None
 
 
-class DerivedFeature(Contract):
+class DerivedFeature(Record, frozen=True, kw_only=True):
     """A column that the project's features.py makes of those that it `reads`, by an expression in DuckDB's SQL."""
 
     name: str
@@ -60,7 +60,7 @@ class DerivedFeature(Contract):
         return SignatureColumn(name=self.name, type=self.type, nullable=True)
 
 
-class BundleSignature(Contract):
+class BundleSignature(Record, frozen=True, kw_only=True):
     """Inputs in order, task, and the classes in the order of the probability columns (empty for regression).
 
     `null_values` are the project's words for a missing value: a request means by them what the training data meant.
@@ -85,14 +85,14 @@ class BundleSignature(Contract):
         seen = tuple(column for column in self.model_inputs if column.name in names)
         derived = tuple(feature for feature in self.derived if feature.name in names)
         if not derived:
-            return self.model_copy(update={"inputs": seen, "derived": (), "seen": ()})
+            return self.replaced(inputs=seen, derived=(), seen=())
         needed = {column.name for column in seen} - {feature.name for feature in derived}
         needed |= {column.name for feature in derived for column in feature.reads}
         inputs = tuple(column for column in self.inputs if column.name in needed)
-        return self.model_copy(update={"inputs": inputs, "derived": derived, "seen": seen})
+        return self.replaced(inputs=inputs, derived=derived, seen=seen)
 
 
-class FastPath(Contract):
+class FastPath(Record, frozen=True, kw_only=True):
     """How a server answers: `used` by the plan, which gave the pipeline's answers on `rows` rows of the holdout, none
     of them further off than `largest_difference`; else by the pipeline, for this `reason`."""
 
@@ -104,7 +104,7 @@ class FastPath(Contract):
     reason: str = ""
 
 
-class BundleMetadata(Contract):
+class BundleMetadata(Record, frozen=True, kw_only=True):
     """Where a model comes from: `versions` of Python and packages, `machine` what else its numbers may depend on."""
 
     project: str

@@ -14,7 +14,6 @@ from passerelle.contracts.study import Study
 
 IMAGE_REPOSITORY: Final = "passerelle-training"
 ENTRYPOINT: Final = ("python", "-m", "training")
-BASE_DIR_VARIABLE: Final = "SAGEMAKER_BASE_DIR"
 RESULT_FILE: Final = "result.json"
 PROJECT_ARCHIVE: Final = "project.zip"
 #: Hyperparameters that only a reproduction has: the one candidate to train, and with how many threads.

@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Final
 
 PROJECT_PATTERN: Final = r"[a-z][a-z0-9-]{0,18}[a-z0-9]"
+#: The environment variable that says where a container of ours finds /opt/ml.
+BASE_DIR_VARIABLE: Final = "SAGEMAKER_BASE_DIR"
 
 
 def run_id_of(moment: datetime, identity: str) -> str:

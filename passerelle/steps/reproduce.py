@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from passerelle.aws.objects import Objects
-from passerelle.contracts import zones
+from passerelle.contracts import naming, zones
 from passerelle.contracts.archive import unpack
 from passerelle.contracts.base import Contract
 from passerelle.contracts.bundle import METADATA_FILE, BundleMetadata
 from passerelle.contracts.checkout import ROOT, UNKNOWN, git_sha, lock_hash
 from passerelle.contracts.comparison import Comparison
 from passerelle.contracts.container import (
-    BASE_DIR_VARIABLE,
     CHANNELS,
     COMPARISON_FILE,
     ORIGINAL,
@@ -83,12 +82,12 @@ def lay_out(source: Source, record: RunRecord, folder: Path) -> Laid:
     """
     job = _need_trained(record)
     bundle = _fetch_bundle(source, record, job, folder)
-    metadata = BundleMetadata.model_validate_json((bundle / METADATA_FILE).read_text(encoding="utf-8"))
+    metadata = BundleMetadata.from_json((bundle / METADATA_FILE).read_bytes())
     candidate = _candidate(source, record, job)
     _fetch_data(source, record, folder / "input" / "data")
     parameters = {
         "project": record.project,
-        **metadata.model_dump(include={"run_id", "dataset_id", "contract_hash", "git_sha", "lock_hash"}),
+        **{name: getattr(metadata, name) for name in ("run_id", "dataset_id", "contract_hash", "git_sha", "lock_hash")},
         "seed": str(metadata.seed),
         REPRODUCE: candidate.model_dump_json(exclude={"resamples", "train_metrics", "validation_metrics", "params"}),
         **({THREADS: metadata.machine["threads"]} if "threads" in metadata.machine else {}),
@@ -233,5 +232,5 @@ def _environment(laid: Laid) -> dict[str, str]:
         **kept,
         **{name: str(threads[known]) for name, known in _THREADS.items() if known in threads},
         "PYTHONPATH": str(ROOT),
-        BASE_DIR_VARIABLE: str(laid.folder),
+        naming.BASE_DIR_VARIABLE: str(laid.folder),
     }

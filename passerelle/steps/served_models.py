@@ -58,8 +58,8 @@ class ServedModels:
             return None
         key = training_key(self._project, jobs[-1], BUNDLE)
         try:
-            signature = BundleSignature.model_validate_json(self._member(key, SIGNATURE_FILE))
-            metadata = BundleMetadata.model_validate_json(self._member(key, METADATA_FILE))
+            signature = BundleSignature.from_json(self._member(key, SIGNATURE_FILE))
+            metadata = BundleMetadata.from_json(self._member(key, METADATA_FILE))
         except (NotFoundError, BundleError):
             return None
         names = tuple(column.name for column in signature.inputs)

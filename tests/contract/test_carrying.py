@@ -61,7 +61,7 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
     """A model that was really fitted, packed as SageMaker packs it."""
     real = serving._metadata
     known = {"run_id": "r1", "dataset_id": "d1"}
-    monkeypatch.setattr(serving, "_metadata", lambda *given: real(*given).model_copy(update=known))
+    monkeypatch.setattr(serving, "_metadata", lambda *given: real(*given).replaced(**known))
     make_bundle("binary", tmp_path / "fitted")
     with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as archive:
         archive.add(tmp_path / "fitted", arcname=".")

@@ -342,7 +342,11 @@ def an_mlflow_model(model: Path) -> None:
         (broken_plan, "plan.npz: cannot be read", "Train again"),
         (plan_that_points_outside, "the plan's trees are refused by ONNX Runtime", "Train the model again"),
         (no_signature, "signature.json: missing", "Train the model again"),
-        (unknown_field, "BundleMetadata is not valid: from_the_future", "Train the model again"),
+        (
+            unknown_field,
+            "metadata.json: not valid: Object contains unknown field `from_the_future`",
+            "Train the model again",
+        ),
         (another_answer, "answers its own example with", "Deploy the image that trained it"),
         (example_of_another_model, "cannot answer its own example", "Train it again"),
         (an_mlflow_model, "there is no manifest.json; it holds MLmodel", "ModelDataUrl"),

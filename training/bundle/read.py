@@ -6,9 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
-
-from pydantic import ValidationError
+from typing import Any, Final, TypeVar
 
 from passerelle.contracts.bundle import (
     EXAMPLE_FILE,
@@ -23,11 +21,13 @@ from passerelle.contracts.bundle import (
     BundleMetadata,
     BundleSignature,
 )
+from passerelle.contracts.record import Record, RecordError
 from passerelle.errors import BundleError
 from training.bundle.plan import PLAN_FILE, Plan, read_plan
 from training.bundle.trusted import TRUSTED_TYPES
 
 REQUIRED_FILES: Final = frozenset((MODEL_FILE, SIGNATURE_FILE, EXAMPLE_FILE, PROFILE_FILE, METADATA_FILE))
+RecordT = TypeVar("RecordT", bound=Record)
 _REMEDY: Final = "Train the model again, and deploy its model.tar.gz as it is."
 
 
@@ -58,14 +58,10 @@ def load_bundle(directory: Path, *, plan_suffices: bool = False, project_code: b
     """
     files = verify_manifest(directory)
     try:
-        signature = BundleSignature.model_validate_json((directory / SIGNATURE_FILE).read_text(encoding="utf-8"))
-        metadata = BundleMetadata.model_validate_json((directory / METADATA_FILE).read_text(encoding="utf-8"))
+        signature = _read(BundleSignature, directory / SIGNATURE_FILE)
+        metadata = _read(BundleMetadata, directory / METADATA_FILE)
         example = json.loads((directory / EXAMPLE_FILE).read_text(encoding="utf-8"))
         profile = json.loads((directory / PROFILE_FILE).read_text(encoding="utf-8"))
-    except ValidationError as error:
-        raise BundleError(
-            f"{directory}: the bundle's {error.title} is not valid: {_first(error)}. {_REMEDY}"
-        ) from error
     except (ValueError, OSError, RecursionError) as error:
         raise BundleError(f"{directory}: the bundle's description cannot be read: {error}. {_REMEDY}") from error
     own = _own_code(directory / OWN_FILE, project_code) if OWN_FILE in files else None
@@ -73,6 +69,13 @@ def load_bundle(directory: Path, *, plan_suffices: bool = False, project_code: b
     pipeline = None if plan is not None and plan_suffices else _load_pipeline(directory / MODEL_FILE, own)
     reference = (directory / EXPLAINER_FILE).read_bytes() if EXPLAINER_FILE in files else b""
     return Bundle(pipeline, signature, example, profile, metadata, plan, reference)
+
+
+def _read(kind: type[RecordT], path: Path) -> RecordT:
+    try:
+        return kind.from_json(path.read_bytes())
+    except RecordError as error:
+        raise BundleError(f"{path}: not valid: {error}. {_REMEDY}") from error
 
 
 def verify_manifest(directory: Path) -> dict[str, str]:
@@ -155,9 +158,3 @@ def _load_pipeline(path: Path, own: bytes | None) -> Any:
     except Exception as error:  # skops raises many kinds for a file that is not its own
         reason = f"{type(error).__name__}: {error}"
         raise BundleError(f"{path}: not a readable skops file: {reason}. {_REMEDY}") from error
-
-
-def _first(error: ValidationError) -> str:
-    """Return pydantic's first finding on one line."""
-    details = error.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(map(str, details['loc']))}: {details['msg']}"

@@ -59,10 +59,10 @@ def write_bundle(
     directory.mkdir(parents=True, exist_ok=True)
     skops.io.dump(pipeline, directory / MODEL_FILE)
     plan, fast_path = prove_plan(pipeline, signature, example, holdout)
-    metadata = metadata.model_copy(update={"fast_path": fast_path})
+    metadata = metadata.replaced(fast_path=fast_path)
     texts = {
-        SIGNATURE_FILE: signature.model_dump_json(indent=2),
-        METADATA_FILE: metadata.model_dump_json(indent=2),
+        SIGNATURE_FILE: signature.to_json(),
+        METADATA_FILE: metadata.to_json(),
         EXAMPLE_FILE: json.dumps(example, indent=2),
         PROFILE_FILE: json.dumps(profile),
     }

@@ -179,7 +179,7 @@ class Application:
         if path == "/execution-parameters":
             return self._settings.execution_parameters()
         if path == "/version":
-            return self._scorer.bundle.metadata.model_dump(mode="json")
+            return self._scorer.bundle.metadata.to_dict()
         return openapi(self._scorer.bundle.signature)
 
 

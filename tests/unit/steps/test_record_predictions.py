@@ -91,11 +91,11 @@ def _serve(aws: Aws, promoted_at: str) -> None:
     aws.begin_run(stages=(stage,), model_version="4")
     aws.table.put("flights", "CHAMPION", run_id="r1", model_version="4", promoted_at=promoted_at)
     columns = {"distance": "number", "origin": "category"}
-    inputs = tuple(SignatureColumn.model_validate({"name": name, "type": columns[name]}) for name in COLUMNS)
+    inputs = tuple(SignatureColumn(name=name, type=columns[name]) for name in COLUMNS)
     signature = BundleSignature(task="binary", inputs=inputs, classes=("0", "1"), positive_class="1")
-    texts = dict.fromkeys(set(BundleMetadata.model_fields) - {"metrics", "params", "versions", "machine"}, "x")
-    metadata = BundleMetadata.model_validate({**texts, "seed": 1, "threshold": 0.8, "fast_path": None})
-    files = {"signature.json": signature.model_dump_json(), "metadata.json": metadata.model_dump_json()}
+    texts = dict.fromkeys(set(BundleMetadata.__struct_fields__) - {"metrics", "params", "versions", "machine"}, "x")
+    metadata = BundleMetadata(**{**texts, "seed": 1, "threshold": 0.8, "fast_path": None})
+    files = {"signature.json": signature.to_json(), "metadata.json": metadata.to_json()}
     packed = results.archive({name: text.encode() for name, text in files.items()})
     aws.s3.put_object(Bucket=aws.buckets["models"], Key=training_key("flights", job, BUNDLE), Body=packed)
 

@@ -128,7 +128,7 @@ def test_a_difference_is_the_same_model_only_where_a_gpu_fitted_it_and_within_th
     bundle = load_bundle(base / "model")
     for device, gap, holds in (("cpu", 1e-9, False), ("cuda", 0.009, True), ("cuda", 0.02, False)):
         machine = {**bundle.metadata.machine, "device": device}
-        first = replace(bundle, metadata=bundle.metadata.model_copy(update={"machine": machine}))
+        first = replace(bundle, metadata=bundle.metadata.replaced(machine=machine))
         moved = replace(bundle, pipeline=_Moved(bundle.pipeline, gap))
         found = compare(first, moved, base / "input" / "data" / "test")
         assert (found.equal, found.reproduced) == (False, holds)

@@ -13,7 +13,8 @@ from sklearn.pipeline import Pipeline
 
 from bench import fit_once
 from bench.flights_rows import write_prepared_flights
-from passerelle.contracts.container import BASE_DIR_VARIABLE, Problem
+from passerelle.contracts.container import Problem
+from passerelle.contracts.naming import BASE_DIR_VARIABLE
 from passerelle.domain import machine
 from passerelle.domain.candidates.estimators import LabelledClassifier
 from training.train.machine import device, leave_gpu
