@@ -155,7 +155,7 @@ def test_an_empty_text_is_missing_as_an_empty_cell_is() -> None:
 
 
 def test_a_query_reaches_no_file() -> None:
-    feature = compiled("rows.dose + 1").model_copy(update={"sql": "(SELECT count(*) FROM read_text('/etc/*'))"})
+    feature = compiled("rows.dose + 1").replaced(sql="(SELECT count(*) FROM read_text('/etc/*'))")
     with pytest.raises(duckdb.Error, match="disabled"):
         Deriver([feature])
     signature = BundleSignature(task="regression", inputs=feature.reads, derived=(feature,), seen=(feature.column,))
