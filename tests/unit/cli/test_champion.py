@@ -174,7 +174,8 @@ def test_the_list_tells_every_version_and_which_one_a_rollback_comes_to(prod: Pr
     assert [version for version, row in rows.items() if row["back"]] == ["2"]
     assert (rows["5"]["by"], rows["5"]["reason"]) == ("arn:someone", "the quarter ends")
     assert (rows["3"]["gate"], rows["3"]["served"]) == ("refused", False)
-    shown = CliRunner().invoke(cli, ["--env", "prod", "rollback", "flights", "--list"]).stdout
+    # Whatever width another test has left in the environment.
+    shown = CliRunner().invoke(cli, ["--env", "prod", "rollback", "flights", "--list"], env={"COLUMNS": "200"}).stdout
     assert "the quarter ends" in shown
     assert prod.executions() == []
 
