@@ -15,8 +15,9 @@ from passerelle.aws.objects import Objects
 from passerelle.contracts import naming, zones
 from passerelle.contracts.batch import BatchPlan
 from passerelle.domain.batch import StoredObject, WrittenPlan
-from passerelle.domain.requests.batch import BatchJob, manifest, transform_job
+from passerelle.domain.requests.batch import BatchJob, transform_job
 from passerelle.domain.requests.components import VARIANT
+from passerelle.domain.requests.manifest import manifest
 from passerelle.errors import InputError, NotFoundError
 
 _LOG_GROUP: Final = "/aws/sagemaker/TransformJobs"
@@ -138,7 +139,8 @@ class BatchJobs:
         Raises InputError when SageMaker refuses the request.
         """
         objects = Objects(self._platform.client("s3"))
-        objects.write(self._bucket, place.plan_key(plan.job, ".manifest"), manifest(place.input_uri, job.inputs))
+        listed = manifest(place.input_uri, (each.name for each in job.inputs))
+        objects.write(self._bucket, place.plan_key(plan.job, ".manifest"), listed)
         objects.write(self._bucket, place.plan_key(plan.job), plan.model_dump_json().encode())
         try:
             with translated(f"transform job {plan.job}"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -41,11 +40,6 @@ def choose(objects: Objects, bucket: str, prefixes: Sequence[str]) -> list[str]:
             read += size
             found.append(key)
     return found
-
-
-def manifest(bucket: str, keys: Sequence[str]) -> bytes:
-    """Return a ManifestFile of objects (API reference, S3DataSource)."""
-    return json.dumps([{"prefix": zones.s3_uri(bucket, "")}, *keys]).encode()
 
 
 def _periods(since: datetime, length: timedelta) -> list[datetime]:

@@ -9,10 +9,8 @@ from typing import Any, Final
 
 from passerelle.aws.clients import client, translated
 from passerelle.contracts.experiment import Estimate, LatencySeen, VariantSeen
-from passerelle.domain.experiment.ranks import quantile_bounds
+from passerelle.domain.experiment.ranks import QUANTILES, quantile_bounds
 
-#: The usual answer, and the slowest that many users meet.
-QUANTILES: Final = (0.5, 0.9, 0.99)
 _MARGIN: Final = timedelta(hours=1)
 
 

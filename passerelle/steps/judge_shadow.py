@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from passerelle.aws.captured import captured_prefixes, choose, manifest, recorded_prefixes
+from passerelle.aws.captured import captured_prefixes, choose, recorded_prefixes
 from passerelle.aws.clients import client, translated
 from passerelle.aws.endpoint_metrics import Watched, count_of, latency_of
 from passerelle.aws.objects import Objects
@@ -17,6 +17,7 @@ from passerelle.contracts.container import QUESTION_FILE
 from passerelle.contracts.experiment import ShadowQuestion, VariantSeen
 from passerelle.domain.requests.components import VARIANT
 from passerelle.domain.requests.jobs import JobPlace, RunRef, judge_job
+from passerelle.domain.requests.manifest import manifest
 from passerelle.domain.requests.shadow import SHADOW_VARIANT
 from passerelle.settings import JudgeShadowSettings
 from passerelle.steps.project_source import read_project
@@ -34,8 +35,7 @@ def judge_shadow(request: dict[str, Any], settings: JudgeShadowSettings) -> dict
     shadow, now = request["shadow"], datetime.now(UTC)
     if shadow.get("replay"):
         since = now - timedelta(hours=float(shadow["declared"]["hours"]))
-        nothing = {variant: VariantSeen(requests=0, errors=0) for variant in (VARIANT, SHADOW_VARIANT)}
-        return request | {"judge_job": _Judging(request, settings, since).replay(nothing)}
+        return request | {"judge_job": _Judging(request, settings, since).replay()}
     waited = int(shadow.get("waited_seconds", 0)) + int(shadow["wait_seconds"])
     since = now - timedelta(seconds=waited)
     config = shadow["config"]["EndpointConfigName"]
@@ -52,6 +52,19 @@ def judge_shadow(request: dict[str, Any], settings: JudgeShadowSettings) -> dict
         variant: counted[variant].model_copy(update={"latency": latency_of(one)}) for variant, one in watched.items()
     }
     return request | {"judge_job": _Judging(request, settings, since).shadow(seen, waited)}
+
+
+def judge_place(settings: JudgeShadowSettings) -> JobPlace:
+    """Return where the job runs, in a role of its own: it reads captured answers, which no other job may."""
+    return JobPlace(
+        environment=settings.environment,
+        zones=settings.zones,
+        image_uri=settings.image_uri,
+        role_arn=settings.judge_role_arn,
+        kms_key_arn=settings.kms_key_arn,
+        prepare_instance_type=settings.prepare_instance_type,
+        vpc=settings.vpc,
+    )
 
 
 class _Judging:
@@ -75,9 +88,10 @@ class _Judging:
         }
         return self._job(seen, waited / 3_600, inputs)
 
-    def replay(self, nothing: Mapping[str, VariantSeen]) -> dict[str, Any]:
+    def replay(self) -> dict[str, Any]:
         """Return the job that asks the challenger what was asked the champion."""
         hours = float(self._request["shadow"]["declared"]["hours"])
+        nothing = {variant: VariantSeen(requests=0, errors=0) for variant in (VARIANT, SHADOW_VARIANT)}
         recorded = self._listed("recorded", recorded_prefixes(self._project, self._since))
         return self._job(
             nothing, hours, {"recorded": recorded}, replayed_since=self._since, model=self._request["model_data_url"]
@@ -90,7 +104,7 @@ class _Judging:
         if not keys:
             return ""
         key = f"{self._folder}/captured/{name}.manifest"
-        self._objects.write(self._curated, key, manifest(bucket, keys))
+        self._objects.write(self._curated, key, manifest(zones.s3_uri(bucket, ""), keys))
         return zones.s3_uri(self._curated, key)
 
     def _job(
@@ -105,18 +119,8 @@ class _Judging:
         question = self._question(seen, hours, replayed_since)
         text = question.model_dump_json(indent=2).encode()
         self._objects.write(self._curated, f"{self._folder}/question/{QUESTION_FILE}", text)
-        settings = self._settings
-        place = JobPlace(
-            environment=settings.environment,
-            zones=settings.zones,
-            image_uri=settings.image_uri,
-            role_arn=settings.judge_role_arn,
-            kms_key_arn=settings.kms_key_arn,
-            prepare_instance_type=settings.prepare_instance_type,
-            vpc=settings.vpc,
-        )
         return judge_job(
-            place,
+            judge_place(self._settings),
             self._run,
             self._deployed.project,
             listed={name: uri for name, uri in listed.items() if uri},

@@ -13,7 +13,7 @@ from passerelle.domain.predictions.exchange import read_moment
 from passerelle.domain.requests.components import VARIANT
 from passerelle.errors import BundleError, NotFoundError
 from passerelle.settings import RecordPredictionsSettings
-from passerelle.steps.archives import read_member
+from passerelle.steps.archives import read_members
 from passerelle.steps.artefacts import BUNDLE, training_key
 
 
@@ -58,15 +58,10 @@ class ServedModels:
             return None
         key = training_key(self._project, jobs[-1], BUNDLE)
         try:
-            signature = BundleSignature.from_json(self._member(key, SIGNATURE_FILE))
-            metadata = BundleMetadata.from_json(self._member(key, METADATA_FILE))
-        except (NotFoundError, BundleError):
+            found = read_members(Objects(client("s3")), self._models, key, (SIGNATURE_FILE, METADATA_FILE))
+            signature = BundleSignature.from_json(found[SIGNATURE_FILE])
+            metadata = BundleMetadata.from_json(found[METADATA_FILE])
+        except (NotFoundError, BundleError, KeyError):
             return None
         names = tuple(column.name for column in signature.inputs)
         return ServedModel(version=record.model_version, inputs=names, threshold=metadata.threshold)
-
-    def _member(self, key: str, name: str) -> bytes:
-        found = read_member(Objects(client("s3")), self._models, key, name)
-        if found is None:
-            raise BundleError(f"s3://{self._models}/{key} holds no {name}.")
-        return found

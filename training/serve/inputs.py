@@ -27,7 +27,6 @@ MIN_LONG: Final = 16
 #: So many names are listed in a message.
 MAX_NAMED: Final = 20
 _ISO: Final = re.compile(ISO_MOMENT, re.ASCII)
-_DIGITS: Final = re.compile(r"[0-9+.eE-]+")
 
 
 def check_inputs(
@@ -109,7 +108,7 @@ def _whole_column(
             return numbers
     distinct = dict.fromkeys(values)
     if column.type in ("integer", "number") and len(distinct) > len(values) // 2:
-        return _plain_numbers(values, column.type) if lenient and _only_digits(values) else None
+        return None
     try:  # what stands in it again and again is read once
         cells = _cell_by_cell(list(distinct), column, null_words, lenient)
     except RequestError:
@@ -140,13 +139,8 @@ def _json_numbers(values: Sequence[str], column: SignatureColumn) -> list[Any] |
     return [None if number is None else next(filled) for number in numbers]
 
 
-def _only_digits(values: Sequence[str]) -> bool:
-    """Tell that float() reads no text that the data contract would not: no 1_000, no other script's digits, no NaN."""
-    return _DIGITS.fullmatch("".join(values)) is not None
-
-
 def _plain_numbers(values: Sequence[Any], kind: str) -> list[Any] | None:
-    """Return numbers, or texts of digits, that are all as they should be; None when each has to be looked at."""
+    """Return numbers that are all as they should be; None when each has to be looked at."""
     try:
         numbers = np.array(list(map(float, values)))
     except (ValueError, OverflowError):

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from passerelle.contracts.experiment import Errors, LatencyQuantile, LatencySeen
 from passerelle.domain.experiment.interval import difference, quantile_interval, share_interval
+from passerelle.domain.experiment.ranks import QUANTILES
 
 Array = npt.NDArray[Any]
-#: The usual answer, and the slowest that many users meet.
-QUANTILES: Final = (0.5, 0.9, 0.99)
 
 
 def compare_errors(champion: tuple[int, int], challenger: tuple[int, int]) -> Errors:

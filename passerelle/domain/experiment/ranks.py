@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import math
 from statistics import NormalDist
+from typing import Final
+
+#: The usual answer, and the slowest that many users meet.
+QUANTILES: Final = (0.5, 0.9, 0.99)
 
 
 def quantile_bounds(count: int, share: float, level: float = 0.95) -> tuple[float | None, float | None]:

@@ -1,8 +1,7 @@
-"""CreateTransformJob, whole, and the manifest that names its inputs."""
+"""CreateTransformJob, whole."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -68,11 +67,6 @@ def transform_job(job: BatchJob) -> Request:
 def _workers(instance_type: str) -> int:
     """One process a processor; one where the type is not in our table."""
     return next((found.vcpus for found in instances() if found.instance_type == instance_type), 1)
-
-
-def manifest(input_uri: str, inputs: Sequence[StoredObject]) -> bytes:
-    """Return the manifest of some objects below a prefix (API reference, TransformS3DataSource)."""
-    return json.dumps([{"prefix": input_uri}, *(each.name for each in inputs)]).encode()
 
 
 def batch_tags(endpoint_tags: Sequence[Mapping[str, str]]) -> dict[str, str]:

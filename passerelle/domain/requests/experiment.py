@@ -8,17 +8,14 @@ happens to a caller that names no variant.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from passerelle.domain.experiment.assignment import arm_of
 from passerelle.domain.project.experiment import Experiment
 from passerelle.domain.requests.components import VARIANT
-from passerelle.domain.requests.hosting import named_config
-from passerelle.domain.requests.shadow import SHADOW_VARIANT
+from passerelle.domain.requests.shadow import SHADOW_VARIANT, config_of_both, side_by_side
 
 Request = dict[str, Any]
-#: What a configuration that is described has of a variant, and a new one may be given.
-_OF_THE_VARIANT: Final = ("VariantName", "ModelName", "InstanceType", "InitialInstanceCount")
 
 
 def ab_config(
@@ -31,16 +28,8 @@ def ab_config(
     champion : the production variant that serves now, as SageMaker describes it.
     challenger : CreateEndpointConfig with which the challenger would serve alone; capture and keys are its own.
     """
-    (variant,) = challenger["ProductionVariants"]
-    instances = -(-variant["InitialInstanceCount"] * experiment.percent // 100)
-    trying = variant | {
-        "VariantName": SHADOW_VARIANT,
-        "InitialInstanceCount": instances,
-        "InitialVariantWeight": experiment.share,
-    }
-    serving = {key: champion[key] for key in _OF_THE_VARIANT} | {"InitialVariantWeight": 1 - experiment.share}
-    rest = {key: value for key, value in challenger.items() if key not in ("EndpointConfigName", "Tags")}
-    return named_config(endpoint, rest | {"ProductionVariants": [serving, trying]}) | {"Tags": challenger["Tags"]}
+    both = side_by_side(champion, challenger, weights=(1 - experiment.share, experiment.share))
+    return config_of_both(endpoint, challenger, {"ProductionVariants": list(both)})
 
 
 def new_share(endpoint: str, experiment: Experiment) -> Request:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from passerelle.domain.project import Project
-from passerelle.domain.project.serving import LONGEST_SHADOW_HOURS, Serving
+from passerelle.domain.project.serving import LONGEST_SHADOW_HOURS, Serving, Shadow
 from passerelle.domain.requests.components import VARIANT, ServedComponent, component_update, copies_target, wake
 from passerelle.domain.requests.endpoint_alarms import EndpointAlarms, alarm_names, endpoint_alarms
 from passerelle.domain.requests.guardrails import deployment_config, keep_capacity
@@ -155,7 +155,7 @@ def _changes(
     if served.config_name == planned.endpoint["EndpointConfigName"]:
         return {"action": "none", "change": serve}
     if serving.shadow and serving.profile == "serverless":
-        return _replayed(serving, planned, served, serve)
+        return _replayed(_judged_by(serving, serving.shadow), planned, served, serve)
     if not (serving.shadow and instances and served.alone):
         return {"action": "update", "change": serve}
     config = shadow_config(planned.endpoint_name, serving.shadow, served.variant, planned.endpoint_config)
@@ -168,26 +168,24 @@ def _changes(
             "config": config,
             "wait_seconds": min(serving.shadow.hours * 3_600, wait),
             "longest_seconds": min(LONGEST_SHADOW_HOURS * 3_600, wait),
-            "declared": serving.shadow.model_dump(mode="json"),
-            "limits": serving.rollout.alarms.model_dump(mode="json"),
+            **_judged_by(serving, serving.shadow),
         },
         "serve": serve,
         "withdraw": {"phase": "withdraw", "endpoint": alone | kept},
     }
 
 
-def _replayed(serving: Serving, planned: Deployment, served: Served, serve: Request) -> Request:
+def _judged_by(serving: Serving, shadow: Shadow) -> Request:
+    return {"declared": shadow.model_dump(mode="json"), "limits": serving.rollout.alarms.model_dump(mode="json")}
+
+
+def _replayed(judged_by: Request, planned: Deployment, served: Served, serve: Request) -> Request:
     """Return the changes of an endpoint that has no shadow variant: recorded requests are replayed before any."""
-    assert serving.shadow is not None
     stay = {"EndpointName": planned.endpoint_name, "EndpointConfigName": served.config_name}
     return {
         "action": "update",
         "change": serve,
-        "shadow": {
-            "replay": True,
-            "declared": serving.shadow.model_dump(mode="json"),
-            "limits": serving.rollout.alarms.model_dump(mode="json"),
-        },
+        "shadow": {"replay": True, **judged_by},
         "serve": serve,
         "withdraw": {"phase": "withdraw", "endpoint": stay},
     }

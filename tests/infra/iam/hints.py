@@ -13,7 +13,7 @@ ASSETS: Final = "assets"
 HINTS: Final = {
     "passerelle.steps.gather_drop._hand_over": ("raw", "a claim names the object that claim_drop saw in the raw zone"),
     "passerelle.steps.project_source._load": (ASSETS, "the project's parameter names its archive, an asset"),
-    "passerelle.steps.archives.read_member": ("models", "it reads what a training job packed, in the models zone"),
+    "passerelle.steps.archives.read_members": ("models", "it reads what a training job packed, in the models zone"),
     "training.prepare.fetch.Validation._fetched": ("raw", "the manifest names the raw objects that were claimed"),
     "training.prepare.places.LocalPlaces.curated": (
         "curated",

@@ -14,13 +14,14 @@ from passerelle.domain.project import Project, load_project
 from passerelle.domain.requests.batch import BatchJob, transform_job
 from passerelle.domain.requests.components import ServedComponent
 from passerelle.domain.requests.hosting import HostingPlace, deployment
-from passerelle.domain.requests.jobs import JobPlace, RunRef, evaluate_job, judge_job, prepare_job, training_job
+from passerelle.domain.requests.jobs import RunRef, evaluate_job, judge_job, prepare_job, training_job
 from passerelle.domain.requests.rollout import RolloutPlace, Served, rollout
 from passerelle.domain.requests.spark import spark_job
 from passerelle.domain.requests.tuning import tuning_job
 from passerelle.domain.tuning.fleet import Share
 from passerelle.domain.tuning.space import SPACES
 from passerelle.settings import GatherDropSettings, JudgeShadowSettings, PlanDeploymentSettings
+from passerelle.steps.judge_shadow import judge_place
 from passerelle.steps.preparation import job_place, spark_place
 from tests.infra.conftest import ROOT
 from tests.infra.iam.functions import assets_bucket
@@ -130,21 +131,12 @@ def _batch(assembly: Assembly, project: Project) -> Request:
 def _judging(assembly: Assembly, run: RunRef, project: Project, model: str) -> Request:
     """Return the job that compares answers, with what is listed as SageMaker reads it: manifest and objects."""
     settings = JudgeShadowSettings.from_env(handler_settings(assembly, "judge_shadow"))
-    place = JobPlace(
-        environment=settings.environment,
-        zones=settings.zones,
-        image_uri=settings.image_uri,
-        role_arn=settings.judge_role_arn,
-        kms_key_arn=settings.kms_key_arn,
-        prepare_instance_type=settings.prepare_instance_type,
-        vpc=settings.vpc,
-    )
     result = zones.result_prefix(run.project, run.run_id, run.attempt, "judge")
     listed = {
         "champion": zones.s3_uri(settings.zones["curated"], f"{result}/captured/champion.manifest"),
         "challenger": zones.s3_uri(settings.zones["predictions"], zones.capture_prefix(project.name)),
     }
-    return judge_job(place, run, project, listed=listed, model=model, suffix="abcdef")
+    return judge_job(judge_place(settings), run, project, listed=listed, model=model, suffix="abcdef")
 
 
 def _hosted(assembly: Assembly, project: Project, model_data_url: str) -> list[dict[str, Request]]:

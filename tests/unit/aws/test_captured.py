@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -11,7 +10,7 @@ import pytest
 from moto import mock_aws
 
 from passerelle.aws import captured
-from passerelle.aws.captured import captured_prefixes, choose, manifest, recorded_prefixes
+from passerelle.aws.captured import captured_prefixes, choose, recorded_prefixes
 from passerelle.aws.objects import Objects
 
 NOW = datetime.now(UTC)
@@ -58,8 +57,3 @@ def test_of_much_the_beginning_of_each_hour_is_read_and_at_least_one_object(
 def test_records_are_those_of_the_days_since(objects: Objects) -> None:
     days = recorded_prefixes("p", NOW - timedelta(days=2))
     assert days == [f"p/records/{NOW - timedelta(days=ago):%Y-%m-%d}/" for ago in (2, 1, 0)]
-
-
-def test_a_manifest_names_each_object_below_its_bucket() -> None:
-    head, *names = json.loads(manifest("captures", ["p/capture/a.jsonl"]))
-    assert (head, names) == ({"prefix": "s3://captures/"}, ["p/capture/a.jsonl"])

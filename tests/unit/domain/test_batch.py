@@ -13,7 +13,8 @@ from laptop.sagemaker.jobs.rules import check_transform
 from laptop.sagemaker.validation import validate
 from passerelle.contracts.batch import BatchPlan
 from passerelle.domain.batch import StoredObject, Work, WrittenPlan, form_of, inputs_of, payload_mb, work_of
-from passerelle.domain.requests.batch import BatchJob, batch_tags, manifest, transform_job
+from passerelle.domain.requests.batch import BatchJob, batch_tags, transform_job
+from passerelle.domain.requests.manifest import manifest
 from passerelle.errors import InputError
 
 BEGIN = datetime(2026, 11, 21, tzinfo=UTC)
@@ -136,7 +137,7 @@ def test_a_worker_a_processor_answers_and_one_where_the_type_is_unknown() -> Non
 
 
 def test_the_manifest_has_sagemakers_form() -> None:
-    assert json.loads(manifest(WHERE, [A, B])) == [{"prefix": WHERE}, "a.csv", "sub/b.csv"]
+    assert json.loads(manifest(WHERE, ["a.csv", "sub/b.csv"])) == [{"prefix": WHERE}, "a.csv", "sub/b.csv"]
 
 
 def test_a_batch_has_its_endpoints_tags_but_not_its_first_run() -> None:
