@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from passerelle.contracts.prediction import LOG_VARIABLE
 from passerelle.domain.batch import BatchForm, StoredObject, payload_mb
 from passerelle.domain.cost.instances import instances
 
@@ -41,7 +42,8 @@ def transform_job(job: BatchJob) -> Request:
         "ModelName": job.model_name,
         "MaxPayloadInMB": payload_mb(job.form, job.inputs),
         **({"BatchStrategy": "MultiRecord"} if by_line else {}),
-        "Environment": {"SAGEMAKER_MODEL_SERVER_WORKERS": str(_workers(job.instance_type))},
+        # The model of a serverless endpoint would log each prediction: of a batch they lie in its outputs.
+        "Environment": {"SAGEMAKER_MODEL_SERVER_WORKERS": str(_workers(job.instance_type)), LOG_VARIABLE: ""},
         "TransformInput": {
             "DataSource": {"S3DataSource": {"S3DataType": "ManifestFile", "S3Uri": job.manifest_uri}},
             "ContentType": job.form.content_type,

@@ -12,10 +12,12 @@ import pytest
 from laptop.sagemaker.jobs.rules import check_transform
 from laptop.sagemaker.validation import validate
 from passerelle.contracts.batch import BatchPlan
+from passerelle.contracts.prediction import LOG_VARIABLE
 from passerelle.domain.batch import StoredObject, Work, WrittenPlan, form_of, inputs_of, payload_mb, work_of
 from passerelle.domain.requests.batch import BatchJob, batch_tags, transform_job
 from passerelle.domain.requests.manifest import manifest
 from passerelle.errors import InputError
+from training.serve.settings import read_settings
 
 BEGIN = datetime(2026, 11, 21, tzinfo=UTC)
 WHERE = "s3://b/flights/batch/x/"
@@ -132,8 +134,14 @@ def test_sagemaker_takes_the_request(name: str, joined: bool) -> None:
 
 
 def test_a_worker_a_processor_answers_and_one_where_the_type_is_unknown() -> None:
-    assert request(A)["Environment"] == {"SAGEMAKER_MODEL_SERVER_WORKERS": "4"}
-    assert request(A, instance_type="ml.new.huge")["Environment"] == {"SAGEMAKER_MODEL_SERVER_WORKERS": "1"}
+    assert request(A)["Environment"]["SAGEMAKER_MODEL_SERVER_WORKERS"] == "4"
+    assert request(A, instance_type="ml.new.huge")["Environment"]["SAGEMAKER_MODEL_SERVER_WORKERS"] == "1"
+
+
+def test_a_serverless_endpoints_model_logs_no_prediction_of_a_batch() -> None:
+    model_logs = {LOG_VARIABLE: json.dumps(["entity"])}
+    assert read_settings(model_logs).logged_columns == ("entity",)
+    assert read_settings(model_logs | request(A)["Environment"]).logged_columns is None
 
 
 def test_the_manifest_has_sagemakers_form() -> None:
