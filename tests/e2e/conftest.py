@@ -17,7 +17,7 @@ from xdist.scheduler import LoadFileScheduling
 
 from tests.e2e.faults import FAULTS
 from tests.e2e.platform import DeployedLaptop, free_port
-from tests.e2e.projects import project_document, write_own_project, write_project
+from tests.e2e.projects import REPLAYED_ROWS, project_document, write_own_project, write_project
 
 #: Projects of single tests, so that none waits for another's run.
 OWN = ("twice", "together", "killed", "mlflowdown", "restarted", "spot", "names")
@@ -60,6 +60,8 @@ def laptop() -> Iterator[DeployedLaptop]:
         write_project(projects, project_document(name, "binary"))
     watched = {"profile": "real-time", "capture_percent": 100, "shadow": {"hours": 1, "requests": 10}}
     write_project(projects, project_document("champion", "binary", serving=watched))
+    replaying = {"profile": "serverless", "memory_mb": 2048, "shadow": {"hours": 1, "requests": REPLAYED_ROWS}}
+    write_project(projects, project_document("replayed", "binary", serving=replaying))
     for fault in FAULTS:
         write_project(projects, project_document(fault.project, "binary", **fault.changes))
     platform = DeployedLaptop(folder / "home", free_port(), free_port(), projects)

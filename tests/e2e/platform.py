@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import socket
@@ -10,13 +11,17 @@ import sys
 import time
 import urllib.parse
 import urllib.request
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
 import boto3
+import pandas as pd
 from botocore.config import Config
+
+from passerelle.domain.predictions import once
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 FINAL: Final = ("succeeded", "refused", "rejected", "duplicate", "failed")
@@ -147,6 +152,26 @@ class DeployedLaptop:
             Body=json.dumps({"dataframe_records": records, **options}).encode(),
         )
         return dict(json.loads(answer["Body"].read()))
+
+    def delivered(self, project: str) -> pd.DataFrame:
+        """Return the rows of all files of recorded predictions; one prediction may be in two of them."""
+        s3, bucket = self.client("s3"), self.resource("predictions-bucket")
+        listed = s3.list_objects_v2(Bucket=bucket, Prefix=f"{project}/records/").get("Contents", [])
+        bodies = [s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read() for item in listed]
+        frames = [pd.read_parquet(io.BytesIO(body)) for body in bodies]
+        return pd.concat(frames) if frames else pd.DataFrame(columns=["entity_id"])
+
+    def recorded(self, project: str, entities: Iterable[str], count: int) -> pd.DataFrame:
+        """Wait until so many predictions for entities are recorded; returns each once."""
+        wanted, deadline = list(entities), time.monotonic() + 90
+        while True:
+            delivered = self.delivered(project)
+            rows = delivered[delivered["entity_id"].isin(wanted)]
+            found = rows if rows.empty else once(rows)
+            if len(found) >= count:
+                return found
+            assert time.monotonic() < deadline, f"{len(found)} of {count} predictions are recorded"
+            time.sleep(0.5)
 
 
 def free_port() -> int:

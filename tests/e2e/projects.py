@@ -15,6 +15,8 @@ import yaml
 START: Final = datetime(2024, 1, 1, tzinfo=UTC)
 PLANS: Final = ("free", "basic", "pro")
 ROWS: Final = 900
+#: Recorded rows that a serverless challenger is asked before it serves: none failed shows that hardly any would.
+REPLAYED_ROWS: Final = 500
 
 Row = dict[str, Any]
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import json
 import time
 import urllib.request
 from typing import Any
 
-import pandas as pd
 import pytest
 
-from passerelle.domain.predictions import once
 from tests.e2e.platform import DeployedLaptop
 from tests.e2e.projects import as_csv, make_rows
 
@@ -111,20 +108,8 @@ def test_predictions_are_captured_in_sagemakers_layout(laptop: DeployedLaptop, r
     assert {record["captureData"]["endpointInput"]["encoding"] for record in records} == {"JSON"}
 
 
-def _recorded(laptop: DeployedLaptop, project: str, entity: str, count: int) -> list[dict[str, Any]]:
-    """Wait until so many predictions for an entity are recorded."""
-    s3, bucket = laptop.client("s3"), laptop.resource("predictions-bucket")
-    deadline = time.monotonic() + 90
-    found: list[dict[str, Any]] = []
-    while len(found) < count:
-        assert time.monotonic() < deadline, f"{len(found)} of {count} predictions are recorded"
-        time.sleep(0.5)
-        listed = s3.list_objects_v2(Bucket=bucket, Prefix=f"{project}/records/").get("Contents", [])
-        bodies = [s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read() for item in listed]
-        frames = [pd.read_parquet(io.BytesIO(body)) for body in bodies]
-        records: Any = once(pd.concat(frames)) if frames else pd.DataFrame({"entity_id": []})
-        found = records[records["entity_id"] == entity].sort_values("request_row").to_dict("records")
-    return found
+def _recorded(laptop: DeployedLaptop, project: str, entity: str, count: int) -> list[dict[Any, Any]]:
+    return laptop.recorded(project, [entity], count).sort_values("request_row").to_dict("records")
 
 
 def test_each_captured_prediction_is_recorded_with_model_version_inputs_and_decision(
