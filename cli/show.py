@@ -36,11 +36,18 @@ def status_text(record: RunRecord) -> str:
     return f"[{STATUS_COLORS[record.status]}]{record.status}[/]"
 
 
+def _explained(record: RunRecord) -> str | None:
+    """Return what a status means. A person may have had a refused model served since."""
+    if record.status == "refused" and record.endpoint_name is not None:
+        return "the shadow refused the model when the run ended; it was served later, by hand"
+    return EXPLANATIONS.get(record.status)
+
+
 def show_run(console: Console, record: RunRecord) -> None:
     """Print everything a person wants to know about a run."""
     console.print(
         f"\n[bold]Run {record.run_id}[/] of {escape(record.project)}, attempt {record.attempt}: {status_text(record)}"
-        + (f" [dim]({EXPLANATIONS[record.status]})[/]" if record.status in EXPLANATIONS else "")
+        + (f" [dim]({explained})[/]" if (explained := _explained(record)) else "")
     )
     if record.duplicate_of:
         console.print(f"Already processed by run {record.duplicate_of}.")
@@ -144,6 +151,9 @@ def _show_shadow(console: Console, record: RunRecord) -> None:
     console.print(f"[bold]Shadow[/]: {record.shadow['verdict']} [dim]({escape(record.shadow['evidence'])})[/]")
     for reason in record.shadow["reasons"]:
         console.print(f"  {escape(reason)}")
+    if record.shadow["verdict"] == "keep" and record.model_version:
+        again = f"passerelle promote {record.project} --version {record.model_version}"
+        console.print(f"  [dim]What is open, more requests may show: `{escape(again)}` has it tried again.[/]")
 
 
 def _show_stages(console: Console, record: RunRecord) -> None:

@@ -106,6 +106,9 @@ def test_a_challenger_that_too_few_recorded_requests_could_try_is_refused_with_t
     assert served_version(laptop) == challenged.first["model_version"]
     shown = laptop.passerelle("runs", "show", run["run_id"]).stdout
     assert f"declared: {REPLAYED_ROWS}" in " ".join(shown.split()), shown
+    assert f"`passerelle promote {PROJECT} --version {run['model_version']}` has it tried again" in " ".join(
+        shown.split()
+    )
 
 
 def test_what_never_served_is_no_way_back_and_the_way_forward_is_named(
@@ -142,3 +145,4 @@ def test_the_challenger_takes_over_when_it_stood_all_that_is_recorded_each_reque
     assert (run["shadow"]["verdict"], evidence["verdict"]) == ("promote", "promote")
     assert {check["outcome"] for check in evidence["checks"] if check["decides"]} == {"holds"}
     assert served_version(laptop) == challenged.run["model_version"]
+    assert "served later, by hand" in " ".join(laptop.passerelle("runs", "show", run["run_id"]).stdout.split())

@@ -172,3 +172,17 @@ def test_what_the_shadow_showed_is_told_with_each_reason_and_where_its_evidence_
     text = _shown(status="refused", shadow=shadow)
     for words in ("Shadow: reject", "s3://reports/shadow.json", "it failed 9 of 90 requests"):
         assert words in text
+    assert "promote" not in text
+
+
+def test_of_a_challenger_that_showed_too_little_the_command_that_tries_it_again_is_told() -> None:
+    shadow = {"verdict": "keep", "reasons": ["35 requests (declared: 500)"], "evidence": "s3://reports/shadow.json"}
+    text = _shown(status="refused", shadow=shadow, model_version="2")
+    assert "`passerelle promote flights --version 2` has it tried again" in text
+
+
+def test_a_refused_model_that_was_served_since_is_not_said_to_be_kept_out() -> None:
+    shadow = {"verdict": "promote", "reasons": ["it stood 535 requests"], "evidence": "s3://reports/shadow.json"}
+    text = _shown(status="refused", shadow=shadow, model_version="2", endpoint_name="passerelle-laptop-flights")
+    assert "served later, by hand" in text
+    assert "what was served before goes on" not in text
