@@ -210,6 +210,11 @@ class SmokeTestSettings(RunFunctionSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class BeginExperimentSettings(RunFunctionSettings):
+    """begin_experiment."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class PromoteModelSettings(RunFunctionSettings):
     """promote_model: as for register_model."""
 

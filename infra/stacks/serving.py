@@ -15,6 +15,7 @@ from infra.projects import ProjectSource
 from infra.shared import Shared
 from passerelle.contracts import naming, zones
 from passerelle.settings import (
+    BeginExperimentSettings,
     JudgeShadowSettings,
     PlanDeploymentSettings,
     PromoteModelSettings,
@@ -115,6 +116,13 @@ class ServingStack(Stack):
                 may.write_objects(shared.zones["reports"]),
             ],
         )
+        begin = shared.function_in(
+            self,
+            "BeginExperiment",
+            "begin_experiment",
+            BeginExperimentSettings(**shared.settings),
+            [shared.runs("GetItem", "PutItem")],
+        )
         promote = shared.function_in(
             self,
             "PromoteModel",
@@ -133,6 +141,7 @@ class ServingStack(Stack):
                 "JudgeShadow": judge,
                 "RecordShadow": record,
                 "SmokeTest": smoke,
+                "BeginExperiment": begin,
                 "PromoteModel": promote,
             },
             substitutions={"PollSeconds": str(config.poll_seconds)},

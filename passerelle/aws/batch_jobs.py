@@ -14,9 +14,9 @@ from passerelle.aws.deployed import DeployedPlatform
 from passerelle.aws.objects import Objects
 from passerelle.contracts import naming, zones
 from passerelle.contracts.batch import BatchPlan
+from passerelle.contracts.variants import VARIANT
 from passerelle.domain.batch import StoredObject, WrittenPlan
 from passerelle.domain.requests.batch import BatchJob, transform_job
-from passerelle.domain.requests.components import VARIANT
 from passerelle.domain.requests.manifest import manifest
 from passerelle.errors import InputError, NotFoundError
 

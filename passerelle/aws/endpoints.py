@@ -71,12 +71,13 @@ def current_component(name: str, wanted: str) -> ServedComponent | None:
     return ServedComponent(model_name=model, copies=int(found["RuntimeConfig"].get("DesiredCopyCount", 0)))
 
 
-def ask(endpoint: str, body: bytes, *, component: str | None = None) -> Any:
-    """Return an endpoint's answer to a JSON body, as bytes.
+def ask(endpoint: str, body: bytes, *, component: str | None = None, variant: str | None = None) -> Any:
+    """Return the answer of an endpoint, or of its component or variant, to a JSON body, as bytes.
 
     Raises JobFailedError when its container refuses or fails, TransientError when it is not ready yet.
     """
     named = {"InferenceComponentName": component} if component else {}
+    named |= {"TargetVariant": variant} if variant else {}
     try:
         with translated(f"endpoint {endpoint}"):
             answer = client("sagemaker-runtime").invoke_endpoint(

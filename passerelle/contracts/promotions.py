@@ -11,6 +11,8 @@ How = Literal[
     "promote",  # by hand, forwards
     "rollback",  # by hand, back to what was served before
     "redeploy",  # by hand, after a loss
+    "experiment",  # by hand, beside the champion: an A/B test
+    "stop",  # by hand: an A/B test is over, the champion serves on alone
 ]
 PREFIX: Final = "PROMOTION#"
 

@@ -134,6 +134,11 @@ def report_prefix(project: str, run_id: str) -> str:
     return f"{project}/runs/{run_id}"
 
 
+def ab_reading_key(project: str, name: str, read_at: str) -> str:
+    """Reports zone: what an A/B test showed at a moment."""
+    return f"{project}/experiments/{name}/{read_at}.json"
+
+
 def s3_uri(bucket: str, key: str) -> str:
     """Return `s3://bucket/key`."""
     return f"s3://{bucket}/{key}"

@@ -15,10 +15,9 @@ from passerelle.aws.runs_table import RunsTable
 from passerelle.contracts import zones
 from passerelle.contracts.container import QUESTION_FILE
 from passerelle.contracts.experiment import ShadowQuestion, VariantSeen
-from passerelle.domain.requests.components import VARIANT
+from passerelle.contracts.variants import SHADOW_VARIANT, VARIANT
 from passerelle.domain.requests.jobs import JobPlace, RunRef, judge_job
 from passerelle.domain.requests.manifest import manifest
-from passerelle.domain.requests.shadow import SHADOW_VARIANT
 from passerelle.settings import JudgeShadowSettings
 from passerelle.steps.project_source import read_project
 

@@ -72,13 +72,21 @@ def read_project(environment: str, name: str) -> DeployedProject:
         ) from error
     uri = json.loads(value)["uri"]
     if uri not in _CACHE:
-        _CACHE[uri] = _load(name, uri)
+        _CACHE[uri] = _load(Objects(client("s3")), name, uri)
     project, contract = _CACHE[uri]
     return DeployedProject(project, uri, contract)
 
 
-def _load(name: str, uri: str) -> tuple[Project, str]:
-    archived = Objects(client("s3")).read(*split_s3_uri(uri))
+def read_project_as(objects: Objects, parameter: str, name: str) -> Project:
+    """Return a deployed project for whoever reads with clients of their own, by the value of its parameter.
+
+    Raises ProjectError when what was deployed cannot be read.
+    """
+    return _load(objects, name, json.loads(parameter)["uri"])[0]
+
+
+def _load(objects: Objects, name: str, uri: str) -> tuple[Project, str]:
+    archived = objects.read(*split_s3_uri(uri))
     try:
         with zipfile.ZipFile(io.BytesIO(archived)) as archive:
             text = archive.read("project.yaml").decode("utf-8")

@@ -12,6 +12,7 @@ from passerelle.contracts import naming
 from passerelle.contracts.promotions import PREFIX, Asked, Promotion
 from passerelle.contracts.runs import RunRecord
 from passerelle.settings import PromoteModelSettings
+from passerelle.steps.ab_tests import end
 from passerelle.steps.accepted import need_accepted
 from passerelle.steps.run_stages import end_stage
 
@@ -52,6 +53,7 @@ def promote_model(request: dict[str, Any], settings: PromoteModelSettings) -> di
             # First: what is served must never lack its entry. One that is written twice says the same twice.
             table.put(project, f"{PREFIX}{moment}", promotion=promotion.model_dump_json())
             table.put(project, "CHAMPION", **champion, promoted_at=moment)
+        end(table, project, served=version, asked=asked)
         table.change(project, run_id, update, attempt=int(request["attempt"]))
     return {
         "project": project,

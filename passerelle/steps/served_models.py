@@ -8,9 +8,9 @@ from passerelle.aws.clients import client, translated
 from passerelle.aws.objects import Objects
 from passerelle.aws.runs_table import RunsTable
 from passerelle.contracts.bundle import METADATA_FILE, SIGNATURE_FILE, BundleMetadata, BundleSignature
+from passerelle.contracts.variants import VARIANT
 from passerelle.domain.predictions import Exchange, ServedModel
 from passerelle.domain.predictions.exchange import read_moment
-from passerelle.domain.requests.components import VARIANT
 from passerelle.errors import BundleError, NotFoundError
 from passerelle.settings import RecordPredictionsSettings
 from passerelle.steps.archives import read_members

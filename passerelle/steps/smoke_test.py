@@ -10,6 +10,7 @@ from passerelle.aws.endpoints import ask
 from passerelle.aws.objects import Objects
 from passerelle.contracts import naming
 from passerelle.contracts.bundle import EXAMPLE_FILE
+from passerelle.contracts.variants import SHADOW_VARIANT
 from passerelle.contracts.zones import split_s3_uri
 from passerelle.errors import BundleError, JobFailedError
 from passerelle.settings import SmokeTestSettings
@@ -27,7 +28,8 @@ def smoke_test(request: dict[str, Any], settings: SmokeTestSettings) -> dict[str
     example = _read_example(request["model_data_url"])
     body = json.dumps({"dataframe_split": example["dataframe_split"]}).encode()
     name = naming.endpoint_name(settings.environment, request["project"])
-    given = _parse(name, ask(name, body, component=request.get("component", {}).get("name")))
+    variant = SHADOW_VARIANT if request["change"]["phase"] == "experiment" else None
+    given = _parse(name, ask(name, body, component=request.get("component", {}).get("name"), variant=variant))
     for key in _COMPARED:
         if key in example and not _close(given.get(key), example[key]):
             raise JobFailedError(

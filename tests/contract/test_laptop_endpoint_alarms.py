@@ -21,12 +21,12 @@ def test_a_state_machine_makes_finds_and_drops_the_alarms_of_an_endpoint(embedde
         project, endpoint=endpoint, config_name=f"{endpoint}-0a1b2c3d", variant="champion", topic_arn=TOPIC, tags=marks
     )
     states = json.loads((ROOT / "infra/state_machines/deploy_model.asl.json").read_text())["States"]
-    names = ("PutErrorAlarm", "PutLatencyAlarm", "FindTrippedAlarms")
+    names = ("PutAlarms", "FindTrippedAlarms")
     chain: dict[str, Any] = {
         name: states[name] | {"Next": after} for name, after in zip(names, (*names[1:], "End"), strict=True)
     }
     chain["End"] = {"Type": "Succeed"}
-    value = {"alarms": {"errors": made.errors, "latency": made.latency, "names": list(made.names)}}
+    value = {"change": {"phase": "serve"}, "alarms": {"put": made.requests, "names": list(made.names)}}
     machine = embedded_aws.create_machine(chain)
     done = embedded_aws.finish(embedded_aws.start(machine, value))
     assert done["status"] == "SUCCEEDED", done

@@ -6,10 +6,9 @@ import json
 from collections import defaultdict
 
 from laptop.sagemaker.validation import validate
+from passerelle.contracts.variants import SHADOW_VARIANT, VARIANT
 from passerelle.domain.project.experiment import Experiment
-from passerelle.domain.requests.components import VARIANT
-from passerelle.domain.requests.experiment import ab_config, new_share, target_variant
-from passerelle.domain.requests.shadow import SHADOW_VARIANT
+from passerelle.domain.requests.experiment import ab_config, target_variant
 from tests.contract import sagemaker_requests as make
 from tests.contract.sagemaker_endpoints import config, model, serve
 from tests.contract.sagemaker_service import Own, own
@@ -40,12 +39,6 @@ def test_both_models_are_production_variants_with_the_weights_of_their_shares() 
     )
 
 
-def test_a_share_is_changed_without_a_new_server() -> None:
-    request = new_share("e", Experiment(percent=50, effect=1.0))
-    validate("UpdateEndpointWeightsAndCapacities", request)
-    assert [one["DesiredWeight"] for one in request["DesiredWeightsAndCapacities"]] == [0.5, 0.5]
-
-
 def test_an_entity_meets_one_model_however_often_it_asks_and_the_challenger_stays_when_its_share_grows(
     own: Own,
 ) -> None:
@@ -55,16 +48,16 @@ def test_an_entity_meets_one_model_however_often_it_asks_and_the_challenger_stay
     config(own, "both", *(one | {"InitialInstanceCount": 1} for one in made["ProductionVariants"]))
     serve(own, "both")
 
-    def asked(experiment: Experiment) -> dict[int, set[str]]:
+    def asked(share: float) -> dict[int, set[str]]:
         met: dict[int, set[str]] = defaultdict(set)
         for customer in range(30):
             for _ in range(2):
-                target = target_variant((customer,), "spring", experiment)
+                target = target_variant((customer,), "spring", share)
                 headers = {"x-amzn-sagemaker-target-variant": target}
                 met[customer].add(json.loads(own.sagemaker.invoke_endpoint("e", headers, b"hi").body)["name"])
         return met
 
-    first, later = asked(TRIED), asked(Experiment(percent=50, effect=1.0))
+    first, later = asked(0.3), asked(0.5)
     assert all(len(models) == 1 for models in (*first.values(), *later.values()))
     newer = {customer for customer, models in first.items() if models == {"newer"}}
     assert 3 <= len(newer) <= 16

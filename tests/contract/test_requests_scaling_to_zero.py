@@ -10,8 +10,9 @@ from laptop.sagemaker.scaling.capacity import Capacity, Resource
 from laptop.sagemaker.scaling.rules import check_policy, check_target
 from laptop.sagemaker.validation import validate
 from passerelle.contracts.naming import component_name
+from passerelle.contracts.variants import VARIANT
 from passerelle.domain.project.serving import LONGEST_UPDATE_SECONDS
-from passerelle.domain.requests.components import VARIANT, ServedComponent, component_update, copies_target, wake
+from passerelle.domain.requests.components import ServedComponent, component_update, copies_target, wake
 from passerelle.domain.requests.endpoint_alarms import endpoint_alarms
 from passerelle.domain.requests.hosting import HostingPlace, deployment
 from passerelle.domain.requests.scaling import scaling

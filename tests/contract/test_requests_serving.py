@@ -11,8 +11,8 @@ from botocore.validate import ParamValidator
 
 from laptop.sagemaker.validation import validate
 from passerelle.contracts.naming import endpoint_name
+from passerelle.contracts.variants import VARIANT
 from passerelle.domain.project import Project
-from passerelle.domain.requests.components import VARIANT
 from passerelle.domain.requests.endpoint_alarms import alarm_names, endpoint_alarms
 from passerelle.domain.requests.guardrails import deployment_config, keep_capacity
 from passerelle.domain.requests.hosting import HostingPlace, deployment

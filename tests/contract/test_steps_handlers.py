@@ -109,8 +109,7 @@ class Whole(World):
         tasks = {
             "CreateModel": nothing,
             "CreateEndpointConfig": nothing,
-            "PutErrorAlarm": nothing,
-            "PutLatencyAlarm": nothing,
+            "PutMetricAlarm": nothing,
             "CreateEndpoint": lambda request: asked.append(request) or {},
             "DescribeEndpoint": describe,
             "FindTrippedAlarms": lambda request: {"MetricAlarms": []},

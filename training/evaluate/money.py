@@ -20,7 +20,10 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Money:
-    """What a decision is worth, how that compares with each alternative, and what all decisions are worth."""
+    """What a decision is worth, how that compares with each alternative, and what all decisions are worth.
+
+    `totals` are sums over the test rows, and the standard deviation of a row's worth, by which A/B tests are planned.
+    """
 
     worth: float | None = None
     compared: dict[str, Comparison] = field(default_factory=dict)
@@ -39,7 +42,8 @@ def decisions_worth(inputs: Inputs, rows: Period, challenger: Predicted, champio
     compared = {name: rows.compare_money(own, other) for name, other in others.items()}
     known = {name: one for name, one in compared.items() if one is not None}
     total, without = float(np.sum(own)), float(np.sum(next(iter(nothing.values()))))
-    return Money(float(np.mean(own)), known, {"value": total, "value_over_no_model": total - without})
+    totals = {"value": total, "value_over_no_model": total - without, "value_spread": float(np.std(own))}
+    return Money(float(np.mean(own)), known, totals)
 
 
 def _money(inputs: Inputs, bundle: Bundle, predicted: Predicted) -> Array | None:

@@ -12,6 +12,7 @@ import numpy as np
 from passerelle.contracts.archive import unpack
 from passerelle.contracts.container import JUDGE_INPUTS, JUDGE_OUTPUTS, QUESTION_FILE, RESULT_FILE
 from passerelle.contracts.experiment import Agreement, ShadowEvidence, ShadowQuestion
+from passerelle.contracts.variants import VARIANT
 from passerelle.domain.experiment.agreement import compare_answers
 from passerelle.domain.experiment.load import compare_errors, compare_quantiles
 from passerelle.domain.experiment.pairs import Pairing, Pairs
@@ -19,7 +20,6 @@ from passerelle.domain.experiment.shadow import Limits, Shown, judge_shadow
 from passerelle.domain.predictions import BrokenExchangeError, Exchange, read_captured
 from passerelle.domain.project import Project
 from passerelle.domain.project.serving import RolloutAlarms
-from passerelle.domain.requests.components import VARIANT
 from passerelle.domain.resampling import draw_weights, make_blocks
 from training.bundle import load_bundle
 from training.judge.replay import replay

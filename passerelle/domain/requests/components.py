@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from passerelle.contracts.variants import VARIANT
 from passerelle.domain.project.serving import LONGEST_UPDATE_SECONDS, START_SECONDS, Serving
 from passerelle.domain.requests.endpoint_alarms import SEPARATOR
 
 Request = dict[str, Any]
-VARIANT: Final = "champion"
 #: A copy answers one request at a time (docs/serving.md, OMP_NUM_THREADS).
 CORES_OF_A_COPY: Final = 1.0
 _STEP_PERCENT: Final = 50

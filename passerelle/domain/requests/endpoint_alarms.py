@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+from passerelle.contracts.variants import VARIANT
 from passerelle.domain.project import Project
 
 Request = dict[str, Any]
@@ -26,6 +27,10 @@ class EndpointAlarms:
 
     errors: Request
     latency: Request
+
+    @property
+    def requests(self) -> list[Request]:
+        return [self.errors, self.latency]
 
     @property
     def names(self) -> tuple[str, str]:
@@ -48,6 +53,8 @@ def endpoint_alarms(
     stays, and an alarm that the champion has tripped would roll its successor back.
     """
     limits = project.serving.rollout.alarms
+    errors, latency = alarm_names(endpoint, config_name, variant)
+    who = endpoint if variant == VARIANT else f"The {variant} of {endpoint}"
     dimensions = {"EndpointName": endpoint, "VariantName": variant}
     if component:
         dimensions = {"InferenceComponentName": component}
@@ -69,16 +76,16 @@ def endpoint_alarms(
         # are none of the model's, so InvocationModelErrors, which counts them, would be wrong here.
         errors=shared
         | {
-            "AlarmName": _name(endpoint, "errors", config_name),
-            "AlarmDescription": f"{endpoint} answers more than {limits.error_percent:g} % with errors. {_RUNBOOK}",
+            "AlarmName": errors,
+            "AlarmDescription": f"{who} answers more than {limits.error_percent:g} % with errors. {_RUNBOOK}",
             "MetricName": "Invocation5XXErrors",
             "Statistic": "Average",
             "Threshold": limits.error_percent / 100,
         },
         latency=shared
         | {
-            "AlarmName": _name(endpoint, "latency", config_name),
-            "AlarmDescription": f"{endpoint} takes longer than {limits.p99_latency_ms} ms (p99). {_RUNBOOK}",
+            "AlarmName": latency,
+            "AlarmDescription": f"{who} takes longer than {limits.p99_latency_ms} ms (p99). {_RUNBOOK}",
             "MetricName": "ModelLatency",
             "ExtendedStatistic": "p99",
             "Threshold": float(limits.p99_latency_ms * 1_000),  # microseconds
@@ -86,10 +93,8 @@ def endpoint_alarms(
     )
 
 
-def alarm_names(endpoint: str, config_name: str) -> tuple[str, str]:
-    """Return the names of the alarms of one configuration."""
-    return _name(endpoint, "errors", config_name), _name(endpoint, "latency", config_name)
-
-
-def _name(endpoint: str, what: str, config_name: str) -> str:
-    return SEPARATOR.join((endpoint, what, config_name.rpartition("-")[2]))
+def alarm_names(endpoint: str, config_name: str, variant: str = VARIANT) -> tuple[str, str]:
+    """Return the names of the alarms of one configuration; of a challenger beside the champion they say so."""
+    last = config_name.rpartition("-")[2] + ("" if variant == VARIANT else f"-{variant}")
+    errors, latency = (SEPARATOR.join((endpoint, what, last)) for what in ("errors", "latency"))
+    return errors, latency

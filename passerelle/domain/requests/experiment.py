@@ -7,13 +7,13 @@ happens to a caller that names no variant.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from passerelle.contracts.variants import SHADOW_VARIANT, VARIANT
 from passerelle.domain.experiment.assignment import arm_of
 from passerelle.domain.project.experiment import Experiment
-from passerelle.domain.requests.components import VARIANT
-from passerelle.domain.requests.shadow import SHADOW_VARIANT, config_of_both, side_by_side
+from passerelle.domain.requests.shadow import config_of_both, side_by_side
 
 Request = dict[str, Any]
 
@@ -32,17 +32,9 @@ def ab_config(
     return config_of_both(endpoint, challenger, {"ProductionVariants": list(both)})
 
 
-def new_share(endpoint: str, experiment: Experiment) -> Request:
-    """Return UpdateEndpointWeightsAndCapacities for a share that was changed: no server is started anew."""
-    weights = {VARIANT: 1 - experiment.share, SHADOW_VARIANT: experiment.share}
-    return {
-        "EndpointName": endpoint,
-        "DesiredWeightsAndCapacities": [
-            {"VariantName": name, "DesiredWeight": weight} for name, weight in weights.items()
-        ],
-    }
+def target_variant(entity: Sequence[Any], name: str, share: float) -> str:
+    """Return TargetVariant of InvokeEndpoint for an entity in the test of this name.
 
-
-def target_variant(entity: tuple[Any, ...], salt: str, experiment: Experiment) -> str:
-    """Return TargetVariant of InvokeEndpoint for an entity."""
-    return VARIANT if arm_of(entity, salt, experiment.share) == "champion" else SHADOW_VARIANT
+    Raises InputError when the challenger's share is not between 5 and 50 %.
+    """
+    return VARIANT if arm_of(entity, name, share) == "champion" else SHADOW_VARIANT

@@ -10,8 +10,9 @@ from typing import Any, Final
 
 from passerelle.contracts import naming, zones
 from passerelle.contracts.prediction import LOG_VARIABLE
+from passerelle.contracts.variants import VARIANT
 from passerelle.domain.project import Project
-from passerelle.domain.requests.components import VARIANT, component, host_config
+from passerelle.domain.requests.components import component, host_config
 from passerelle.domain.requests.jobs import tags
 
 Request = dict[str, Any]

@@ -1,20 +1,24 @@
 """How an endpoint comes to serve a planned deployment: what the state machine asks for, in which order.
 
 The machine makes one change at a time: `change` is the next UpdateEndpoint and what it is for (`phase`): `shadow` (the
-challenger beside the champion), `serve` (the challenger takes over), `withdraw` (the champion goes on alone). Where the
-endpoint scales to zero, `component` follows: what makes the inference component serve the model.
+challenger beside the champion), `experiment` (it answers some entities in an A/B test), `serve` (it takes over),
+`withdraw` (the champion goes on alone). Where the endpoint scales to zero, `component` follows: what makes the
+inference component serve the model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from passerelle.contracts.variants import SHADOW_VARIANT, VARIANT
 from passerelle.domain.project import Project
+from passerelle.domain.project.experiment import Experiment
 from passerelle.domain.project.serving import LONGEST_SHADOW_HOURS, Serving, Shadow
-from passerelle.domain.requests.components import VARIANT, ServedComponent, component_update, copies_target, wake
+from passerelle.domain.requests.components import ServedComponent, component_update, copies_target, wake
 from passerelle.domain.requests.endpoint_alarms import EndpointAlarms, alarm_names, endpoint_alarms
+from passerelle.domain.requests.experiment import ab_config
 from passerelle.domain.requests.guardrails import deployment_config, keep_capacity
 from passerelle.domain.requests.hosting import Deployment
 from passerelle.domain.requests.scaling import pause_scaling, scaling
@@ -29,14 +33,15 @@ class Served:
     """What an endpoint serves now.
 
     `config_name` is its configuration, `variant` the production variant there as SageMaker describes it, `alone` the
-    configuration in which that one serves without a shadow (None: not known), `component` the inference component that
-    holds the model of an endpoint that scales to zero.
+    configuration in which that one serves with no challenger beside it (None: not known), `component` the inference
+    component that holds the model of an endpoint that scales to zero. `tries` tells that an A/B test is at work there.
     """
 
     config_name: str
     variant: Mapping[str, Any]
     alone: str | None
     component: ServedComponent | None = None
+    tries: bool = False
 
     @property
     def serverless(self) -> bool:
@@ -65,10 +70,18 @@ def at_once(project: Project) -> Project:
     return project.model_copy(update={"serving": serving})
 
 
-def rollout(place: RolloutPlace, project: Project, planned: Deployment, served: Served | None) -> Request:
+def rollout(
+    place: RolloutPlace,
+    project: Project,
+    planned: Deployment,
+    served: Served | None,
+    trial: Experiment | None = None,
+) -> Request:
     """Return the rest of the state machine's input: `action`, `alarms`, `scaling`, and for an update its changes.
 
-    Raises InputError for what SageMaker can only do to a new endpoint.
+    With `trial` the planned model is to answer some entities beside the champion, in an A/B test.
+
+    Raises InputError for what SageMaker can only do to a new endpoint, and for a test without a champion.
     """
     if served and served.hosts_components != project.serving.scales_to_zero:
         raise InputError(_needs_a_new_endpoint(planned.endpoint_name, served))
@@ -76,7 +89,7 @@ def rollout(place: RolloutPlace, project: Project, planned: Deployment, served: 
     alarms = _alarms(place, project, planned)
     found: Request = {
         "action": "create",
-        "alarms": {"errors": alarms.errors, "latency": alarms.latency, "names": list(alarms.names)},
+        "alarms": {"put": alarms.requests, "names": list(alarms.names)},
         "scaling": {},
     }
     name = planned.component["InferenceComponentName"] if planned.component else None
@@ -86,17 +99,23 @@ def rollout(place: RolloutPlace, project: Project, planned: Deployment, served: 
     if planned.component:
         found["component"] = _component(place, project, planned.component, served, alarms)
         found["scaling"]["wake"] = wake(str(name), planned.endpoint_name, planned.model["Tags"])
-    if served is None:
+    if served is None and trial is None:
         return found | {"change": {"phase": "serve", "endpoint": planned.endpoint}}
+    if served is None or (trial and (served.alone is None or served.serverless or served.hosts_components)):
+        raise InputError(_needs_a_champion(project, planned))
     paused = pause_scaling(planned.endpoint_name, VARIANT, serverless=served.serverless)
     found["scaling"]["pause"] = copies_target(name) if name else paused
+    if trial:
+        return found | _tried(place, project, planned, served, trial)
     if planned.component:
         if served.component and served.component.model_name != planned.model["ModelName"]:
             found["alarms"]["retired"] = list(alarm_names(planned.endpoint_name, served.component.model_name))
     elif served.config_name != wanted:
-        retired = [name for config in _configs(served) for name in alarm_names(planned.endpoint_name, config)]
-        found["alarms"]["retired"] = retired
-    return found | _changes(place, project, planned, served, alarms)
+        watching = _watching(planned.endpoint_name, served)
+        found["alarms"]["retired"] = [name for name in watching if name not in alarms.names]
+    changes = _changes(place, project, planned, served, alarms)
+    found["alarms"].setdefault("retired", []).extend(changes.get("both", {}).get("names", ()))
+    return found | changes
 
 
 def _needs_a_new_endpoint(endpoint: str, served: Served) -> str:
@@ -107,6 +126,13 @@ def _needs_a_new_endpoint(endpoint: str, served: Served) -> str:
         f"serving.autoscaling.min: endpoint {endpoint} {scales} to zero, and SageMaker cannot change that. "
         f"Set it back; or delete the endpoint ({before}`aws sagemaker delete-endpoint --endpoint-name {endpoint}`) "
         "and retry the run: nothing answers until it is done."
+    )
+
+
+def _needs_a_champion(project: Project, planned: Deployment) -> str:
+    return (
+        f"Endpoint {planned.endpoint_name} has no champion on instances beside which a challenger could answer. "
+        f"`passerelle promote {project.name}` makes one; an A/B test needs serving.profile real-time."
     )
 
 
@@ -124,20 +150,69 @@ def _component(
     return found | {"action": "none" if now.model_name == model else "update", "update": update}
 
 
-def _configs(served: Served) -> list[str]:
-    return sorted({served.config_name, served.alone or served.config_name})
+def _watching(endpoint: str, served: Served) -> list[str]:
+    """Return the alarms that watch what serves now: who stood alone, and both where somebody stands beside it."""
+    configs = sorted({served.config_name, served.alone or served.config_name})
+    tried = alarm_names(endpoint, served.config_name, SHADOW_VARIANT) if served.tries else ()
+    return [*(name for config in configs for name in alarm_names(endpoint, config)), *tried]
 
 
 def _alarms(place: RolloutPlace, project: Project, planned: Deployment) -> EndpointAlarms:
+    model, component = planned.model["ModelName"], planned.component
+    return _alarms_of(
+        place,
+        project,
+        planned,
+        config_name=model if component else planned.endpoint["EndpointConfigName"],
+        component=component["InferenceComponentName"] if component else None,
+    )
+
+
+def _alarms_of(
+    place: RolloutPlace,
+    project: Project,
+    planned: Deployment,
+    *,
+    config_name: str,
+    variant: str = VARIANT,
+    component: str | None = None,
+) -> EndpointAlarms:
     return endpoint_alarms(
         project,
         endpoint=planned.endpoint_name,
-        config_name=planned.model["ModelName"] if planned.component else planned.endpoint["EndpointConfigName"],
-        variant=VARIANT,
-        component=planned.component["InferenceComponentName"] if planned.component else None,
+        config_name=config_name,
+        variant=variant,
+        component=component,
         topic_arn=place.topic_arn,
         tags=planned.model["Tags"],
     )
+
+
+def _both(
+    place: RolloutPlace, project: Project, planned: Deployment, config: Request, *, watched: Sequence[str]
+) -> Request:
+    """Return the configuration of champion and challenger, with the alarms on those of whom callers get answers."""
+    name = config["EndpointConfigName"]
+    pairs = [_alarms_of(place, project, planned, config_name=name, variant=variant) for variant in watched]
+    return {
+        "config": config,
+        "alarms": [request for pair in pairs for request in pair.requests],
+        "names": [name for pair in pairs for name in pair.names],
+    }
+
+
+def _tried(place: RolloutPlace, project: Project, planned: Deployment, served: Served, trial: Experiment) -> Request:
+    """Return the change by which a challenger answers some of the entities beside the champion."""
+    config = ab_config(planned.endpoint_name, trial, served.variant, planned.endpoint_config)
+    beside = {"EndpointName": planned.endpoint_name, "EndpointConfigName": config["EndpointConfigName"]}
+    alone = {"EndpointName": planned.endpoint_name, "EndpointConfigName": served.alone}
+    kept = keep_capacity(project.serving)
+    return {
+        "action": "none" if served.config_name == config["EndpointConfigName"] else "update",
+        "change": {"phase": "experiment", "endpoint": beside | kept},
+        "both": _both(place, project, planned, config, watched=(VARIANT, SHADOW_VARIANT)),
+        "withdraw": {"phase": "withdraw", "endpoint": alone | kept},
+    }
 
 
 def _changes(
@@ -164,6 +239,7 @@ def _changes(
     return {
         "action": "none" if served.config_name == config["EndpointConfigName"] else "update",
         "change": {"phase": "shadow", "endpoint": shadowed | kept},
+        "both": _both(place, project, planned, config, watched=(VARIANT,)),
         "shadow": {
             "config": config,
             "wait_seconds": min(serving.shadow.hours * 3_600, wait),

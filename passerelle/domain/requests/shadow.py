@@ -10,10 +10,10 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
+from passerelle.contracts.variants import SHADOW_VARIANT
 from passerelle.domain.project.serving import Shadow
 from passerelle.domain.requests.hosting import named_config
 
-SHADOW_VARIANT: Final = "challenger"
 Request = dict[str, Any]
 Variant = Mapping[str, Any]
 #: What a configuration that is described has of a variant, and a new one may be given.

@@ -176,7 +176,7 @@ def _hosted(assembly: Assembly, project: Project, model_data_url: str) -> list[d
                 # plan_deployment adds the tags when there is no endpoint yet.
                 "CreateEndpoint": planned.endpoint | {"Tags": planned.model["Tags"]},
                 "UpdateEndpoint": rest.get("serve", rest["change"])["endpoint"],
-                "PutMetricAlarm": rest["alarms"]["errors"],
+                "PutMetricAlarm": rest["alarms"]["put"][0],
                 "DeleteAlarms": {"AlarmNames": rest["alarms"]["retired"]},
                 "DescribeAlarms": {"AlarmNames": rest["alarms"]["names"]},
                 "DeregisterScalableTarget": rest["scaling"]["pause"],

@@ -14,7 +14,7 @@ import pytest
 from infra import table_columns
 from laptop.sagemaker.hosting.capture import DataCapture, Exchange
 from passerelle.contracts import naming, zones
-from passerelle.domain.requests.components import VARIANT
+from passerelle.contracts.variants import VARIANT
 from tests.e2e.projects import as_csv
 from tests.fakes.surroundings import QuietSurroundings
 from tests.unit.training.prepared import ROWS, make_project, run_project

@@ -51,11 +51,17 @@ class Machine:
     def run(self, value: Any, *, limit: int = 60) -> Any:
         """Return the output of the last state."""
         definition = json.loads((ROOT / "infra/state_machines" / self.file).read_text().replace("${PollSeconds}", "1"))
+        return self._run(definition, value, limit)
+
+    def _run(self, definition: dict[str, Any], value: Any, limit: int) -> Any:
         name: str | None = definition["StartAt"]
         while name is not None:
             assert len(self.visited) < limit, self.visited
             self.visited.append(name)
             state = definition["States"][name]
+            if state["Type"] == "Map":
+                for item in self._evaluate(state["Items"], value, None):
+                    self._run(state["ItemProcessor"], item, limit)
             value, name = self._step(name, state, value)
         return value
 
@@ -74,6 +80,8 @@ class Machine:
             except TaskError as error:
                 return self._catch(state, value, error)
             value = self._evaluate(state.get("Output", "{% $states.result %}"), value, result)
+        elif "Output" in state:
+            value = self._evaluate(state["Output"], value, None)
         return value, state.get("Next")
 
     def _catch(self, state: dict[str, Any], value: Any, error: TaskError) -> tuple[Any, str | None]:

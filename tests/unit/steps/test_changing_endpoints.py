@@ -43,7 +43,8 @@ class Deployments:
     def __init__(self, aws: Aws, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         self.aws, self.configs, self.serves, self.rolls_back = aws, dict[str, Any](), "", set[int]()
         self.updates: list[dict[str, Any]] = []
-        self.refused = ""
+        self.refused, self.smoke, self.asked = "", "", dict[str, Any]()
+        self.record: dict[str, Any] = {"gate": {"status": "passed"}}
         self.copies, self.component, self.components = dict[str, Any](), dict[str, Any](), list[dict[str, Any]]()
         self.alarms, self.targets = boto3.client("cloudwatch"), boto3.client("application-autoscaling")
         self.seen = {"challenger": seen(90), "champion": seen(90)}
@@ -71,10 +72,13 @@ class Deployments:
     def _call(self, real: Callable[..., Any]) -> Callable[..., Any]:
         def call(machine: Machine, name: str, resource: str, arguments: Any) -> Any:
             if name == "SmokeTest":
+                if self.smoke:
+                    raise TaskError("States.TaskFailed", self.smoke)
                 return {"Payload": arguments["Payload"]}
             if name == "PromoteModel":
-                served = {"run_id": "r", "endpoint_config": self.serves}
-                self.aws.table.put("flights", "CHAMPION", **served)
+                version = arguments["Payload"]["model_version"]
+                self.aws.table.put("flights", "CHAMPION", model_version=version, endpoint_config=self.serves)
+                self.champion = self.aws.table.item("flights", "CHAMPION")
                 return {"Payload": {}}
             return real(machine, name, resource, arguments)
 
@@ -88,10 +92,9 @@ class Deployments:
         tasks: dict[str, Callable[[Any], Any]] = {
             "CreateModel": lambda request: {},
             "CreateEndpointConfig": self._keep,
-            "CreateShadowConfig": self._keep,
+            "CreateConfigOfBoth": self._keep,
             "CompareAnswers": self._judge,
-            "PutErrorAlarm": lambda request: dict(self.alarms.put_metric_alarm(**request)),
-            "PutLatencyAlarm": lambda request: dict(self.alarms.put_metric_alarm(**request)),
+            "PutMetricAlarm": lambda request: dict(self.alarms.put_metric_alarm(**request)),
             "PauseScaling": self._pause,
             "ResumeScaling": self._register,
             "PutScalingPolicy": self._put_policy,
@@ -106,11 +109,12 @@ class Deployments:
             "FindTrippedAlarms": self._describe_alarms,
             "DropUnusedAlarms": lambda request: dict(drop(**request)),
             "DropRetiredAlarms": lambda request: dict(drop(**request)),
+            "DropAlarmsOfBoth": lambda request: dict(drop(**request)),
         }
         self.machine = Machine("deploy_model.asl.json", tasks, {"Id": "arn:deploy", "Name": "deploy"})
         trained = f"s3://{self.aws.buckets['models']}/flights/{run_id}/model.tar.gz"
-        self.aws.begin_run(run_id, gate={"status": "passed"})
-        asked = {**BASE, "run_id": run_id, "model_version": 3, "model_data_url": trained}
+        self.aws.begin_run(run_id, **self.record)
+        asked = {**BASE, "run_id": run_id, "model_version": 3, "model_data_url": trained} | self.asked
         self.output = self.machine.run(asked)
         return self.machine
 
@@ -220,7 +224,7 @@ def _hash(config: str) -> str:
 def test_the_first_deployment_has_alarms_but_no_champion_to_guard(deployments: Deployments) -> None:
     machine = deployments.deploy("r1", **REAL, **SCALED, **SHADOW)
     assert [name for name in machine.visited if name.startswith(("Put", "Create", "Update", "Pause", "Resume"))] == [
-        "CreateModel", "CreateEndpointConfig", "PutErrorAlarm", "PutLatencyAlarm", "CreateEndpoint", "ResumeScaling",
+        "CreateModel", "CreateEndpointConfig", "PutAlarms", "PutMetricAlarm", "PutMetricAlarm", "CreateEndpoint", "ResumeScaling",
         "PutScalingPolicy",
     ]  # fmt: skip
     assert not deployments.updates
@@ -231,9 +235,7 @@ def test_the_first_deployment_has_alarms_but_no_champion_to_guard(deployments: D
 def test_an_update_is_a_canary_with_alarms_of_its_own_and_scaling_rests_meanwhile(deployments: Deployments) -> None:
     deployments.deploy("r1", **REAL, **SCALED)
     machine = deployments.deploy("r2", **REAL, **SCALED)
-    order = [
-        machine.visited.index(name) for name in ("PutErrorAlarm", "PauseScaling", "UpdateEndpoint", "ResumeScaling")
-    ]
+    order = [machine.visited.index(name) for name in ("PutAlarms", "PauseScaling", "UpdateEndpoint", "ResumeScaling")]
     assert order == sorted(order)
     (update,) = deployments.updates
     policy = update["DeploymentConfig"]["BlueGreenUpdatePolicy"]
@@ -293,7 +295,11 @@ def test_a_challenger_is_watched_in_the_shadow_before_it_takes_over(deployments:
         deployments.configs[serve["EndpointConfigName"]]["ProductionVariants"][0]["ModelName"]
         == challenger["ModelName"]
     )
-    assert machine.visited.index("CompareAnswers") < machine.visited.index("PutErrorAlarm")
+    put = [request["AlarmName"].rpartition(".")[2] for request in machine.arguments["PutMetricAlarm"]]
+    names = [shadow["EndpointConfigName"], serve["EndpointConfigName"]]
+    assert put == [_hash(name) for name in names for _ in range(2)], "the champion is watched beside its shadow, too"
+    order = [name for name in machine.visited if name in ("PutAlarms", "CompareAnswers")]
+    assert order == ["PutAlarms", "CompareAnswers", "PutAlarms"]
     assert [machine.visited.count(name) for name in ("PauseScaling", "ResumeScaling", "WatchShadow")] == [2, 2, 1]
     assert machine.events["JudgeShadow"]["shadow"]["wait_seconds"] == 60, "the environment is in a hurry"
     assert deployments.alarm_names() == {_hash(deployments.serves)}

@@ -239,7 +239,16 @@ def _answers(runtime: Stubber, body: bytes) -> None:
 
 def _try(aws: Aws) -> dict[str, Any]:
     settings = SmokeTestSettings(**aws.shared, zones=aws.buckets)
-    return smoke_test({**BASE, "model_data_url": MODEL, "endpoint_name": ENDPOINT, "model_version": "1"}, settings)
+    return smoke_test(
+        {
+            **BASE,
+            "model_data_url": MODEL,
+            "endpoint_name": ENDPOINT,
+            "model_version": "1",
+            "change": {"phase": "serve"},
+        },
+        settings,
+    )
 
 
 def test_an_endpoint_that_predicts_as_training_did_passes_with_the_whole_request(aws: Aws, runtime: Stubber) -> None:

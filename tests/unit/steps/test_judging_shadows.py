@@ -85,7 +85,8 @@ def test_a_challenger_that_says_something_else_is_withdrawn_and_the_run_is_refus
     capture(patient, "challenger", [1 - score for score in scores()])
     machine = patient.deploy("r2", **REAL, **SHADOW)
     assert patient.serves == champion
-    assert "PutErrorAlarm" not in machine.visited
+    assert machine.visited.count("PutAlarms") == 1, "of the shadow, none of a challenger that never serves"
+    assert patient.alarm_names() == {champion.rpartition("-")[2]}, "and they go with it"
     assert patient.output["status"] == "refused"
     assert "decisions agree: 0.00 %" in patient.output["verdict"]
     assert told(patient)["verdict"] == "reject"
@@ -167,7 +168,7 @@ def test_without_a_shadow_variant_what_was_asked_the_champion_is_asked_the_chall
     put_bundle(deployments, tmp_path / "model")
     machine = deployments.deploy("r2", **SERVERLESS, shadow={"hours": 1, "requests": 300})
     assert "WatchShadow" not in machine.visited
-    assert "CreateShadowConfig" not in machine.visited
+    assert "CreateConfigOfBoth" not in machine.visited
     found = evidence(deployments)
     assert found.verdict == verdict
     assert found.errors is not None

@@ -21,7 +21,7 @@ def test_the_first_deployment_makes_an_endpoint_then_its_component_that_scales_a
 ) -> None:
     machine = deployments.deploy("r1", **SLEEPING)
     assert [name for name in machine.visited if name.startswith(("Put", "Create", "Update", "Resume", "Smoke"))] == [
-        "CreateModel", "CreateEndpointConfig", "PutErrorAlarm", "PutLatencyAlarm", "CreateEndpoint",
+        "CreateModel", "CreateEndpointConfig", "PutAlarms", "PutMetricAlarm", "PutMetricAlarm", "CreateEndpoint",
         "CreateInferenceComponent", "ResumeScaling", "PutScalingPolicy", "PutWakePolicy", "PutWakeAlarm", "SmokeTest",
     ]  # fmt: skip
     (model,) = machine.arguments["CreateModel"]
@@ -48,7 +48,7 @@ def test_a_new_model_takes_over_in_the_component_of_the_same_name_with_the_copie
     guards = [item["AlarmName"] for item in update["DeploymentConfig"]["AutoRollbackConfiguration"]["Alarms"]]
     left = {alarm["AlarmName"] for alarm in deployments.alarms.describe_alarms()["MetricAlarms"]}
     assert left == {*guards, f"{ENDPOINT}.wake.copies"}, "those of the model before are gone"
-    assert machine.visited.index("PutErrorAlarm") < machine.visited.index("UpdateInferenceComponent")
+    assert machine.visited.index("PutAlarms") < machine.visited.index("UpdateInferenceComponent")
 
 
 def test_a_component_that_sleeps_wakes_for_its_new_model(deployments: Deployments) -> None:
