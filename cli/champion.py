@@ -72,6 +72,7 @@ def deploy(session: Session, request: dict[str, Any], *, wait: bool, dry_run: bo
     key = split_s3_uri(request["model_data_url"])[1]
     need_bundle(platform.client("s3"), platform.resource("models-bucket"), key)
     named = f"{request['project']} version {request['model_version']} (run {request['run_id']})"
+    done = f"In A/B test {request['experiment']['name']}" if "experiment" in request else "Served"
     if dry_run:
         session.console.print(f"Nothing stands against serving {named}. Nothing was changed.", soft_wrap=True)
         return {**request, "execution_arn": None, "served": False}
@@ -85,7 +86,7 @@ def deploy(session: Session, request: dict[str, Any], *, wait: bool, dry_run: bo
     except JobFailedError as error:
         raise RunNotServedError(str(error)) from error
     seconds = round(time.monotonic() - began, 1)
-    session.console.print(f"[green]✓[/] Served: {named}, after {seconds} s")
+    session.console.print(f"[green]✓[/] {done}: {named}, after {seconds} s")
     return {**request, "execution_arn": started.execution_arn, "served": True, "seconds": seconds}
 
 

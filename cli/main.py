@@ -22,6 +22,7 @@ COMMANDS = {
     "doctor": "cli.commands.doctor",
     "down": "cli.commands.down",
     "drop": "cli.commands.drop",
+    "experiment": "cli.commands.experiment",
     "explain": "cli.commands.explain",
     "init": "cli.commands.init",
     "interrupt": "cli.commands.interrupt",

@@ -112,7 +112,7 @@ class DeployedPlatform:
 
         Raises SettingsError when the environment is not deployed, TransientError when it does not answer.
         """
-        return self._parameter(naming.resource_parameter(self.environment, name))
+        return self.parameter(naming.resource_parameter(self.environment, name))
 
     def projects(self) -> list[str]:
         """Return the names of the deployed projects, sorted."""
@@ -131,7 +131,8 @@ class DeployedPlatform:
                 f"Write projects/{project}/project.yaml and run `passerelle deploy`."
             )
 
-    def _parameter(self, name: str) -> str:
+    def parameter(self, name: str) -> str:
+        """Return the value of a parameter that a deployment wrote."""
         try:
             with refusals_translated(self.environment):
                 return str(self.client("ssm").get_parameter(Name=name)["Parameter"]["Value"])

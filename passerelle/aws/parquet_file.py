@@ -21,7 +21,7 @@ _TYPES: Final = {
     "text": "VARCHAR",
     "datetime": "TIMESTAMP",
 }
-_SETTINGS: Final = {"threads": 1, "autoinstall_known_extensions": False, "autoload_known_extensions": False}
+SETTINGS: Final = {"threads": 1, "autoinstall_known_extensions": False, "autoload_known_extensions": False}
 
 
 def write_parquet(path: Path, columns: Columns, rows: Iterable[Mapping[str, Any]]) -> Path:
@@ -31,19 +31,19 @@ def write_parquet(path: Path, columns: Columns, rows: Iterable[Mapping[str, Any]
     lines = path.with_suffix(".jsonl")
     with lines.open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(row, default=_moment) + "\n" for row in rows)
-    types = ", ".join(f"{_quoted(name)}: '{_TYPES[type_]}'" for name, type_ in columns)
+    types = ", ".join(f"{quoted(name)}: '{_TYPES[type_]}'" for name, type_ in columns)
     longest = max(16 * 1024**2, lines.stat().st_size + 1)
     source = (
-        f"read_json({_quoted(str(lines))}, format = 'newline_delimited', maximum_object_size = {longest}, "
+        f"read_json({quoted(str(lines))}, format = 'newline_delimited', maximum_object_size = {longest}, "
         f"columns = {{{types}}})"
     )
-    with duckdb.connect(":memory:", config={**_SETTINGS, "temp_directory": str(path.parent)}) as connection:
-        connection.execute(f"COPY (FROM {source}) TO {_quoted(str(path))} (FORMAT parquet, COMPRESSION zstd)")
+    with duckdb.connect(":memory:", config={**SETTINGS, "temp_directory": str(path.parent)}) as connection:
+        connection.execute(f"COPY (FROM {source}) TO {quoted(str(path))} (FORMAT parquet, COMPRESSION zstd)")
     lines.unlink()
     return path
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 

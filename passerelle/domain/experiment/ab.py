@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from passerelle.contracts.experiment import AbEffect, AbEvidence, AbPlan, Check, Outcome, SplitCheck
 from passerelle.domain.experiment.checks import in_words, verdict_of
+
+#: The share of entities that may meet both models, by callers that are changed one after another.
+_STRAY: Final = 0.01
 
 
 @dataclass(frozen=True)
@@ -18,14 +22,24 @@ class Duration:
 
 
 def judge_ab(
-    *, plan: AbPlan, split: SplitCheck, effect: AbEffect | None, days: float, duration: Duration
+    *,
+    plan: AbPlan,
+    split: SplitCheck,
+    effect: AbEffect | None,
+    days: float,
+    duration: Duration,
+    met_both: int = 0,
 ) -> AbEvidence:
     """Return the verdict with its evidence; may be asked at any time, and acted on at once.
 
     Promote where the challenger is shown to be better, reject where it is shown not to be better by what matters
     (`plan.effect`), or where its time is over; else both go on. With a split that is broken nothing else counts.
+
+    Parameters
+    ----------
+    met_both : entities that both models answered.
     """
-    checks = tuple(_checks(plan, split, effect, days, duration))
+    checks = (*_checks(plan, split, effect, days, duration), _sticky(split, met_both))
     verdict, reasons = verdict_of(checks)
     return AbEvidence(verdict=verdict, reasons=reasons, checks=checks, days=days, plan=plan, split=split, effect=effect)
 
@@ -53,6 +67,18 @@ def _split(split: SplitCheck) -> Check:
             "another name"
         )
     return Check(name="split", outcome="holds" if split.holds else "open", words=words)
+
+
+def _sticky(split: SplitCheck, met_both: int) -> Check:
+    entities = sum(phase.champion + phase.challenger for phase in split.phases)
+    words = f"{met_both:,} of {entities:,} entities met both models"
+    holds = met_both <= _STRAY * entities
+    if not holds:
+        words += (
+            f", {100 * _STRAY:g} % may: callers do not name the variant of an entity (TargetVariant), or not by the "
+            "test's name and share; `passerelle experiment variant` says which one it is"
+        )
+    return Check(name="sticky", outcome="holds" if holds else "open", words=words, decides=split.holds)
 
 
 def _effect(plan: AbPlan, effect: AbEffect | None, *, over: bool, decides: bool) -> Check:
