@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -58,7 +58,14 @@ class Outcomes:
 
     def with_(self, other: Outcomes) -> Outcomes:
         """Return the sums over both variants' entities."""
-        return Outcomes(**{one.name: getattr(self, one.name) + getattr(other, one.name) for one in fields(self)})
+        return Outcomes(
+            entities=self.entities + other.entities,
+            values=self.values + other.values,
+            rows=self.rows + other.rows,
+            values_squared=self.values_squared + other.values_squared,
+            rows_squared=self.rows_squared + other.rows_squared,
+            products=self.products + other.products,
+        )
 
 
 def best_scale(error: float) -> float:

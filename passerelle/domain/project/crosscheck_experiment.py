@@ -26,6 +26,12 @@ def _entities_are_sent(project: Project, experiment: Experiment) -> Iterator[Fin
             yield path, f"{name!r} is not among data.columns; {did_you_mean(name, list(columns))}"
         elif name == project.data.label.column or columns[name].role == "leakage":
             yield path, f"column {name!r} is known only after the prediction, too late to choose who answers"
+        elif columns[name].sensitivity == "personal" and experiment.entity != project.data.entity_id:
+            yield (
+                path,
+                f"column {name!r} is personal, so that records of predictions do not keep it; leave entity out (of "
+                "data.entity_id records keep a keyed hash), or name a column that stands for it",
+            )
         elif name == project.data.event_time:
             yield (
                 path,

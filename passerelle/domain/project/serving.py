@@ -182,6 +182,8 @@ class Serving(Part):
             yield "provisioned_concurrency is for serverless; instances are always warm"
         if self.shadow and not self.capture_percent and not self.scales_to_zero:
             yield "shadow: what both models answer is compared as it was captured; set capture_percent, 100 at best"
+        if self.experiment and not self.capture_percent and not self.scales_to_zero:
+            yield "experiment: captured predictions tell it, and none may be missed; set capture_percent to 100"
         if self.scales_to_zero:
             yield from self._zero_misfits()
         elif self.rollout.type in ("canary", "linear") and self.instances < LEAST_FLEET:

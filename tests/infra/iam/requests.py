@@ -36,6 +36,7 @@ _PROFILES: Final = {
         "instance_type": "ml.m5.large",
         "capture_percent": 100,
         "shadow": {"percent": 50, "hours": 24},
+        "experiment": {"percent": 50, "effect": 1.0},
         "autoscaling": {"min": 2, "max": 6, "invocations_per_minute": 600},
     },
     "sleeping": {
@@ -162,13 +163,13 @@ def _hosted(assembly: Assembly, project: Project, model_data_url: str) -> list[d
         )
         (variant,) = planned.endpoint_config["ProductionVariants"]
         older = f"{planned.endpoint_name}-older"
-        served = ServedComponent(model_name=older, copies=0) if planned.component else None
-        rest = rollout(
-            RolloutPlace(topic_arn=settings.alerts_topic_arn, longest_wait_seconds=settings.rollout_wait_seconds),
-            Project.model_validate(document),
-            planned,
-            Served(config_name=older, variant=variant, alone=older, component=served),
-        )
+        component = ServedComponent(model_name=older, copies=0) if planned.component else None
+        place_of = RolloutPlace(topic_arn=settings.alerts_topic_arn, longest_wait_seconds=settings.rollout_wait_seconds)
+        made = Project.model_validate(document)
+        served = Served(config_name=older, variant=variant, alone=older, component=component)
+        rest = rollout(place_of, made, planned, served)
+        if made.serving.experiment:
+            found += [_beside(rest), _beside(rollout(place_of, made, planned, served, made.serving.experiment))]
         found.append(
             {
                 "CreateModel": planned.model,
@@ -193,6 +194,18 @@ def _hosted(assembly: Assembly, project: Project, model_data_url: str) -> list[d
             }
         )
     return found
+
+
+def _beside(rest: Request) -> Request:
+    """Return what a challenger beside the champion needs besides."""
+    both = rest["both"]
+    return {
+        "CreateEndpointConfig": both["config"],
+        "UpdateEndpoint": rest["change"]["endpoint"],
+        "PutMetricAlarm": both["alarms"][-1],
+        "DeleteAlarms": {"AlarmNames": both["names"]},
+        "DescribeAlarms": {"AlarmNames": both["names"]},
+    }
 
 
 def _dataset(curated: str, project: str) -> PrepareResult:

@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any, Final
 from unittest import mock
 
@@ -19,13 +20,14 @@ from passerelle.aws import clients
 from passerelle.aws.experiment_log import Registered
 from passerelle.contracts import naming
 from passerelle.domain.project import Project, load_project
+from passerelle.errors import JobFailedError
 from tests.infra.conftest import ROOT
 from tests.infra.iam.functions import assets_bucket
 from tests.infra.iam.states import definition
 from tests.infra.iam.templates import Resource
 from tests.infra.requests.deployed import Deployed
 from tests.infra.requests.integrations import Integration
-from tests.infra.requests.machines import Call, FailedError, Rendered, Walk, machine_of
+from tests.infra.requests.machines import Call, FailedError, RefusalError, Rendered, Walk, machine_of
 from tests.infra.requests.recorder import Recorder
 from tests.infra.requests.services import Services
 from tests.unit.steps.machine import CONTEXT, load_handler
@@ -35,13 +37,15 @@ _CREDENTIALS: Final = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "te
 
 
 class NoMlflow:
-    """Stands for MLflow's server, which is no part of AWS."""
+    """Stands for MLflow's server, which is no part of AWS; each model is a version of its own."""
+
+    versions = count(1)
 
     def __init__(self, tracking_uri: str) -> None:
         pass
 
     def tell(self, story: Any) -> Registered:
-        return Registered("http://mlflow/run", "123")
+        return Registered("http://mlflow/run", str(next(self.versions)))
 
     def __getattr__(self, name: str) -> Any:
         return lambda *positional, **named: None
@@ -143,7 +147,10 @@ class Cloud:
         def call(integration: Integration, request: Mapping[str, Any], arguments: Mapping[str, Any]) -> Any:
             if integration.name == "lambda:invoke":
                 function = self.deployed.function_of(arguments["FunctionName"])
-                return {"Payload": self._invoke(function, arguments.get("Payload"), services)}
+                try:
+                    return {"Payload": self._invoke(function, arguments.get("Payload"), services)}
+                except JobFailedError as error:
+                    raise RefusalError(type(error).__name__, str(error)) from error
             if integration.name == "states:startExecution":
                 nested = machine_of(self.deployed, request["stateMachineArn"])
                 inner = {

@@ -198,9 +198,11 @@ class Walk:
 
 
 def _matches(error: str, names: list[str]) -> bool:
-    """`SageMaker.SageMakerException` stands for every error of the service; States.ALL for every one."""
+    """`SageMaker.SageMakerException` stands for every error of the service; of a task's errors none is a time-out here."""
     service = error.partition(".")[0]
-    return error in names or f"{service}.{service}Exception" in names or "States.ALL" in names
+    return bool({error, f"{service}.{service}Exception"} & {*names}) or bool(
+        {"States.ALL", "States.TaskFailed"} & {*names}
+    )
 
 
 @cache

@@ -28,7 +28,7 @@ class Services:
 
     `trainings`: what DescribeTrainingJob says, one after the other, on top of what was asked for. `refusals`: errors by
     operation, each given once. `rolls_back`: alarms end the next updates that they guard. `ends_in`: the state in which
-    an execution may fail.
+    an execution may fail. `wrong`: a challenger beside the champion answers otherwise than in training.
     """
 
     s3: Any
@@ -41,6 +41,7 @@ class Services:
     components: dict[str, Request] = field(default_factory=dict)
     rolls_back: bool = False
     ends_in: str = ""
+    wrong: bool = False
     contract_hash: str = "c1"
     _jobs: dict[str, Request] = field(default_factory=dict)
     _tunings: dict[str, Request] = field(default_factory=dict)
@@ -203,7 +204,8 @@ class Services:
             case "DescribeEndpointConfig":
                 return self.configs[request["EndpointConfigName"]]
             case "InvokeEndpoint":
-                body = json.dumps({"predictions": EXAMPLE["predictions"]}).encode()
+                predictions = [0] if self.wrong and "TargetVariant" in request else EXAMPLE["predictions"]
+                body = json.dumps({"predictions": predictions}).encode()
                 return {"Body": StreamingBody(io.BytesIO(body), len(body))}
         return sample_answer(service, operation)
 

@@ -10,8 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import boto3
+
+from passerelle.aws.runs_table import RunsTable
+from passerelle.steps.serve_again import deployment_request
 from tests.infra.requests.cloud import Cloud, execution_context
-from tests.infra.requests.machines import RefusalError, Rendered, machine_of
+from tests.infra.requests.machines import RefusalError, Rendered, machine_of, machine_of_file
 from tests.infra.requests.services import Services
 
 #: As long as names may be: `naming.PROJECT_PATTERN`, the name of `PlatformConfig`.
@@ -27,7 +31,7 @@ _INTERRUPTED: Final = [{"Status": "Interrupted"}] * 2
 
 @dataclass(frozen=True)
 class Story:
-    """One project, and what becomes of its run. `runs` of it follow each other."""
+    """One project, and what becomes of its run. `runs` of it follow each other; then an A/B test `tries` the first's."""
 
     name: str
     environment: str = "prod"
@@ -37,6 +41,7 @@ class Story:
     redrives: int = 0
     attempt: int = 1
     longest: bool = False
+    tries: bool = False
 
     @property
     def project_name(self) -> str:
@@ -166,6 +171,12 @@ STORIES: Final = (
     Story("rolled back", project=_real_time(capture_percent=0), happens=_rolled_back, runs=2),
     Story("shadow", project=_real_time(capture_percent=50, shadow={"percent": 50, "hours": 2}), runs=2),
     Story(
+        "tried",
+        project=_real_time(capture_percent=100, experiment={"percent": 5, "outcome": "right", "effect": 0.1}),
+        runs=2,
+        tries=True,
+    ),
+    Story(
         "longest names",
         project={"training": _SCARCE, "tags": _TAGS, **_real_time(capture_percent=100)},
         happens=_no_capacity_twice,
@@ -189,6 +200,23 @@ def tell(story: Story, cloud: Cloud) -> list[Rendered]:
         name = started["name"].removesuffix("-1") + f"-{story.attempt}"
         machine = machine_of(cloud.deployed, started["stateMachineArn"])
         context = execution_context(cloud.deployed, machine, name, story.redrives)
+        found += cloud.execute(machine, context, request, services)
+    return found + (_try(cloud, project, services) if story.tries else [])
+
+
+def _try(cloud: Cloud, project: str, services: Services) -> list[Rendered]:
+    """Begin an A/B test of the first model beside the last one: it fails its smoke test, then it does not; end it."""
+    table = RunsTable(boto3.client("dynamodb", region_name=cloud.region), cloud.runs_table)
+    first = table.newest(project)[-1]
+    begun = {"asked": {"how": "experiment"}, "experiment": {"name": "spring", "spread": 0.4}}
+    beside = deployment_request(table, cloud.zones["models"], project, first.model_version) | begun
+    alone = deployment_request(table, cloud.zones["models"], project, None) | {"asked": {"how": "stop"}}
+    machine = machine_of_file(cloud.deployed, "deploy_model.asl.json")
+    assert machine is not None
+    found: list[Rendered] = []
+    for wrong, request in ((True, beside), (False, beside), (False, alone)):
+        services.wrong, services.ends_in = wrong, "ShadowWithdrawn" if wrong else ""
+        context = execution_context(cloud.deployed, machine, f"{project}-{len(found)}")
         found += cloud.execute(machine, context, request, services)
     return found
 

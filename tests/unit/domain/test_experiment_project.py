@@ -16,9 +16,10 @@ MONEY = {"true_positive": 10.0, "false_positive": -2.0, "true_negative": 0.0, "f
 
 def document(task: str, experiment: dict[str, Any], value: dict[str, Any] | None) -> str:
     made = project_document("p-x", task)
-    made["serving"] = {"profile": "real-time", "experiment": {"effect": 0.5} | experiment}
+    made["serving"] = {"profile": "real-time", "capture_percent": 100, "experiment": {"effect": 0.5} | experiment}
     made["why"]["value"] = value
     made["data"]["columns"].append({"name": "refund", "type": "number", "role": "leakage"})
+    made["data"]["columns"].append({"name": "card", "type": "text", "sensitivity": "personal"})
     return yaml.safe_dump(made)
 
 
@@ -27,6 +28,7 @@ def document(task: str, experiment: dict[str, Any], value: dict[str, Any] | None
     [
         ("binary", {"entity": "visit"}, MONEY, "serving.experiment.entity.0: 'visit' is not among data.columns; did you mean 'visits'?"),
         ("binary", {"entity": "refund"}, MONEY, "'refund' is known only after the prediction"),
+        ("binary", {"entity": "card"}, MONEY, "column 'card' is personal, so that records of predictions do not keep it"),
         ("binary", {"entity": "churned"}, MONEY, "'churned' is known only after the prediction"),
         ("binary", {}, None, "serving.experiment.outcome: value needs money in why.value (true_positive"),
         ("binary", {}, {"currency": "EUR"}, "declare it, or use right"),

@@ -51,6 +51,7 @@ def _serving(*parts: dict[str, Any]) -> Serving:
         (SERVERLESS | {"shadow": {"hours": 1, "percent": 50}}, "all recorded requests are replayed"),
         (SERVERLESS | {"experiment": {"effect": 1.0}}, "an A/B test needs two variants, which neither a serverless"),
         (ASLEEP | {"experiment": {"effect": 1.0}}, "use real-time with autoscaling.min 1"),
+        (REAL | {"experiment": {"effect": 1.0}}, "captured predictions tell it, and none may be missed"),
         (REAL | {"experiment": {"effect": 1.0, "percent": 4}}, "greater than or equal to 5"),
         (REAL | {"experiment": {"effect": 1.0, "percent": 51}}, "less than or equal to 50"),
         (REAL | {"experiment": {"effect": 0.0}}, "greater than 0"),
