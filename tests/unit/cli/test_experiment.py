@@ -1,0 +1,141 @@
+"""The A/B test as commands: what is asked of Step Functions, what is refused, and how a reading looks."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from rich.console import Console
+
+from cli.show_experiment import show_reading
+from passerelle.contracts import naming
+from passerelle.contracts.ab_tests import LAST, AbReading, AbTest, AbTestEnd
+from passerelle.contracts.promotions import Asked
+from passerelle.domain.requests.experiment import target_variant
+from passerelle.errors import InputError, NotFoundError
+from tests.unit.steps.test_read_experiment import TEXT
+
+from .test_champion import Prod, prod
+
+__all__ = ["prod"]
+BEGIN = datetime.now(UTC) - timedelta(days=2)
+TEST = AbTest(
+    project="flights", name="spring", version="4", run_id="r2026112110004-abcdef", champion="2", entity=("customer",),
+    outcome="value", unit="EUR a prediction", effect=1.0, spread=6.0, least_days=7, most_days=28, share=0.3,
+    asked=Asked(how="experiment"), started_at=BEGIN.isoformat(),
+)  # fmt: skip
+
+
+def at_work(prod: Prod, **changes: Any) -> None:
+    prod.table.put("flights", LAST, test=TEST.model_copy(update=changes).model_dump_json())
+
+
+def test_start_tries_the_newest_accepted_version_and_says_who_why_and_how(prod: Prod) -> None:
+    request = prod.started("experiment", "start", "flights", "--percent", "20", "--spread", "3", "--reason", "cheaper")
+    assert request["model_version"] == "4"
+    assert request["experiment"] == {"name": f"version-4-{datetime.now(UTC):%Y%m%d}", "percent": 20, "spread": 3.0}
+    assert (request["asked"]["how"], request["asked"]["reason"]) == ("experiment", "cheaper")
+
+
+def test_start_takes_a_version_and_a_name_and_refuses_what_cannot_be_tried(prod: Prod) -> None:
+    request = prod.started("experiment", "start", "flights", "--version", "1", "--name", "back")
+    assert (request["model_version"], request["experiment"]) == ("1", {"name": "back"})
+    assert isinstance(prod.run("experiment", "start", "flights", "--version", "2").exception, InputError)
+    at_work(prod)
+    refused = prod.run("experiment", "start", "flights")
+    assert isinstance(refused.exception, InputError)
+    assert "spring of flights is at work" in str(refused.exception)
+    assert prod.run("experiment", "start", "flights", "--percent", "60").exit_code == 2
+
+
+@pytest.mark.parametrize(("words", "version", "how"), [((), "2", "stop"), (("--promote",), "4", "promote")])
+def test_stop_lets_one_of_both_serve_alone(prod: Prod, words: tuple[str, ...], version: str, how: str) -> None:
+    at_work(prod)
+    request = prod.started("experiment", "stop", "flights", *words)
+    assert (request["model_version"], request["asked"]["how"]) == (version, how)
+
+
+def test_stop_and_status_without_a_test_say_how_one_begins(prod: Prod) -> None:
+    refused = prod.run("experiment", "stop", "flights")
+    assert isinstance(refused.exception, InputError)
+    assert "`passerelle experiment start flights` begins one" in str(refused.exception)
+    missing = prod.run("experiment", "status", "flights")
+    assert isinstance(missing.exception, NotFoundError)
+    assert "serving.experiment" in str(missing.exception)
+
+
+def test_variant_is_that_of_the_library_and_ends_with_the_test(prod: Prod) -> None:
+    at_work(prod)
+    for customer in ("anna", "bert", "cleo", "dora"):
+        told = prod.run("experiment", "variant", "flights", customer)
+        assert json.loads(told.stdout)["variant"] == target_variant((customer,), "spring", 0.3)
+    assert "1 values: customer" in str(prod.run("experiment", "variant", "flights", "anna", "7").exception)
+    at_work(prod, ended=AbTestEnd(at="2026-11-22T00:00:00+00:00", served="2", asked=Asked(how="stop")))
+    assert "ended at 2026-11-22" in str(prod.run("experiment", "variant", "flights", "anna").exception)
+
+
+def test_status_reads_what_is_recorded_and_keeps_the_reading(prod: Prod, tmp_path: Path) -> None:
+    at_work(prod)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("project.yaml", TEXT.replace("name: shop", "name: flights", 1))
+    for bucket in ("assets", "predictions", "reports"):
+        prod.s3.create_bucket(Bucket=bucket)
+    prod.s3.put_object(Bucket="assets", Key="a.zip", Body=packed.getvalue())
+    ssm = boto3.client("ssm")
+    for name in ("predictions", "reports"):
+        ssm.put_parameter(Name=naming.resource_parameter("prod", f"{name}-bucket"), Value=name, Type="String")
+    uri = json.dumps({"uri": "s3://assets/a.zip"})
+    ssm.put_parameter(Name=naming.project_parameter("prod", "flights"), Value=uri, Type="String", Overwrite=True)
+    labels = tmp_path / "labels.csv"
+    labels.write_text("inference_id,paid\nx,yes\n")
+    done = prod.run("experiment", "status", "flights", "--outcomes", str(labels))
+    assert (done.exit_code, done.exception) == (0, None)
+    told = json.loads(done.stdout)
+    assert (told["predictions"], told["evidence"]["verdict"], told["evidence"]["days"]) == (0, "keep", 2.0)
+    key = told.pop("uri").removeprefix("s3://reports/")
+    kept = prod.s3.get_object(Bucket="reports", Key=key)["Body"].read()
+    assert AbReading.model_validate_json(kept) == AbReading.model_validate(told)
+    assert "labels.csv, row 1" in str(_wrong(prod, labels))
+
+
+def _wrong(prod: Prod, labels: Path) -> BaseException | None:
+    labels.write_text("inference_id,request_row,paid\nx,one,yes\n")
+    return prod.run("experiment", "status", "flights", "--outcomes", str(labels)).exception
+
+
+@pytest.mark.parametrize(
+    ("verdict", "says"),
+    [("promote", "experiment stop flights --promote"), ("reject", "experiment stop flights`"), ("keep", "goes on")],
+)
+def test_a_reading_tells_both_models_each_check_and_the_next_command(verdict: str, says: str) -> None:
+    reading = AbReading.model_validate(
+        {
+            "test": TEST.model_dump(), "read_at": "2026-11-22T00:00:00Z", "predictions": 2_700, "labelled": 2_600,
+            "entities": 900, "met_both": 3,
+            "evidence": {
+                "verdict": verdict, "reasons": ["because"], "days": 8.0,
+                "checks": [{"name": "split", "outcome": "holds", "words": "the challenger got 270 of 900"}],
+                "plan": {"effect": 1, "spread": 6, "share": 0.3, "error": 0.05, "power": 0.8, "entities": 1_234, "fixed": 700},
+                "split": {"phases": [], "p_value": 1.0, "level": 0.001, "holds": True},
+                "effect": {
+                    "method": "asymptotic", "unit": "EUR a prediction", "champion_entities": 630,
+                    "challenger_entities": 270, "champion": 2.5, "challenger": 7.0,
+                    "more": {"value": 4.5, "lower": 3.0, "upper": 6.0},
+                },
+            },
+        }
+    )  # fmt: skip
+    console = Console(file=io.StringIO(), width=200)
+    show_reading(console, reading, "s3://reports/x.json")
+    assert isinstance(console.file, io.StringIO)
+    shown = console.file.getvalue()
+    for words in ("version 4 answers 30 % of customer beside version 2", "2,700 predictions of 900 entities", says,
+                  "1,234 entities", "champion", "2.5", "✓ the challenger got 270 of 900", "s3://reports/x.json"):  # fmt: skip
+        assert words in shown
