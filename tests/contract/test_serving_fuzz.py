@@ -2,7 +2,7 @@
 
 Each of four tests tries 250 requests, or as many as you like:
 
-    PASSERELLE_FUZZ=25000 python -m pytest tests/contract/test_serving_fuzz.py
+    PASSERELLE_FUZZ=25000 python -m pytest --timeout 0 tests/contract/test_serving_fuzz.py
 """
 
 from __future__ import annotations

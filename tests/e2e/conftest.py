@@ -62,6 +62,9 @@ def laptop() -> Iterator[DeployedLaptop]:
     write_project(projects, project_document("champion", "binary", serving=watched))
     replaying = {"profile": "serverless", "memory_mb": 2048, "shadow": {"hours": 1, "requests": REPLAYED_ROWS}}
     write_project(projects, project_document("replayed", "binary", serving=replaying))
+    declared = {"percent": 50, "outcome": "right", "effect": 0.2, "least_days": 1}
+    tried = {"profile": "real-time", "capture_percent": 100, "experiment": declared}
+    write_project(projects, project_document("tried", "binary", serving=tried))
     for fault in FAULTS:
         write_project(projects, project_document(fault.project, "binary", **fault.changes))
     platform = DeployedLaptop(folder / "home", free_port(), free_port(), projects)

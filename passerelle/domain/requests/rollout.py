@@ -226,7 +226,9 @@ def _changes(
         return {"action": "none" if same else "update", "change": {"phase": "serve", "endpoint": planned.endpoint}}
     kept = keep_capacity(serving) if instances else {}
     guarded = {"DeploymentConfig": deployment_config(serving, alarms.names, longest_wait_seconds=wait)}
-    serve = {"phase": "serve", "endpoint": planned.endpoint | kept | (guarded if instances else {})}
+    # A guardrail wants the variants' names to stay (API reference, UpdateEndpoint): a challenger in an A/B test leaves.
+    guards = guarded if instances and not served.tries else {}
+    serve = {"phase": "serve", "endpoint": planned.endpoint | kept | guards}
     if served.config_name == planned.endpoint["EndpointConfigName"]:
         return {"action": "none", "change": serve}
     if serving.shadow and serving.profile == "serverless":

@@ -169,7 +169,8 @@ def _hosted(assembly: Assembly, project: Project, model_data_url: str) -> list[d
         served = Served(config_name=older, variant=variant, alone=older, component=component)
         rest = rollout(place_of, made, planned, served)
         if made.serving.experiment:
-            found += [_beside(rest), _beside(rollout(place_of, made, planned, served, made.serving.experiment))]
+            tried = rollout(place_of, made, planned, served, made.serving.experiment)
+            found += [_beside(planned.model, one) for one in (rest, tried)]
         found.append(
             {
                 "CreateModel": planned.model,
@@ -196,10 +197,11 @@ def _hosted(assembly: Assembly, project: Project, model_data_url: str) -> list[d
     return found
 
 
-def _beside(rest: Request) -> Request:
+def _beside(model: Request, rest: Request) -> Request:
     """Return what a challenger beside the champion needs besides."""
     both = rest["both"]
     return {
+        "CreateModel": model,
         "CreateEndpointConfig": both["config"],
         "UpdateEndpoint": rest["change"]["endpoint"],
         "PutMetricAlarm": both["alarms"][-1],
