@@ -8,6 +8,7 @@ from botocore.exceptions import ClientError
 
 from passerelle.aws.clients import client, translated
 from passerelle.aws.predictions import NO_CAPACITY
+from passerelle.contracts.prediction import OWN_REQUEST
 from passerelle.domain.requests.components import ServedComponent
 from passerelle.errors import JobFailedError, TransientError
 
@@ -74,6 +75,8 @@ def current_component(name: str, wanted: str) -> ServedComponent | None:
 def ask(endpoint: str, body: bytes, *, component: str | None = None, variant: str | None = None) -> Any:
     """Return the answer of an endpoint, or of its component or variant, to a JSON body, as bytes.
 
+    The request is the platform's own: it is captured or logged as any, and not recorded as a prediction.
+
     Raises JobFailedError when its container refuses or fails, TransientError when it is not ready yet.
     """
     named = {"InferenceComponentName": component} if component else {}
@@ -81,7 +84,12 @@ def ask(endpoint: str, body: bytes, *, component: str | None = None, variant: st
     try:
         with translated(f"endpoint {endpoint}"):
             answer = client("sagemaker-runtime").invoke_endpoint(
-                EndpointName=endpoint, Body=body, ContentType="application/json", Accept="application/json", **named
+                EndpointName=endpoint,
+                Body=body,
+                ContentType="application/json",
+                Accept="application/json",
+                InferenceId=OWN_REQUEST,
+                **named,
             )
             return answer["Body"].read()
     except ClientError as error:

@@ -35,6 +35,8 @@ IDENTITY: Final = ("inference_id", "request_row", "variant")
 LOGGED: Final = "served_prediction"
 #: What tells a server to log them: a JSON list of the columns to log beside the model's.
 LOG_VARIABLE: Final = "PASSERELLE_LOG_PREDICTIONS"
+#: The inference id of what a deployment asks its endpoint itself: a model's own example is nobody's prediction.
+OWN_REQUEST: Final = "passerelle-smoke-test"
 #: The partition: the day of the event, UTC, as yyyy-mm-dd.
 DAY: Final = "day"
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from passerelle.contracts.prediction import INPUT, Columns, prediction_columns
+from passerelle.contracts.prediction import INPUT, OWN_REQUEST, Columns, prediction_columns
 from passerelle.domain.predictions.bodies import Answers, Row, read_answers, request_rows
 from passerelle.domain.predictions.cells import Value, cell_text, read_cell
 from passerelle.domain.predictions.exchange import BrokenExchangeError, Exchange
@@ -61,10 +61,12 @@ class Recorder:
         return prediction_columns((column.name, column.type) for column in self._inputs)
 
     def records(self, exchange: Exchange, variant: str) -> list[Record]:
-        """Return the records of an exchange.
+        """Return the records of an exchange, none of what a deployment asked itself.
 
         Raises BrokenExchangeError with the reason, RefusedExchangeError when the server refused the request.
         """
+        if exchange.inference_id == OWN_REQUEST:
+            return []
         try:
             return self._records(exchange, variant)
         except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from passerelle.contracts import zones
-from passerelle.contracts.prediction import IDENTITY, prediction_columns
+from passerelle.contracts.prediction import IDENTITY, OWN_REQUEST, prediction_columns
 from passerelle.domain.predictions import BrokenExchangeError, Recorder, once, read_captured
 from passerelle.domain.predictions.cells import Value, cell_text, read_cell
 from passerelle.domain.project import Project
@@ -80,6 +80,11 @@ def test_a_record_holds_what_the_contract_of_records_says_in_its_order() -> None
 def test_without_an_id_of_the_caller_sagemakers_own_is_taken() -> None:
     (record,) = records_of(captured(asked()), flights_like())
     assert record["inference_id"] == "event-1"
+
+
+def test_what_a_deployment_asks_itself_is_nobodys_prediction() -> None:
+    assert records_of(captured(asked(), inferenceId=OWN_REQUEST), flights_like()) == []
+    assert len(records_of(captured(asked(), inferenceId=f"{OWN_REQUEST}-not"), flights_like())) == 1
 
 
 def test_what_the_contract_does_not_let_callers_send_is_dropped() -> None:

@@ -12,6 +12,7 @@ from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
 from passerelle.aws import clients
+from passerelle.contracts.prediction import OWN_REQUEST
 from passerelle.contracts.runs import StageRecord
 from passerelle.errors import BundleError, InputError, JobFailedError, NotFoundError, TransientError
 from passerelle.settings import PlanDeploymentSettings, SmokeTestSettings
@@ -233,6 +234,7 @@ def _answers(runtime: Stubber, body: bytes) -> None:
         "Body": json.dumps({"dataframe_split": EXAMPLE["dataframe_split"]}).encode(),
         "ContentType": "application/json",
         "Accept": "application/json",
+        "InferenceId": OWN_REQUEST,
     }
     runtime.add_response("invoke_endpoint", answer, sent)
 
