@@ -34,6 +34,7 @@ COMMANDS = {
     "restore": "cli.commands.restore",
     "rollback": "cli.commands.rollback",
     "runs": "cli.commands.runs",
+    "shadow": "cli.commands.shadow",
     "status": "cli.commands.status",
     "tracking": "cli.commands.tracking",
     "up": "cli.commands.up",

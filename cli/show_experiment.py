@@ -1,7 +1,8 @@
-"""How an A/B test looks on the console."""
+"""How an A/B test, and a shadow with labels, look on the console."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from rich.console import Console
@@ -9,6 +10,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from passerelle.contracts.ab_tests import AbReading
+from passerelle.contracts.experiment import Check, ShadowEvidence
+from passerelle.contracts.runs import RunRecord
+from passerelle.domain.experiment.checks import in_words
 
 _SIGNS: Final = {"holds": "[green]✓[/]", "open": "[yellow]…[/]", "fails": "[red]✗[/]"}
 _NEXT: Final = {
@@ -37,10 +41,32 @@ def show_reading(console: Console, reading: AbReading, uri: str) -> None:
         table.add_row("champion", f"{found.effect.champion_entities:,}", f"{found.effect.champion:.5g}")
         table.add_row("challenger", f"{found.effect.challenger_entities:,}", f"{found.effect.challenger:.5g}")
         console.print(table)
-    for check in found.checks:
-        console.print(f"{_SIGNS[check.outcome]} {escape(check.words)}", soft_wrap=True)
+    _show_checks(console, found.checks)
     if not reading.labelled:
         console.print("Without outcomes nothing is decided: give files of labels with --outcomes.")
     if not test.ended:
         console.print(_NEXT[found.verdict].format(project=test.project))
     console.print(f"[dim]Kept in {uri}[/]", soft_wrap=True)
+
+
+def show_evidence(console: Console, record: RunRecord, evidence: ShadowEvidence, uri: str) -> None:
+    """Print what a shadow shows with labels, and what follows."""
+    console.print(
+        f"\n[bold]Shadow[/] of run {record.run_id} (version {record.model_version}) with labels: "
+        f"[bold]{evidence.verdict}[/]; without them it was {record.shadow['verdict']}"
+    )
+    table = Table("", "Rows", "Champion", "Challenger", "Better by", "p", "Test", box=None, padding=(0, 2))
+    for test in evidence.tests:
+        better = in_words(test.better, sign=True)
+        figures = f"{test.champion:.5g}", f"{test.challenger:.5g}", better, f"{test.p_value:.2g}"
+        table.add_row(test.of, f"{test.rows:,}", *figures, test.method.replace("_", " "))
+    console.print(table)
+    _show_checks(console, evidence.checks)
+    if evidence.verdict == "promote" and record.endpoint_name is None:
+        console.print(f"`passerelle promote {record.project} --version {record.model_version}` has it tried again.")
+    console.print(f"[dim]Kept in {uri}[/]", soft_wrap=True)
+
+
+def _show_checks(console: Console, checks: Sequence[Check]) -> None:
+    for check in checks:
+        console.print(f"{_SIGNS[check.outcome]} {escape(check.words)}", soft_wrap=True)

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from cli.champion import asked_by, change, deploy, read
 from cli.session import Session
-
-if TYPE_CHECKING:
-    from passerelle.contracts.ab_tests import AbReading
 
 
 @click.group()
@@ -89,14 +85,23 @@ def status(session: Session, project: str, files: tuple[Path, ...], environment:
 
     It may be read at any time and acted on at once. What was read is kept in the reports zone.
     """
+    from cli.recorded import reading
     from cli.show_experiment import show_reading
+    from passerelle.aws.deployed import refusals_translated
+    from passerelle.steps.change_experiment import need_test
+    from passerelle.steps.read_experiment import keep_reading, read_experiment
 
     session = session.told(environment, as_json)
-    reading, uri = _read(session, project, files)
+    session.platform.need_project(project)
+    with refusals_translated(session.environment):
+        test = need_test(session.platform.runs_table, project)
+    with reading(session, project) as (reader, declared, progress):
+        found = read_experiment(reader, declared, test, files, datetime.now(UTC), progress)
+        uri = keep_reading(reader, found)
     if session.as_json:
-        session.print_json({**reading.model_dump(mode="json"), "uri": uri})
+        session.print_json({**found.model_dump(mode="json"), "uri": uri})
     else:
-        show_reading(session.console, reading, uri)
+        show_reading(session.console, found, uri)
 
 
 @experiment.command()
@@ -158,30 +163,3 @@ def variant(session: Session, project: str, entity: tuple[str, ...], environment
         session.print_json({"variant": found, "test": test.name, "share": test.share})
     else:
         click.echo(found)
-
-
-def _read(session: Session, project: str, files: tuple[Path, ...]) -> tuple[AbReading, str]:
-    from rich.progress import Progress
-
-    from passerelle.aws.deployed import refusals_translated
-    from passerelle.aws.objects import Objects
-    from passerelle.contracts.naming import project_parameter
-    from passerelle.steps.change_experiment import need_test
-    from passerelle.steps.project_source import read_project_as
-    from passerelle.steps.read_experiment import Reader, keep_reading, read_experiment
-
-    platform = session.platform
-    platform.need_project(project)
-    objects = Objects(platform.client("s3"))
-    with refusals_translated(session.environment):
-        test = need_test(platform.runs_table, project)
-        declared = read_project_as(
-            objects, platform.parameter(project_parameter(session.environment, project)), project
-        )
-        reader = Reader(objects, platform.resource("predictions-bucket"), platform.resource("reports-bucket"))
-        with Progress(console=session.console, transient=True) as bar:
-            task = bar.add_task("Reading recorded predictions", total=None)
-            reading = read_experiment(
-                reader, declared, test, files, datetime.now(UTC), lambda size: bar.update(task, advance=size)
-            )
-        return reading, keep_reading(reader, reading)

@@ -8,11 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from passerelle.domain.predictions.cells import Value, cell_text, read_cell
 from passerelle.domain.project import Project
 from passerelle.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Row = Mapping[str, Any]
 #: What a label is told by: a prediction, or what predictions are about.
@@ -28,9 +31,15 @@ class Labels:
     by: By
     known: Mapping[str, Value]
 
+    def of(self, answers: pd.DataFrame) -> list[Value]:
+        """Return the label of each recorded prediction, None where it is not known."""
+        if self.by == "entity_id":
+            return [self.known.get(entity) for entity in answers["entity_id"]]
+        told = zip(answers["inference_id"], answers["request_row"], strict=True)
+        return [self.known.get(_prediction_key(*one)) for one in told]
 
-def prediction_key(inference_id: str, request_row: int) -> str:
-    """Return the key of a prediction."""
+
+def _prediction_key(inference_id: str, request_row: int) -> str:
     return f"{inference_id}#{request_row}"
 
 
@@ -107,7 +116,7 @@ def _key(project: Project, by: By, row: Row, where: str) -> str:
         number = read_cell(_plain(place), "integer", ("",)) if place not in (None, "") else 0
         if not row[_ID] or not isinstance(number, int):
             raise InputError(f"{where}: inference_id is empty, or {_PLACE} {place!r} is no whole number.")
-        return prediction_key(str(row[_ID]), number)
+        return _prediction_key(str(row[_ID]), number)
     cells = [
         read_cell(_plain(row.get(name)), project.column(name).type, _null_words(project))
         for name in project.data.entity_id

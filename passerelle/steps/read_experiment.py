@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from passerelle.aws.objects import Objects
-from passerelle.aws.recorded_answers import fetch_records, recorded_answers
+from passerelle.aws.recorded_answers import fetch_records, recorded_answers, values_of
 from passerelle.contracts import zones
 from passerelle.contracts.ab_tests import AbReading, AbTest
 from passerelle.contracts.prediction import INPUT
 from passerelle.domain.experiment.outcomes import outcomes_of
 from passerelle.domain.experiment.reading import Recorded, read_test
 from passerelle.domain.project import Project
-from passerelle.steps.outcome_files import Labels, prediction_key, read_labels
+from passerelle.steps.outcome_files import Labels, read_labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,19 +73,15 @@ def _recorded_as(project: Project, test: AbTest) -> tuple[str, ...]:
 
 
 def _joined(project: Project, test: AbTest, answers: pd.DataFrame, labels: Labels) -> Recorded:
-    if labels.by == "entity_id":
-        keys = list(answers["entity_id"])
-    else:
-        keys = [prediction_key(*one) for one in zip(answers["inference_id"], answers["request_row"], strict=True)]
-    known = np.array([key in labels.known for key in keys], dtype=bool)
-    outcomes = np.full(len(keys), np.nan)
-    told = answers[known]
+    found = labels.of(answers)
+    known = np.array([label is not None for label in found], dtype=bool)
+    told, outcomes = answers[known], np.full(len(found), np.nan)
     outcomes[known] = outcomes_of(
         project,
         test.outcome,
-        [labels.known[key] for key, one in zip(keys, known, strict=True) if one],
-        [None if one is None or one != one else str(one) for one in told["decision"]],
-        [None if score != score else float(score) for score in told["score"]],
+        [label for label in found if label is not None],
+        values_of(told["decision"]),
+        values_of(told["score"]),
     )
     _, entities = np.unique(answers["entity"].to_numpy(str), return_inverse=True)
     return Recorded(entities=entities, challenger=answers["challenger"].to_numpy(bool), outcomes=outcomes)

@@ -7,7 +7,7 @@ from typing import Any
 
 from passerelle.aws.clients import client, translated
 from passerelle.aws.objects import Objects
-from passerelle.aws.runs_table import RunsTable
+from passerelle.aws.runs_table import RunsTable, utc_now
 from passerelle.contracts import zones
 from passerelle.contracts.experiment import Verdict
 from passerelle.contracts.runs import RunRecord
@@ -33,6 +33,7 @@ def record_shadow(request: dict[str, Any], settings: RecordShadowSettings) -> di
         "verdict": evidence.verdict,
         "reasons": list(evidence.reasons),
         "evidence": zones.s3_uri(settings.zones["reports"], key),
+        "judged_at": utc_now(),
     }
 
     def update(record: RunRecord) -> RunRecord:

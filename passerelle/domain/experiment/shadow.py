@@ -71,6 +71,23 @@ def judge_shadow(shown: Shown, limits: Limits) -> ShadowEvidence:
     )
 
 
+def judge_with_labels(
+    evidence: ShadowEvidence, *, metric: PairedTest | None, money: PairedTest | None
+) -> ShadowEvidence:
+    """Return a shadow's evidence with what labels show that came later, and the verdict that follows of all.
+
+    What was found without them stands; where the metric is known, agreement decides nothing any more.
+    """
+    silent = ("agreement", "score_shift") if metric is not None else ()
+    kept = [
+        check.model_copy(update={"decides": check.decides and check.name not in silent}) for check in evidence.checks
+    ]
+    checks = (*kept, *_labelled(metric, money, Limits(hours=evidence.hours)))
+    verdict, reasons = verdict_of(checks)
+    tests = tuple(test for test in (metric, money) if test is not None)
+    return evidence.model_copy(update={"verdict": verdict, "reasons": reasons, "checks": checks, "tests": tests})
+
+
 def _checks(shown: Shown, limits: Limits) -> Iterator[Check]:
     yield _sample(shown, limits)
     yield _errors(shown.errors, limits)
@@ -80,13 +97,18 @@ def _checks(shown: Shown, limits: Limits) -> Iterator[Check]:
     elif shown.metric is None:
         words = "no answers of both models to the same requests were compared, and there are no labels"
         yield Check(name="agreement", outcome="open", words=words)
-    if shown.metric is not None:
-        test = shown.metric
-        words = f"{test.of} on {test.rows:,} labelled requests is better by {in_words(test.better, sign=True)}"
-        words += f" ({test.method.replace('_', ' ')}, p {test.p_value:.2g}; at most {limits.worse_by:g} worse allowed)"
-        yield Check(name="metric", outcome=at_least(test.better, -limits.worse_by), words=words)
-    if shown.money is not None:
-        yield _money(shown.money, limits)
+    yield from _labelled(shown.metric, shown.money, limits)
+
+
+def _labelled(metric: PairedTest | None, money: PairedTest | None, limits: Limits) -> Iterator[Check]:
+    if metric is not None:
+        words = f"{metric.of} on {metric.rows:,} labelled requests is better by {in_words(metric.better, sign=True)}"
+        words += (
+            f" ({metric.method.replace('_', ' ')}, p {metric.p_value:.2g}; at most {limits.worse_by:g} worse allowed)"
+        )
+        yield Check(name="metric", outcome=at_least(metric.better, -limits.worse_by), words=words)
+    if money is not None:
+        yield _money(money, limits)
 
 
 def _sample(shown: Shown, limits: Limits) -> Check:

@@ -13,10 +13,14 @@ import boto3
 import pytest
 from rich.console import Console
 
-from cli.show_experiment import show_reading
+from cli.show_experiment import show_evidence, show_reading
 from passerelle.contracts import naming
 from passerelle.contracts.ab_tests import LAST, AbReading, AbTest, AbTestEnd
+from passerelle.contracts.experiment import PairedTest
 from passerelle.contracts.promotions import Asked
+from passerelle.contracts.runs import RunRecord
+from passerelle.domain.experiment.load import compare_errors
+from passerelle.domain.experiment.shadow import Limits, Shown, judge_shadow
 from passerelle.domain.requests.experiment import target_variant
 from passerelle.errors import InputError, NotFoundError
 from tests.unit.steps.test_read_experiment import TEXT
@@ -82,6 +86,21 @@ def test_variant_is_that_of_the_library_and_ends_with_the_test(prod: Prod) -> No
 
 def test_status_reads_what_is_recorded_and_keeps_the_reading(prod: Prod, tmp_path: Path) -> None:
     at_work(prod)
+    deploy_project(prod)
+    labels = tmp_path / "labels.csv"
+    labels.write_text("inference_id,paid\nx,yes\n")
+    done = prod.run("experiment", "status", "flights", "--outcomes", str(labels))
+    assert (done.exit_code, done.exception) == (0, None)
+    told = json.loads(done.stdout)
+    assert (told["predictions"], told["evidence"]["verdict"], told["evidence"]["days"]) == (0, "keep", 2.0)
+    key = told.pop("uri").removeprefix("s3://reports/")
+    kept = prod.s3.get_object(Bucket="reports", Key=key)["Body"].read()
+    assert AbReading.model_validate_json(kept) == AbReading.model_validate(told)
+    assert "labels.csv, row 1" in str(_wrong(prod, labels))
+
+
+def deploy_project(prod: Prod) -> None:
+    """Put the project's archive, and the buckets of what is recorded and reported, where commands look for them."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr("project.yaml", TEXT.replace("name: shop", "name: flights", 1))
@@ -93,16 +112,44 @@ def test_status_reads_what_is_recorded_and_keeps_the_reading(prod: Prod, tmp_pat
         ssm.put_parameter(Name=naming.resource_parameter("prod", f"{name}-bucket"), Value=name, Type="String")
     uri = json.dumps({"uri": "s3://assets/a.zip"})
     ssm.put_parameter(Name=naming.project_parameter("prod", "flights"), Value=uri, Type="String", Overwrite=True)
+
+
+def test_a_shadow_is_read_with_labels_of_the_newest_run_that_was_in_one(prod: Prod, tmp_path: Path) -> None:
     labels = tmp_path / "labels.csv"
     labels.write_text("inference_id,paid\nx,yes\n")
-    done = prod.run("experiment", "status", "flights", "--outcomes", str(labels))
-    assert (done.exit_code, done.exception) == (0, None)
-    told = json.loads(done.stdout)
-    assert (told["predictions"], told["evidence"]["verdict"], told["evidence"]["days"]) == (0, "keep", 2.0)
-    key = told.pop("uri").removeprefix("s3://reports/")
-    kept = prod.s3.get_object(Bucket="reports", Key=key)["Body"].read()
-    assert AbReading.model_validate_json(kept) == AbReading.model_validate(told)
-    assert "labels.csv, row 1" in str(_wrong(prod, labels))
+    words = ("shadow", "flights", "--outcomes", str(labels))
+    assert "No run of flights had a model in the shadow" in str(prod.run(*words).exception)
+    deploy_project(prod)
+    evidence = judge_shadow(Shown(hours=2.0, errors=compare_errors((9, 0), (9, 0))), Limits(hours=2.0))
+    prod.s3.put_object(Bucket="reports", Key="shadow.json", Body=evidence.model_dump_json().encode())
+    record = prod.table.newest("flights")[0]
+    told = {"verdict": "keep", "evidence": "s3://reports/shadow.json", "judged_at": BEGIN.isoformat()}
+    prod.table.save(record.model_copy(update={"shadow": told}))
+    refused = prod.run(*words)
+    assert isinstance(refused.exception, InputError)
+    assert "None of 1 labels is of one of the 0 recorded requests" in str(refused.exception)
+
+
+def test_a_shadow_with_labels_is_shown_with_each_test_and_the_next_command() -> None:
+    test = {
+        "of": "roc_auc", "method": "delong", "rows": 400, "champion": 0.7, "challenger": 0.8, "p_value": 0.01,
+        "better": {"value": 0.1, "lower": 0.02, "upper": 0.18},
+    }  # fmt: skip
+    errors = compare_errors((900, 0), (900, 0))
+    evidence = judge_shadow(
+        Shown(hours=2.0, errors=errors, metric=PairedTest.model_validate(test)), Limits(hours=1.0, requests=100)
+    )
+    record = RunRecord(
+        project="flights", run_id="r4", attempt=1, status="refused", created_at="t", updated_at="t", model_version="4",
+        shadow={"verdict": "keep"},
+    )  # fmt: skip
+    console = Console(file=io.StringIO(), width=200)
+    show_evidence(console, record, evidence, "s3://reports/x.json")
+    assert isinstance(console.file, io.StringIO)
+    shown = " ".join(console.file.getvalue().split())
+    for words in ("run r4 (version 4) with labels: promote; without them it was keep", "roc_auc 400 0.7 0.8 +0.1",
+                  "delong", "`passerelle promote flights --version 4`", "s3://reports/x.json"):  # fmt: skip
+        assert words in shown
 
 
 def _wrong(prod: Prod, labels: Path) -> BaseException | None:
