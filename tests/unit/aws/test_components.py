@@ -11,6 +11,7 @@ from botocore.stub import Stubber
 
 from passerelle.aws.clients import client
 from passerelle.aws.endpoints import ask, current_component
+from passerelle.contracts.prediction import OWN_REQUEST
 from passerelle.domain.requests.components import ServedComponent
 from passerelle.errors import TransientError
 
@@ -67,7 +68,10 @@ def test_one_that_failed_is_deleted_and_made_again(sagemaker: Stubber) -> None:
 
 def test_one_without_a_copy_is_asked_again_later(sagemaker: Stubber) -> None:
     with Stubber(client("sagemaker-runtime")) as runtime:
-        asked = {"EndpointName": "e", "Body": b"", "ContentType": "application/json", "Accept": "application/json"}
+        asked = {
+            "EndpointName": "e", "Body": b"", "ContentType": "application/json", "Accept": "application/json",
+            "InferenceId": OWN_REQUEST,
+        }  # fmt: skip
         message = "Inference Component has no capacity to process this request."
         runtime.add_client_error("invoke_endpoint", "ValidationError", message, 400, expected_params=asked | NAME)
         with pytest.raises(TransientError, match="Endpoint e sleeps, and wakes now"):
