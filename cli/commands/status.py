@@ -55,14 +55,20 @@ def _deployed(session: Session) -> tuple[list[dict[str, Any]], list[RunRecord], 
 
 
 def _project(session: Session, name: str) -> dict[str, Any]:
+    from passerelle.aws.deployed import refusals_translated
+    from passerelle.steps.ab_tests import ab_test_at_work
+
     endpoint = session.platform.endpoint_status(name)
     last = session.platform.runs(name, limit=1)
+    with refusals_translated(session.environment):
+        tried = ab_test_at_work(session.platform.runs_table, name)
     return {
         "project": name,
         "endpoint": endpoint["EndpointName"] if endpoint else None,
         "endpoint_status": endpoint["EndpointStatus"] if endpoint else "not deployed",
         "last_run": last[0].run_id if last else None,
         "last_run_status": last[0].status if last else None,
+        "ab_test": f"{tried.name}: version {tried.version} beside {tried.champion}" if tried else None,
     }
 
 
@@ -74,7 +80,7 @@ def _show(
     console = session.console
     if processes is not None:
         _show_processes(session, processes)
-    table = Table("Project", "Endpoint", "Status", "Last run", "Ended", box=None, padding=(0, 2))
+    table = Table("Project", "Endpoint", "Status", "Last run", "Ended", "A/B test", box=None, padding=(0, 2))
     for row in projects:
         table.add_row(*(str(value or "") for value in row.values()))
     console.print(table if projects else "No project is deployed.")

@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from passerelle.contracts.zones import split_s3_uri
 from tests.e2e.platform import DeployedLaptop
 from tests.e2e.projects import START, as_csv, make_rows
+from tests.e2e.steady_load import wait_until
 
 
 def test_the_same_bytes_under_a_new_name_are_told_the_run_that_processed_them(laptop: DeployedLaptop) -> None:
@@ -57,11 +59,14 @@ def test_files_dropped_together_make_one_run(laptop: DeployedLaptop) -> None:
     assert sum(file["rows_accepted"] for file in runs[0]["files"]) == 800
 
 
-def test_a_later_drop_trains_on_everything_and_is_compared_with_the_champion(laptop: DeployedLaptop) -> None:
+def test_a_later_drop_trains_on_everything_and_is_compared_with_the_champion(
+    laptop: DeployedLaptop, tmp_path: Path
+) -> None:
     first = laptop.run_of("champion", "champion/1.csv", laptop.drop("champion/1.csv", as_csv(make_rows(500))))
     assert first["status"] == "succeeded", first["error"]
     later = make_rows(300, seed=9, start=START.replace(year=2025))
-    with asked_all_the_time(laptop, "passerelle-laptop-champion", make_rows(400)):
+    asked = make_rows(400)
+    with asked_all_the_time(laptop, "passerelle-laptop-champion", asked, ("customer", "seen_at", "plan", "visits")):
         second = laptop.run_of("champion", "champion/2.csv", laptop.drop("champion/2.csv", as_csv(later)))
     assert second["status"] == "succeeded", second["error"]
     assert second["dataset_id"] != first["dataset_id"]
@@ -77,10 +82,31 @@ def test_a_later_drop_trains_on_everything_and_is_compared_with_the_champion(lap
     assert (evidence["verdict"], second["shadow"]["verdict"]) == ("promote", "promote")
     assert evidence["errors"]["challenger_requests"] > 0
     assert evidence["agreement"]["requests"] > 0, "nothing that both answered was compared"
+    labels = tmp_path / "labels.csv"
+    labels.write_text("customer,churned\n" + "".join(f"{row['customer']},{row['churned']}\n" for row in asked))
+    told = dict[str, Any]()
+
+    def judged() -> bool:
+        """Captured answers are recorded some seconds later."""
+        done = laptop.passerelle("--json", "shadow", "champion", "--outcomes", str(labels), check=False)
+        told.update(json.loads(done.stdout or "{}"))
+        return bool(told.get("tests"))
+
+    wait_until(judged)
+    assert told["run_id"] == second["run_id"]
+    (metric,) = told["tests"]
+    assert (metric["of"], metric["method"]) == ("roc_auc", "delong")
+    assert metric["rows"] > 0
+    assert laptop.read_json(told["uri"])["verdict"] == told["verdict"]
 
 
 @contextmanager
-def asked_all_the_time(laptop: DeployedLaptop, endpoint: str, rows: list[dict[str, Any]]) -> Iterator[None]:
+def asked_all_the_time(
+    laptop: DeployedLaptop,
+    endpoint: str,
+    rows: list[dict[str, Any]],
+    sent: Sequence[str] = ("seen_at", "plan", "visits"),
+) -> Iterator[None]:
     """Ask an endpoint for one row after the other; no request may fail."""
     runtime, over, failed = laptop.client("sagemaker-runtime"), threading.Event(), list[str]()
 
@@ -88,7 +114,7 @@ def asked_all_the_time(laptop: DeployedLaptop, endpoint: str, rows: list[dict[st
         for row in itertools.cycle(rows):
             if over.wait(0.02):
                 return
-            body = json.dumps({"dataframe_records": [{name: row[name] for name in ("seen_at", "plan", "visits")}]})
+            body = json.dumps({"dataframe_records": [{name: row[name] for name in sent}]})
             try:
                 runtime.invoke_endpoint(EndpointName=endpoint, Body=body, ContentType="application/json")
             except Exception as error:

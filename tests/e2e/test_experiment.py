@@ -63,6 +63,7 @@ def test_an_ab_test_begins_is_read_and_ends_and_no_request_fails(
             variant = target_variant((row["customer"],), "e2e", 0.5)
             answer = ask(laptop, row, number, TargetVariant=variant)
             assert answer["model"]["version"] == (first if variant == "challenger" else second)
+        assert f"e2e: version {first} beside {second}" in laptop.passerelle("status").stdout
         told = command(laptop, "variant", rows[0]["customer"])
         assert told["variant"] == target_variant((rows[0]["customer"],), "e2e", 0.5)
         refused = laptop.passerelle("promote", PROJECT, "--version", second, check=False)
