@@ -48,6 +48,7 @@ def start(
     It is the newest that the gate passed and that was never served, or the one named. Until the test ends, runs train
     and register, and deploy nothing.
     """
+    from cli.recorded import deployed_project
     from passerelle.steps.change_experiment import beginning_request
 
     if version and run:
@@ -57,6 +58,7 @@ def start(
     request = beginning_request(
         platform.runs_table,
         platform.resource("models-bucket"),
+        deployed_project(session, project),
         history,
         asked_by(session, "experiment", reason),
         version=version,

@@ -5,18 +5,23 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic import ValidationError
+
 from passerelle.aws.runs_table import RunsTable
 from passerelle.contracts.ab_tests import AbTest, Beginning
 from passerelle.contracts.promotions import Asked
+from passerelle.domain.project import Project
 from passerelle.errors import InputError, NotFoundError
-from passerelle.steps.ab_tests import ab_test_at_work, last_ab_test, need_no_other
+from passerelle.steps.ab_tests import ab_test_at_work, last_ab_test
 from passerelle.steps.change_champion import History, promotion_request
+from passerelle.steps.plan_experiment import planned_test, trial_of
 from passerelle.steps.serve_again import deployment_request
 
 
 def beginning_request(
     table: RunsTable,
     models_bucket: str,
+    project: Project,
     history: History,
     asked: Asked,
     *,
@@ -28,13 +33,26 @@ def beginning_request(
 ) -> dict[str, Any]:
     """Return the deploy state machine's input that tries a version beside the champion: named, or the challenger.
 
-    Raises as promotion_request, and InputError while another test is at work.
+    Raises as promotion_request, and what the machine's first step would refuse: `trial_of`, `planned_test`.
     """
     request = promotion_request(table, models_bucket, history, asked, version=version, run=run)
     wanted = str(request["model_version"])
-    need_no_other(ab_test_at_work(table, history.project), asked, wanted)
-    begun = Beginning(name=name or f"version-{wanted}-{datetime.now(UTC):%Y%m%d}", percent=percent, spread=spread)
-    return request | {"experiment": begun.model_dump(exclude_none=True)}
+    begun = _beginning(name or f"version-{wanted}-{datetime.now(UTC):%Y%m%d}", percent, spread)
+    request |= {"experiment": begun.model_dump(exclude_none=True)}
+    trial = trial_of(table, project, request)
+    assert trial is not None, "an A/B test is asked for"
+    planned_test(table, project, table.need(project.name, request["run_id"]), request, trial)
+    return request
+
+
+def _beginning(name: str, percent: int | None, spread: float | None) -> Beginning:
+    try:
+        return Beginning(name=name, percent=percent, spread=spread)
+    except ValidationError as error:
+        raise InputError(
+            f"An A/B test named {name!r}, of {percent or 'the declared'} percent, with spread {spread}: its name is of "
+            "1 to 48 lower-case letters, digits and dashes, its share 5 to 50, its spread above 0."
+        ) from error
 
 
 def ending_request(

@@ -35,7 +35,7 @@ def plan_deployment(request: dict[str, Any], settings: PlanDeploymentSettings) -
         record = table.need(project, run_id)
     need_accepted(record)
     need_own_model(record, request)
-    trial = trial_of(table, deployed.project, record, request)
+    trial = trial_of(table, deployed.project, request)
     # What trained a model serves it, or what evaluated it where a GPU did: after a new release, or in another
     # environment, the image here is another one.
     image_uri = record.served_by or settings.image_uri

@@ -16,7 +16,7 @@ from passerelle.errors import InputError
 from passerelle.steps.ab_tests import ab_test_at_work, last_ab_test, need_no_other
 
 
-def trial_of(table: RunsTable, project: Project, record: RunRecord, request: dict[str, Any]) -> Experiment | None:
+def trial_of(table: RunsTable, project: Project, request: dict[str, Any]) -> Experiment | None:
     """Return the test that this deployment begins, with the share that was asked for; None for any other deployment.
 
     Raises InputError where project.yaml declares none, and while another test is at work.

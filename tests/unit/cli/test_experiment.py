@@ -41,6 +41,7 @@ def at_work(prod: Prod, **changes: Any) -> None:
 
 
 def test_start_tries_the_newest_accepted_version_and_says_who_why_and_how(prod: Prod) -> None:
+    deploy_project(prod)
     request = prod.started("experiment", "start", "flights", "--percent", "20", "--spread", "3", "--reason", "cheaper")
     assert request["model_version"] == "4"
     assert request["experiment"] == {"name": f"version-4-{datetime.now(UTC):%Y%m%d}", "percent": 20, "spread": 3.0}
@@ -48,11 +49,19 @@ def test_start_tries_the_newest_accepted_version_and_says_who_why_and_how(prod: 
 
 
 def test_start_takes_a_version_and_a_name_and_refuses_what_cannot_be_tried(prod: Prod) -> None:
-    request = prod.started("experiment", "start", "flights", "--version", "1", "--name", "back")
-    assert (request["model_version"], request["experiment"]) == ("1", {"name": "back"})
+    deploy_project(prod)
+    unplanned = prod.run("experiment", "start", "flights", "--version", "1")
+    assert "--spread NUMBER" in str(unplanned.exception), "before anything is started"
+    for words in (("--name", "My Test"), ("--spread", "-1")):
+        wrong = prod.run("experiment", "start", "flights", "--version", "1", *words).exception
+        assert isinstance(wrong, InputError)
+        assert "1 to 48 lower-case letters" in str(wrong)
+    assert not prod.executions()
+    request = prod.started("experiment", "start", "flights", "--version", "1", "--name", "back", "--spread", "2")
+    assert (request["model_version"], request["experiment"]) == ("1", {"name": "back", "spread": 2.0})
     assert isinstance(prod.run("experiment", "start", "flights", "--version", "2").exception, InputError)
     at_work(prod)
-    refused = prod.run("experiment", "start", "flights")
+    refused = prod.run("experiment", "start", "flights", "--spread", "2")
     assert isinstance(refused.exception, InputError)
     assert "spring of flights is at work" in str(refused.exception)
     assert prod.run("experiment", "start", "flights", "--percent", "60").exit_code == 2
