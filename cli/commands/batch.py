@@ -96,7 +96,8 @@ def _begin(
     work = work_of(inputs, outputs, plans, model=model, joined=joined)
     if not work.left:
         return _Begun(None, model, 0, len(work.done))
-    name = batch_job_name(jobs.project, datetime.now(UTC), place.output_uri)
+    told = " ".join((place.output_uri, model, *(f"{each.name} {each.etag}" for each in work.left)))
+    name = batch_job_name(jobs.project, datetime.now(UTC), told)
     plan = BatchPlan(
         job=name, project=jobs.project, model=model, joined=joined, inputs=tuple(each.as_input for each in work.left)
     )

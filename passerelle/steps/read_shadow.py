@@ -40,7 +40,8 @@ def read_shadow(
     be read, and where none of them is of a request that both models answered.
     """
     shadow = _shadow_of(record)
-    evidence = ShadowEvidence.model_validate_json(reader.objects.read(*zones.split_s3_uri(shadow["evidence"])))
+    text = reader.objects.read(reader.reports, f"{zones.report_prefix(record.project, record.run_id)}/shadow.json")
+    evidence = ShadowEvidence.model_validate_json(text)
     if project.serving.profile == "serverless":
         raise InputError(
             f"{project.name} has no shadow variant whose answers are recorded: of a replay, the job's evidence is all. "

@@ -52,8 +52,12 @@ def update(own: Own, config_name: str, **rest: Any) -> None:
 
 def settled(own: Own, name: str = "e") -> dict[str, Any]:
     """Wait until nothing changes the endpoint, and describe it."""
-    wait_for(lambda: status(own, name) in ("InService", "Failed"))
-    return described(own, name)
+
+    def at_rest() -> dict[str, Any]:
+        answer = described(own, name)
+        return answer if answer["EndpointStatus"] in ("InService", "Failed") else {}
+
+    return dict(wait_for(at_rest))
 
 
 def ask(own: Own, body: bytes = b"hi", name: str = "e", **headers: str) -> dict[str, Any]:

@@ -31,12 +31,14 @@ def _often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def instances(own: Own) -> int:
-    """Return how many instances are described, once as many processes answer."""
-    answer = settled(own)
-    count = int(answer["ProductionVariants"][0]["CurrentInstanceCount"])
+    """Return how many instances are described, once as many processes answer: between two looks they may change."""
     runtime: Runtime = own.sagemaker.hosting.runtime
-    assert len(runtime.fleets["e"].variants()) == count
-    return count
+
+    def described_and_running() -> int:
+        count = int(settled(own)["ProductionVariants"][0]["CurrentInstanceCount"])
+        return count if len(runtime.fleets["e"].variants()) == count else 0
+
+    return int(wait_for(described_and_running))
 
 
 def load(own: Own, invocations: float) -> None:

@@ -14,7 +14,6 @@ HINTS: Final = {
     "passerelle.steps.gather_drop._hand_over": ("raw", "a claim names the object that claim_drop saw in the raw zone"),
     "passerelle.steps.project_source._load": (ASSETS, "the project's parameter names its archive, an asset"),
     "passerelle.steps.archives.read_members": ("models", "it reads what a training job packed, in the models zone"),
-    "passerelle.steps.read_shadow.read_shadow": ("reports", "a run's record says where its shadow's evidence lies"),
     "training.prepare.fetch.Validation._fetched": ("raw", "the manifest names the raw objects that were claimed"),
     "training.prepare.places.LocalPlaces.curated": (
         "curated",

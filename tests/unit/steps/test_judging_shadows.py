@@ -72,7 +72,9 @@ def test_a_challenger_that_says_the_same_takes_over_and_its_evidence_is_kept(pat
     assert (found.verdict, found.unpaired, found.unreadable) == ("promote", 0, 0)
     assert found.agreement is not None
     assert found.agreement.requests == 400
-    assert told(patient) == {
+    kept = told(patient)
+    assert datetime.fromisoformat(kept.pop("judged_at")) <= datetime.now(UTC)
+    assert kept == {
         "verdict": "promote",
         "reasons": list(found.reasons),
         "evidence": f"s3://{patient.aws.buckets['reports']}/flights/runs/r2/shadow.json",
