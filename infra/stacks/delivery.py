@@ -88,7 +88,7 @@ class DeliveryStack(Stack):
         return [
             may.allow(["ssm:GetParametersByPath"], f"{found}/passerelle/{name}/projects"),
             may.allow(["ssm:GetParameter"], f"{found}{naming.resource_parameter(name, 'runs-table')}"),
-            may.allow(["dynamodb:Query"], runs_table.table_arn),
+            may.allow(["dynamodb:Query", "dynamodb:GetItem"], runs_table.table_arn),
             may.allow(["kms:Decrypt"], key.key_arn),
             may.allow(
                 ["sagemaker:DescribeEndpoint"],
