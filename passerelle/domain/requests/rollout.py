@@ -85,7 +85,6 @@ def rollout(
     """
     if served and served.hosts_components != project.serving.scales_to_zero:
         raise InputError(_needs_a_new_endpoint(planned.endpoint_name, served))
-    wanted = planned.endpoint["EndpointConfigName"]
     alarms = _alarms(place, project, planned)
     found: Request = {
         "action": "create",
@@ -107,14 +106,11 @@ def rollout(
     found["scaling"]["pause"] = copies_target(name) if name else paused
     if trial:
         return found | _tried(place, project, planned, served, trial)
-    if planned.component:
-        if served.component and served.component.model_name != planned.model["ModelName"]:
-            found["alarms"]["retired"] = list(alarm_names(planned.endpoint_name, served.component.model_name))
-    elif served.config_name != wanted:
-        watching = _watching(planned.endpoint_name, served)
-        found["alarms"]["retired"] = [name for name in watching if name not in alarms.names]
     changes = _changes(place, project, planned, served, alarms)
-    found["alarms"].setdefault("retired", []).extend(changes.get("both", {}).get("names", ()))
+    retired = [*_watching_no_more(planned, served), *changes.get("both", {}).get("names", ())]
+    # DeleteAlarms is not called for none: CloudWatch refuses an empty list.
+    if left := [name for name in dict.fromkeys(retired) if name not in alarms.names]:
+        found["alarms"]["retired"] = left
     return found | changes
 
 
@@ -148,6 +144,17 @@ def _component(
         wanted, now, project.serving, alarms.names, longest_wait_seconds=place.longest_wait_seconds
     )
     return found | {"action": "none" if now.model_name == model else "update", "update": update}
+
+
+def _watching_no_more(planned: Deployment, served: Served) -> list[str]:
+    """Return the alarms of what serves now, where the planned model comes in its place."""
+    if planned.component:
+        if served.component is None or served.component.model_name == planned.model["ModelName"]:
+            return []
+        return list(alarm_names(planned.endpoint_name, served.component.model_name))
+    if served.config_name == planned.endpoint["EndpointConfigName"]:
+        return []
+    return _watching(planned.endpoint_name, served)
 
 
 def _watching(endpoint: str, served: Served) -> list[str]:

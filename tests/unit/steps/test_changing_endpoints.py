@@ -323,3 +323,10 @@ def test_a_shadow_that_an_aborted_deployment_left_is_taken_up_by_its_own_run_and
     deployments.deploy("r3", **REAL, **SHADOW)
     assert deployments.serves == champion
     assert deployments.updates[-2]["EndpointConfigName"] not in (left, champion)
+
+
+def test_serving_again_what_serves_retires_no_alarms(deployments: Deployments) -> None:
+    deployments.deploy("r1", **REAL)
+    machine = deployments.deploy("r1", **REAL)
+    assert "DropRetiredAlarms" not in machine.visited
+    assert deployments.alarm_names() == {_hash(deployments.serves)}
