@@ -12,6 +12,7 @@ from passerelle.aws.parquet_file import SETTINGS, quoted
 from passerelle.contracts import zones
 from passerelle.contracts.prediction import IDENTITY, INPUT, once_sql
 from passerelle.contracts.variants import SHADOW_VARIANT, VARIANT
+from passerelle.domain.features.query import quoted as quoted_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,8 +111,3 @@ def _delivered(paths: Sequence[Path], since: datetime, until: datetime) -> str:
     within = f"event_time >= TIMESTAMP {moments[0]} AND event_time < TIMESTAMP {moments[1]}"
     variants = f"variant IN ({quoted(VARIANT)}, {quoted(SHADOW_VARIANT)})"
     return f"(SELECT * FROM {files} WHERE {within} AND {variants})"
-
-
-def quoted_name(name: str) -> str:
-    """Return a name as SQL has it, whatever is in it."""
-    return '"' + name.replace('"', '""') + '"'
