@@ -32,9 +32,9 @@ def job_name(project: str, run_id: str, stage: str, attempt: int) -> str:
 
 
 def batch_job_name(project: str, moment: datetime, identity: str) -> str:
-    """Name of a batch transform job: sorts by time, and differs between prefixes that are begun in one second."""
+    """Name of a batch transform job: sorts by time, to the microsecond, as one prefix may be asked for twice."""
     digest = hashlib.sha256(identity.encode()).hexdigest()[:6]
-    return f"{project}-batch-{moment:%Y%m%d%H%M%S}-{digest}"
+    return f"{project}-batch-{moment:%Y%m%d%H%M%S%f}-{digest}"
 
 
 def endpoint_name(environment: str, project: str) -> str:
