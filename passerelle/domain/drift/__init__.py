@@ -1,0 +1,6 @@
+"""Drift: small profiles of windows of data, and what can be said of two of them without their rows.
+
+The way through: `cuts` (how a column is counted) and `counted` (what a window counted) make a `profile`; `tested` and
+`effect` compare two; `judged` decides what is an alarm; `worded` says it. NumPy only: SciPy takes a second to import,
+and this runs in functions that start cold.
+"""

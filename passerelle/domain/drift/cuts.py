@@ -1,0 +1,166 @@
+"""How a column is counted: fixed by the reference, so that counts of any two windows can be added and compared."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+#: Up to this many different numbers each have a cell of their own; others are cut at quantiles.
+OWN_CELLS: Final = 64
+#: A thousandth at either end is the tail: few enough to be rare, many enough to be counted.
+TAIL: Final = 0.001
+_ENDS: Final = (TAIL, 0.0025, 0.005, 0.01)
+_QUANTILES: Final = np.array([*_ENDS, *(i / OWN_CELLS for i in range(1, OWN_CELLS)), *(1 - p for p in _ENDS[::-1])])
+#: Levels with a counter of their own; the rest is known by a filter, and counted together.
+OWN_LEVELS: Final = 100
+_FILTERED_LEVELS: Final = 4_000
+_BITS_PER_LEVEL: Final = 10
+_HASHES: Final = 7
+#: Fixed-point steps of a scale in which moments are summed, so that sums are exact whatever their order.
+STEPS: Final = 1 << 10
+_FARTHEST: Final = 1 << 20
+_LEAST_SCALE: Final = 1e-300
+#: Within so many steps, a square is below 2**28 and the sum of that many rows below 2**53: exact in floating point.
+_NEAR: Final = 1 << 14
+_EXACT_ROWS: Final = 1 << 24
+
+
+@dataclass(frozen=True, kw_only=True)
+class NumberCuts:
+    """Cells of numbers: below the least cut, (cut, next cut] each, above the greatest.
+
+    `low` and `high` are how many cells at either end are tails. Moments are summed in `scale / STEPS` around `centre`.
+    """
+
+    cuts: tuple[float, ...]
+    centre: float
+    scale: float
+    low: int
+    high: int
+
+    @classmethod
+    def of(cls, ordered: Array) -> NumberCuts:
+        """Return the cells for these finite numbers, in ascending order; shape (n,), n may be 0."""
+        if not len(ordered):
+            return cls(cuts=(), centre=0.0, scale=1.0, low=0, high=0)
+        places = np.flatnonzero(np.diff(ordered)) if len(ordered) > 1 else np.empty(0, np.intp)
+        if len(places) < OWN_CELLS:
+            cuts = np.append(ordered[places], ordered[-1])
+        else:
+            at = np.clip(np.ceil(_QUANTILES * len(ordered)).astype(int) - 1, 0, len(ordered) - 1)
+            cuts = np.unique(np.append(ordered[at], ordered[-1]))
+        below = np.nextafter(ordered[0], -np.inf)
+        cuts = np.concatenate(([below], cuts))
+        shares = np.diff(np.searchsorted(ordered, cuts, "right"), prepend=0, append=len(ordered)) / len(ordered)
+        quarter, three = ordered[len(ordered) // 4], ordered[3 * len(ordered) // 4]
+        with np.errstate(over="ignore"):
+            scales = (float(three - quarter), float(ordered[-1] - ordered[0]), abs(float(ordered[0])))
+        return cls(
+            cuts=tuple(float(cut) for cut in cuts),
+            centre=float(ordered[len(ordered) // 2]),
+            scale=next((scale for scale in scales if _LEAST_SCALE < scale < np.inf), 1.0),
+            low=_tail(shares),
+            high=_tail(shares[::-1]),
+        )
+
+    def cells(self, ordered: Array) -> Array:
+        """Return how many of these finite numbers, in ascending order, lie in each cell; shape (cuts + 1,)."""
+        ends = np.searchsorted(ordered, np.asarray(self.cuts), "right")
+        return np.diff(ends, prepend=0, append=len(ordered)).astype(np.int64)
+
+    def moments(self, numbers: Array) -> tuple[int, int]:
+        """Return the sums of fixed-point values and of their squares: integers, so that they add up exactly.
+
+        Numbers are in ascending order; those beyond a thousand scales count as that far.
+        """
+        with np.errstate(over="ignore"):
+            steps = numbers - self.centre
+            steps *= STEPS / self.scale
+        np.rint(steps, out=steps)
+        np.clip(steps, -_FARTHEST, _FARTHEST, out=steps)
+        near = bool(len(steps)) and max(-steps[0], steps[-1]) < _NEAR
+        if near and len(steps) <= _EXACT_ROWS:
+            return int(steps.sum()), int(steps @ steps)
+        whole = steps.astype(np.int64)
+        return int(whole.sum()), sum(int(part @ part) for part in np.array_split(whole, 1 + len(whole) // (1 << 21)))
+
+
+def _tail(shares: Array) -> int:
+    """Return how many cells from the first on hold a thousandth of the reference together, and half of it more."""
+    return max(1, int(np.searchsorted(np.cumsum(shares), 1.5 * TAIL, "right")))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LevelCuts:
+    """Levels with a counter each, most frequent first; `known` tells whether another level was ever seen.
+
+    `singles` is how many levels the reference held once: by it, how many unseen ones are no news (Good 1953,
+    Biometrika 40).
+    """
+
+    levels: tuple[str, ...]
+    known: LevelFilter
+    distinct: int
+    singles: int
+
+    @classmethod
+    def of(cls, counts: Sequence[tuple[str, int]]) -> LevelCuts:
+        """Return the cells for these levels and how often each was seen."""
+        ordered = sorted(counts, key=lambda found: (-found[1], found[0]))
+        own, rest = ordered[:OWN_LEVELS], ordered[OWN_LEVELS:]
+        return cls(
+            levels=tuple(level for level, _ in own),
+            known=LevelFilter.of([level for level, _ in rest]),
+            distinct=len(ordered),
+            singles=sum(1 for _, count in ordered if count == 1),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LevelFilter:
+    """A Bloom filter (Bloom 1970, Communications of the ACM 13): in 100 unseen levels it takes one for known.
+
+    `whole` is false where there were too many levels to remember: then no level is called unseen.
+    """
+
+    bits: bytes
+    whole: bool = True
+
+    @classmethod
+    def of(cls, levels: Collection[str]) -> Self:
+        """Return a filter that knows these levels."""
+        if len(levels) > _FILTERED_LEVELS:
+            return cls(bits=b"", whole=False)
+        bits = bytearray((len(levels) * _BITS_PER_LEVEL + 7) // 8)
+        for level in levels:
+            for place in _places(level_hash(level), len(bits) * 8):
+                bits[place // 8] |= 1 << place % 8
+        return cls(bits=bytes(bits))
+
+    def __contains__(self, level: str) -> bool:
+        if not self.bits:
+            return not self.whole
+        return all(self.bits[place // 8] >> place % 8 & 1 for place in _places(level_hash(level), len(self.bits) * 8))
+
+    @property
+    def text(self) -> str:
+        """The bits as text."""
+        return base64.b64encode(self.bits).decode()
+
+
+def level_hash(level: str) -> int:
+    """Return 64 bits of a level, the same on every machine."""
+    return int.from_bytes(hashlib.blake2b(level.encode("utf-8", "surrogatepass"), digest_size=8).digest())
+
+
+def _places(hashed: int, bits: int) -> Iterable[int]:
+    first, second = hashed >> 32, hashed & 0xFFFFFFFF | 1
+    return ((first + step * second) % bits for step in range(_HASHES))

@@ -1,0 +1,79 @@
+"""Which differences alarm: those that are material and, over all that were looked at, significant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from passerelle.domain.drift.compared import compare
+from passerelle.domain.drift.profile import Profile
+from passerelle.domain.drift.reference import Reference
+from passerelle.domain.drift.signal import SEVERITIES, Limits, Severity, Signal, severity_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drift:
+    """A window's verdict: its signals, the gravest first."""
+
+    rows: int
+    reference_rows: int
+    signals: tuple[Signal, ...]
+
+    @property
+    def alarms(self) -> tuple[Signal, ...]:
+        """The signals that alarm."""
+        return tuple(signal for signal in self.signals if signal.alarm)
+
+    @property
+    def severity(self) -> Severity:
+        """The gravest alarm's."""
+        return max((signal.severity for signal in self.alarms), key=SEVERITIES.index, default="none")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what JSON holds of it."""
+        return {
+            "rows": self.rows,
+            "reference_rows": self.reference_rows,
+            "severity": self.severity,
+            "alarms": len(self.alarms),
+            "signals": [signal.to_dict() for signal in self.signals],
+        }
+
+
+def judge(reference: Reference, window: Profile, limits: Limits | None = None) -> Drift:
+    """Return what of a window differs from its reference.
+
+    P-values of all columns are adjusted together for the rate of false discoveries (Benjamini & Hochberg 1995, Journal
+    of the Royal Statistical Society B 57): where nothing changed, at most `limits.false_alarms` of windows alarm.
+
+    Raises LayoutError where the window was counted by another reference.
+    """
+    limits = limits or Limits()
+    signals = compare(reference, window)
+    adjusted = adjusted_p_values([signal.p_value for signal in signals])
+    judged = [_judged(signal, p_value, limits) for signal, p_value in zip(signals, adjusted, strict=True)]
+    judged.sort(key=lambda signal: (not signal.alarm, -SEVERITIES.index(signal.severity), signal.adjusted_p_value))
+    return Drift(rows=window.rows, reference_rows=reference.profile.rows, signals=tuple(judged))
+
+
+def _judged(signal: Signal, adjusted: float, limits: Limits) -> Signal:
+    """What a column moves all the time is no news: only what lies above it counts."""
+    above = signal.effect.value if signal.effect.value > signal.usual else 0.0
+    severity = severity_of(above, limits.of(signal.kind))
+    alarm = severity != "none" and adjusted <= limits.false_alarms
+    return replace(signal, adjusted_p_value=adjusted, severity=severity, alarm=alarm)
+
+
+def adjusted_p_values(p_values: Sequence[float]) -> list[float]:
+    """Return the p-values adjusted by Benjamini and Hochberg's procedure, in the order given."""
+    if not p_values:
+        return []
+    ordered = np.argsort(p_values, kind="stable")
+    ranked = np.asarray(p_values, float)[ordered] * len(p_values) / np.arange(1, len(p_values) + 1)
+    least = np.minimum(1.0, np.minimum.accumulate(ranked[::-1])[::-1])
+    adjusted = np.empty(len(p_values))
+    adjusted[ordered] = least
+    return [float(value) for value in adjusted]

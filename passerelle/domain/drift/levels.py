@@ -1,0 +1,138 @@
+"""What a window counted of a column of levels: small, and added to another window's without loss, in any order."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from passerelle.domain.drift.cuts import LevelCuts, level_hash
+
+Array = npt.NDArray[Any]
+
+#: Hashes that a sketch of distinct levels keeps; the estimate's standard error is an eighth (Bar-Yossef et al. 2002).
+SKETCH: Final = 64
+_HASH_RANGE: Final = 1 << 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoded:
+    """Levels of rows as places in a table of levels; -1 is a missing value. `codes` has shape (n,)."""
+
+    codes: Array
+    levels: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LevelCounts:
+    """Counts of a column of levels: of each that has a counter, of `other` known ones, of unseen ones.
+
+    `news` has up to SKETCH unseen levels, those of the least hashes, with their exact counts; `sketch` the least hashes
+    of all levels. Both are the same whatever the order in which windows are added.
+    """
+
+    cells: Array
+    other: int = 0
+    unseen: int = 0
+    missing: int = 0
+    news: Mapping[str, int] = field(default_factory=dict)
+    sketch: tuple[int, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """How many rows."""
+        return int(self.cells.sum()) + self.other + self.unseen + self.missing
+
+    @property
+    def held(self) -> int:
+        """How many rows with a level."""
+        return self.rows - self.missing
+
+    @property
+    def distinct(self) -> int:
+        """About how many different levels: exact below SKETCH, else by the least hashes."""
+        if len(self.sketch) < SKETCH:
+            return len(self.sketch)
+        return round((SKETCH - 1) * _HASH_RANGE / self.sketch[-1])
+
+    def __add__(self, other: LevelCounts) -> LevelCounts:
+        news = Counter(self.news)
+        news.update(other.news)
+        return LevelCounts(
+            cells=self.cells + other.cells,
+            other=self.other + other.other,
+            unseen=self.unseen + other.unseen,
+            missing=self.missing + other.missing,
+            news=_least(news),
+            sketch=_least_hashes({*self.sketch, *other.sketch}),
+        )
+
+    @classmethod
+    def nothing(cls, cuts: LevelCuts) -> LevelCounts:
+        """Return the counts of no rows."""
+        return cls(cells=np.zeros(len(cuts.levels), np.int64))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what JSON holds of it."""
+        found = {name: getattr(self, name) for name in ("other", "unseen", "missing", "news")}
+        return {"cells": self.cells.tolist(), **found, "sketch": [f"{each:016x}" for each in self.sketch]}
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any]) -> Self:
+        """Return the counts that `to_dict` gave."""
+        sketch = tuple(int(each, 16) for each in found["sketch"])
+        return cls(**{**found, "cells": np.array(found["cells"], np.int64), "sketch": sketch})
+
+
+def count_levels(cuts: LevelCuts, values: Any) -> LevelCounts:
+    """Count a chunk of a column of levels: texts, truth values or `Encoded`; None and NaN are missing."""
+    counted, missing = level_counts(values)
+    cells = np.array([counted.pop(level, 0) for level in cuts.levels], np.int64)
+    news = {level: count for level, count in counted.items() if level not in cuts.known}
+    hashes = {level_hash(level) for level in (*counted, *(one for one, n in zip(cuts.levels, cells, strict=True) if n))}
+    unseen = sum(news.values())
+    return LevelCounts(
+        cells=cells,
+        other=sum(counted.values()) - unseen,
+        unseen=unseen,
+        missing=missing,
+        news=_least(news),
+        sketch=_least_hashes(hashes),
+    )
+
+
+def level_counts(values: Any) -> tuple[dict[str, int], int]:
+    """Return how often each level is there, as text, and how many rows have none."""
+    if isinstance(values, Encoded):
+        counts = np.bincount(np.asarray(values.codes) + 1, minlength=len(values.levels) + 1)
+        return {level: int(n) for level, n in zip(values.levels, counts[1:], strict=True) if n}, int(counts[0])
+    array = np.asarray(values)
+    if array.dtype.kind == "b":
+        true = int(np.count_nonzero(array))
+        return {level: n for level, n in (("false", len(array) - true), ("true", true)) if n}, 0
+    missing, counted = 0, Counter[str]()
+    for value, count in Counter(array.tolist()).items():
+        if value is None or value != value:
+            missing += count
+        else:
+            counted[_text(value)] += count
+    return dict(counted), missing
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _least(news: Mapping[str, int]) -> dict[str, int]:
+    """Keep the levels of the least hashes: a level among those of a sum is among those of each part that has it."""
+    kept = heapq.nsmallest(SKETCH, news, key=level_hash) if len(news) > SKETCH else list(news)
+    return {level: news[level] for level in sorted(kept)}
+
+
+def _least_hashes(hashes: set[int]) -> tuple[int, ...]:
+    return tuple(heapq.nsmallest(SKETCH, hashes))

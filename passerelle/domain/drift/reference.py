@@ -1,0 +1,86 @@
+"""The reference: what the model's training data looked like, made once and kept in its bundle in place of rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Self
+
+from passerelle.contracts.bundle import ColumnType
+from passerelle.domain.drift.cuts import LevelCuts, NumberCuts
+from passerelle.domain.drift.layout import PAIRED, Cuts, Layout, TimeCuts, quarters_of
+from passerelle.domain.drift.levels import level_counts
+from passerelle.domain.drift.numbers import Sorted, sort_numbers
+from passerelle.domain.drift.profile import LayoutError, Profile, count
+from passerelle.errors import InputError
+
+#: Of the file's form; another form's reference is refused with the remedy.
+FORMAT: Final = 2
+_NUMBERS: Final = ("integer", "number")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """A layout and what the training data counted by it.
+
+    `usual` is, by column, the share of rows that moved between blocks of the training period and the rest of it: what
+    changes all the time is no news.
+    """
+
+    layout: Layout
+    profile: Profile
+    usual: Mapping[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """Return the reference as compact JSON."""
+        found = {
+            "format": FORMAT,
+            "layout": self.layout.to_dict(),
+            "profile": self.profile.to_dict(),
+            "usual": dict(self.usual),
+        }
+        return json.dumps(found, separators=(",", ":"), allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Return the reference that `to_json` gave.
+
+        Raises LayoutError for one of another form, InputError for what is none.
+        """
+        try:
+            found = json.loads(text)
+        except ValueError as error:
+            raise InputError(f"The reference profile is no JSON ({error}). Take it from the model's bundle.") from error
+        if not isinstance(found, dict) or found.get("format") != FORMAT:
+            raise LayoutError(
+                "The reference profile has another form than this version's. Train the model again: its bundle then "
+                "has a reference that this version reads."
+            )
+        layout = Layout.from_dict(found["layout"])
+        return cls(layout=layout, profile=Profile.from_dict(found["profile"], layout), usual=found["usual"])
+
+
+def make_reference(
+    columns: Mapping[str, Any], types: Mapping[str, ColumnType], important: Sequence[str] = ()
+) -> Reference:
+    """Return the reference of a table.
+
+    Parameters
+    ----------
+    columns : by name, arrays or sequences of shape (n,), or `Encoded`.
+    types : each column's type of the contract.
+    important : columns to count in pairs, the first `PAIRED` of them.
+    """
+    ordered = {name: sort_numbers(columns[name]) for name, type_ in types.items() if type_ in _NUMBERS}
+    cuts = {name: _cuts(type_, columns[name], ordered.get(name)) for name, type_ in types.items()}
+    paired = [name for name in important if name in cuts and not isinstance(cuts[name], TimeCuts)][:PAIRED]
+    quarters = {name: quarters_of(cuts[name], ordered[name].numbers if name in ordered else None) for name in paired}
+    layout = Layout(columns=cuts, quarters={name: borders for name, borders in quarters.items() if borders})
+    return Reference(layout=layout, profile=count(layout, {name: columns[name] for name in types}, ordered))
+
+
+def _cuts(type_: ColumnType, values: Any, ordered: Sorted | None) -> Cuts:
+    if ordered is not None:
+        return NumberCuts.of(ordered.numbers)
+    return TimeCuts() if type_ == "datetime" else LevelCuts.of(list(level_counts(values)[0].items()))

@@ -1,0 +1,134 @@
+"""Whether two windows of counts may come from one population: p-values whose null knows the size of both.
+
+A window and its reference are two rows of counts over the same cells. Nothing is drawn, so equal counts give equal
+answers.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from passerelle.domain.drift.tails import chi_square_tail, combined, same_share, two_pairs_tail, two_sided
+
+Array = npt.NDArray[Any]
+
+#: A cell of the chi-square test is expected to hold this many of the smaller window (Cochran 1954, Biometrics 10).
+EXPECTED: Final = 5.0
+#: Smooth components of ranks: place, spread, skew and weight of the tails.
+COMPONENTS: Final = 4
+#: What the latter two weigh beside the first two.
+_LESS: Final = 0.3
+
+
+def ordered_p_value(current: Array, reference: Array, tails: tuple[int, int] = (0, 0)) -> float:
+    """Return the p-value of one distribution over ordered cells.
+
+    Looks of different kinds, combined: where the middle lies (the first smooth component, a linear rank statistic);
+    middle, spread, skew and weight of the tails together (four components, the latter two with less weight; Neyman
+    1937, for two samples Wylupek 2010, Journal of Nonparametric Statistics 22); the cells, whatever they say
+    (chi-square); and the rows in either tail (Fisher's exact test). Weights were chosen by simulation.
+
+    Parameters
+    ----------
+    current, reference : counts of the cells in order, shape (k,) each.
+    tails : how many cells at either end are tails.
+    """
+    n, m = int(current.sum()), int(reference.sum())
+    if not n or not m:
+        return 1.0
+    z = np.zeros(COMPONENTS)
+    found = components(current, reference)
+    z[: len(found)] = found
+    smooth = two_pairs_tail(float(z[:2] @ z[:2] + _LESS * (z[2:] @ z[2:])), _LESS) if len(found) == COMPONENTS else None
+    low, high = tails
+    beyond = [(int(current[:low].sum()), int(reference[:low].sum()))]
+    beyond.append((int(current[len(current) - high :].sum()), int(reference[len(reference) - high :].sum())))
+    return combined(
+        [
+            (two_sided(float(z[0])), 0.3),
+            (chi_square_tail(float(found @ found), len(found)) if smooth is None else smooth, 0.4),
+            (cells_p_value(current, reference), 0.1),
+            *((same_share(hits, n, of, m), 0.1) for hits, of in beyond),
+        ]
+    )
+
+
+def components(current: Array, reference: Array) -> Array:
+    """Return up to four smooth components, independent and standard normal where both windows are one population.
+
+    Each is the difference of the windows' means of a polynomial of the pooled mid-rank; the polynomials are
+    orthonormal over the pooled cells. As rank statistics their variance is the permutation's.
+    """
+    n, m = float(current.sum()), float(reference.sum())
+    pooled = (current + reference) / (n + m)
+    held = pooled > 0
+    pooled, change = pooled[held], (current / n - reference / m)[held]
+    degree = min(COMPONENTS, len(pooled) - 1)
+    if degree < 1:
+        return np.empty(0)
+    ranks = np.cumsum(pooled) - pooled / 2
+    root = np.sqrt(pooled)
+    basis, upper = np.linalg.qr(root[:, None] * np.vander(2 * ranks - 1, degree + 1, increasing=True))
+    scale = math.sqrt(n * m / (n + m) * (n + m - 1) / (n + m))
+    found: Array = scale * (basis[:, 1:].T @ (change / root)) * np.sign(np.diag(upper)[1:])
+    return found
+
+
+def cells_p_value(current: Array, reference: Array) -> float:
+    """Return the p-value of Pearson's chi-square test over ordered cells; neighbours of few rows count together."""
+    return _pearson(*neighbours(current, reference))
+
+
+def levels_p_value(current: Array, reference: Array) -> float:
+    """Return the p-value of one distribution over levels without an order.
+
+    Pearson's chi-square, with the rarest levels taken together, and the one level that moved most (Fisher's exact,
+    Bonferroni over levels): the first sees a mix that changes, the second one level of many.
+    """
+    n, m = int(current.sum()), int(reference.sum())
+    if not n or not m:
+        return 1.0
+    whole = _pearson(*rarest_together(current, reference))
+    if np.count_nonzero(current + reference) <= 2:
+        return whole
+    share = (current + reference) / (n + m)
+    spread = np.sqrt(np.maximum(share * (1 - share), 1e-12))
+    moved = np.abs(current / n - reference / m) / spread
+    at = int(np.argmax(moved))
+    one = same_share(int(current[at]), n, int(reference[at]), m) * np.count_nonzero(current + reference)
+    return combined([(whole, 0.7), (min(1.0, one), 0.3)])
+
+
+def _pearson(current: Array, reference: Array) -> float:
+    if len(current) < 2:
+        return 1.0
+    n, m = float(current.sum()), float(reference.sum())
+    together = current + reference
+    share = together / (n + m)
+    value = float((((current - n * share) ** 2) / share).sum() * (n + m) / (n * m))
+    return chi_square_tail(value * (n + m - 1) / (n + m), len(current) - 1)
+
+
+def neighbours(current: Array, reference: Array) -> tuple[Array, Array]:
+    """Take neighbouring cells together, from the first on, until each is expected to hold EXPECTED rows."""
+    n, m = float(current.sum()), float(reference.sum())
+    expected = (current + reference) * (min(n, m) / (n + m))
+    starts, held = [0], 0.0
+    for at, value in enumerate(expected):
+        held += value
+        if held >= EXPECTED and at + 1 < len(expected):
+            starts.append(at + 1)
+            held = 0.0
+    if held < EXPECTED and len(starts) > 1:
+        starts.pop()
+    return np.add.reduceat(current, starts), np.add.reduceat(reference, starts)
+
+
+def rarest_together(current: Array, reference: Array) -> tuple[Array, Array]:
+    """Take the rarest levels together: all that are expected to hold too few, and more until these hold enough."""
+    order = np.argsort(-(current + reference), kind="stable")
+    return neighbours(current[order], reference[order])
