@@ -108,7 +108,7 @@ def _part(place: Mapping[str, int], value: Any) -> int:
 
 
 def _as_numbers(values: Any) -> Array:
-    array = np.asarray(values)
+    array = values.decoded() if isinstance(values, Encoded) else np.asarray(values)
     if array.dtype.kind in "fiub":
         return array.astype(np.float64, copy=False)
     return np.array([_number(value) for value in array.tolist()], np.float64)

@@ -27,6 +27,11 @@ class Encoded:
     codes: Array
     levels: Sequence[str]
 
+    def decoded(self) -> Array:
+        """Return each row's level, None where it is missing; shape (n,)."""
+        found: Array = np.array([*self.levels, None], object)[np.asarray(self.codes)]
+        return found
+
 
 @dataclass(frozen=True, kw_only=True)
 class LevelCounts:
@@ -109,8 +114,11 @@ def count_levels(cuts: LevelCuts, values: Any) -> LevelCounts:
 def level_counts(values: Any) -> tuple[dict[str, int], int]:
     """Return how often each level is there, as text, and how many rows have none."""
     if isinstance(values, Encoded):
-        counts = np.bincount(np.asarray(values.codes) + 1, minlength=len(values.levels) + 1)
-        return {level: int(n) for level, n in zip(values.levels, counts[1:], strict=True) if n}, int(counts[0])
+        missing, *counts = np.bincount(np.asarray(values.codes) + 1, minlength=len(values.levels) + 1).tolist()
+        encoded = Counter[str]()  # a table of Arrow's may name a level twice
+        for level, count in zip(values.levels, counts, strict=True):
+            encoded[level] += count
+        return {level: count for level, count in encoded.items() if count}, missing
     array = np.asarray(values)
     if array.dtype.kind == "b":
         true = int(np.count_nonzero(array))

@@ -133,7 +133,7 @@ def count_numbers(cuts: NumberCuts, values: Any) -> NumberCounts:
 def _numbers(values: Any) -> tuple[Array, int, int]:
     """Return the values as an array of numbers, how many were missing besides NaN, and how many are no numbers."""
     if isinstance(values, Encoded):
-        values = [None if code < 0 else values.levels[code] for code in values.codes]
+        values = values.decoded()
     array = np.asarray(values)
     if array.dtype.kind in "fiu":
         return array, 0, 0

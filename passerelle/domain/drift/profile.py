@@ -132,7 +132,9 @@ def count_column(cuts: Cuts, values: Any) -> Counts:
         return NumberCounts.nothing(cuts) if values is None else count_numbers(cuts, values)
     if isinstance(cuts, LevelCuts):
         return LevelCounts.nothing(cuts) if values is None else count_levels(cuts, values)
-    return TimeCounts() if values is None else count_times(values)
+    if values is None:
+        return TimeCounts()
+    return count_times(values.decoded() if isinstance(values, Encoded) else values)
 
 
 def _no_pairs(layout: Layout) -> dict[tuple[str, str], Array]:
