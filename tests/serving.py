@@ -103,7 +103,7 @@ def make_bundle(
         pipeline=pipeline,
         signature=BundleSignature(task=task, inputs=INPUTS, classes=classes, positive_class=positive),
         example=example,
-        profile={"rows": rows, "columns": {}},
+        profile={"profile": {"rows": rows}},
         metadata=_metadata(candidate, threshold),
         background=frame.head(50),
     )

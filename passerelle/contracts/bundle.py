@@ -8,7 +8,7 @@ model.py        the code of a model of the project's own, whose types model.skop
 features.py     the project's features, for readers: never run here, `BundleSignature` has what the server runs
 signature.json  `BundleSignature`
 input_example.json  {"dataframe_split": {...}} of a few rows, with `predictions` they must give
-profile.json    the reference profile for drift
+profile.json    the reference that drift is seen by, and what is known of the label alone
 metadata.json   `BundleMetadata`
 """
 

@@ -27,6 +27,9 @@ _FIRST: Final[Columns] = (
 #: `score` is the probability of the positive class, of the likeliest class, or the predicted number; `decision` is
 #: true or false where a threshold decides, the class of a multiclass model, empty for a number.
 _LAST: Final[Columns] = (("score", "number"), ("decision", "text"), ("latency_ms", "number"))
+#: The model's answer, in predictions and in the profiles of these.
+SCORE: Final = "__score"
+DECISION: Final = "__decision"
 #: Before each of the contract's columns, so that none is taken for one of ours.
 INPUT: Final = "input_"
 #: What makes a prediction the same one: champion and shadow answer the same request.

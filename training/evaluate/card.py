@@ -108,7 +108,7 @@ def _training_data(inputs: Inputs) -> Iterator[str]:
     hidden = ", ".join(column.name for column in project.data.columns if column.role == "leakage") or "none"
     yield f"- Dataset {metadata.dataset_id} under contract {metadata.contract_hash}"
     yield f"- Known only after the event, never seen by the model: {hidden}"
-    rows = inputs.challenger.profile.get("rows")
+    rows = inputs.challenger.profile["profile"]["rows"]
     if rows:
         yield f"- {rows:,} rows; the bundle's profile.json describes each column"
 

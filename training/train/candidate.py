@@ -23,7 +23,6 @@ from passerelle.domain.candidates.monotone import broken_constraint
 from passerelle.domain.decision import best_threshold
 from passerelle.domain.machine import machine, versions
 from passerelle.domain.metrics import score_all
-from passerelle.domain.profile import profile_frame, profile_labels
 from passerelle.domain.project.metric_names import OWN
 from passerelle.errors import PasserelleError
 from training.bundle import Bundle, write_bundle
@@ -37,6 +36,7 @@ from training.train.context import Context
 from training.train.fit import DEFAULTS, fit_candidate, primary_resamples
 from training.train.fit_checkpoint import FitCheckpoint
 from training.train.predict import Predicted, predict
+from training.train.reference import make_profile
 
 EXAMPLE_ROWS: Final = 5
 
@@ -76,7 +76,7 @@ def train_candidate(
         pipeline=pipeline,
         signature=context.signature,
         example=make_example(pipeline, context),
-        profile=_profile(context) | {"label": profile_labels(context.train.labels, task)},
+        profile=make_profile(context, validation, metadata.threshold),
         metadata=metadata,
         background=choose_background(context.train.frame, context.seed),
         holdout=Holdout(context.validation.frame, validation.answers),
@@ -101,16 +101,6 @@ def train_candidate(
         notes=fitted.notes,
     )
     return bundle, result, validation
-
-
-def _profile(context: Context) -> dict[str, Any]:
-    """Return the profile of all that the model sees and a caller sends."""
-    frame, signature = context.train.frame, context.signature
-    unseen = [column for column in signature.inputs if column.name not in frame]
-    return profile_frame(
-        pd.concat([frame, context.train.sent_frame[[column.name for column in unseen]]], axis=1) if unseen else frame,
-        (*signature.model_inputs, *unseen),
-    )
 
 
 def _need_constraints(pipeline: Pipeline, context: Context) -> None:

@@ -174,5 +174,12 @@ def _pairs(reference: Reference, window: Profile) -> Iterator[Signal]:
             continue
         effect, p_value = dependence(current, before)
         one, other = pair
-        words = f"{one} and {other} go together otherwise than in the training data: {effect.value:.1%} of rows moved"
-        yield Signal(column=f"{one} × {other}", kind="together", effect=effect, p_value=p_value, words=words)
+        name = f"{one} × {other}"
+        yield Signal(
+            column=name,
+            kind="together",
+            effect=effect,
+            p_value=p_value,
+            usual=reference.usual.get(name, 0.0),
+            words=f"they go together otherwise than in the training data: {effect.value:.1%} of rows moved",
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
 from passerelle.contracts.bundle import ColumnType
@@ -32,15 +32,23 @@ class Reference:
     profile: Profile
     usual: Mapping[str, float] = field(default_factory=dict)
 
+    def joined(self, other: Reference) -> Reference:
+        """Return a reference of the columns of both, each with its own rows; `rows` stay this one's."""
+        layout = Layout(
+            columns={**self.layout.columns, **other.layout.columns},
+            quarters={**self.layout.quarters, **other.layout.quarters},
+        )
+        profile = replace(self.profile, layout_id=layout.id, columns={**self.profile.columns, **other.profile.columns})
+        return Reference(layout=layout, profile=profile, usual={**self.usual, **other.usual})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what JSON holds of it."""
+        parts = {"layout": self.layout.to_dict(), "profile": self.profile.to_dict()}
+        return {"format": FORMAT, **parts, "usual": dict(self.usual)}
+
     def to_json(self) -> str:
         """Return the reference as compact JSON."""
-        found = {
-            "format": FORMAT,
-            "layout": self.layout.to_dict(),
-            "profile": self.profile.to_dict(),
-            "usual": dict(self.usual),
-        }
-        return json.dumps(found, separators=(",", ":"), allow_nan=False)
+        return json.dumps(self.to_dict(), separators=(",", ":"), allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:

@@ -149,7 +149,7 @@ def test_the_model_sees_the_features_and_a_caller_sends_what_they_are_made_of(tr
     ]
     assert {column.name for column in bundle.signature.inputs} == {"plan", "visits", "age", "customer", "seen_at"}
     assert set(bundle.example["dataframe_split"]["columns"]) == {column.name for column in bundle.signature.inputs}
-    assert {"load", "plan_hour", "even", "customer", "seen_at"} <= bundle.profile["columns"].keys()
+    assert {"load", "plan_hour", "even", "customer", "seen_at"} <= bundle.profile["layout"]["columns"].keys()
     assert bundle.plan is not None
     manifest = json.loads((trained / "model" / "manifest.json").read_text())
     assert manifest["files"]["features.py"] == hashlib.sha256(SOURCE).hexdigest()

@@ -16,7 +16,10 @@ import numpy as np
 import pytest
 import yaml
 
+from passerelle.contracts.bundle import PROFILE_FILE
 from passerelle.contracts.container import TrainResult
+from passerelle.contracts.prediction import DECISION, SCORE
+from passerelle.domain.drift.reference import Reference
 from tests.e2e.projects import as_csv, make_rows, project_document
 from tests.unit.training.test_prepare import run
 from training.bundle import load_bundle
@@ -77,6 +80,9 @@ def test_every_candidate_is_trained_and_the_chosen_bundle_answers_its_example(tm
     assert result.chosen != "baseline"
     bundle = load_bundle(base / "model")
     assert bundle.metadata.candidate == result.chosen
+    reference = Reference.from_json((base / "model" / PROFILE_FILE).read_bytes())
+    answers = {SCORE} if task == "regression" else {SCORE, DECISION}
+    assert set(reference.layout.columns) == {column.name for column in bundle.signature.inputs} | answers
     chosen = next(item for item in result.candidates if item.name == result.chosen)
     assert tuple(column.name for column in bundle.signature.inputs) == chosen.features
     for item in result.candidates:

@@ -1,0 +1,36 @@
+"""What moves all the time: a reference's own period, cut into windows and compared with the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import numpy as np
+
+from passerelle.domain.drift.compared import compare
+from passerelle.domain.drift.profile import Profile
+from passerelle.domain.drift.reference import Reference
+
+#: Fewer windows say nothing of what is usual, and a window of fewer rows says little of itself.
+WINDOWS: Final = 8
+ROWS: Final = 50
+#: One window in twenty of the period itself moved more.
+_QUANTILE: Final = 0.95
+
+
+def usual_moves(reference: Reference, windows: Iterable[Profile]) -> dict[str, float]:
+    """Return, by column, the share of rows that its distribution moves in 95 of 100 windows of the reference's period.
+
+    The day of the month moves nearly all rows of each day; that a window of one day moves them, too, is no news.
+    Columns that move nothing are left out, and all are where there are fewer than `WINDOWS` windows of `ROWS` rows.
+    """
+    kept = [window for window in windows if window.rows >= ROWS]
+    if len(kept) < WINDOWS:
+        return {}
+    moves: dict[str, list[float]] = {}
+    for window in kept:
+        for signal in compare(reference, window):
+            if signal.kind in ("distribution", "constant", "together"):
+                moves.setdefault(signal.column, []).append(signal.effect.value)
+    usual = {name: float(np.quantile(found, _QUANTILE)) for name, found in moves.items()}
+    return {name: round(value, 4) for name, value in usual.items() if value >= 1e-4}
