@@ -23,6 +23,7 @@ from passerelle.domain.candidates.monotone import broken_constraint
 from passerelle.domain.decision import best_threshold
 from passerelle.domain.machine import machine, versions
 from passerelle.domain.metrics import score_all
+from passerelle.domain.prior import label_prior
 from passerelle.domain.project.metric_names import OWN
 from passerelle.errors import PasserelleError
 from training.bundle import Bundle, write_bundle
@@ -36,7 +37,7 @@ from training.train.context import Context
 from training.train.fit import DEFAULTS, fit_candidate, primary_resamples
 from training.train.fit_checkpoint import FitCheckpoint
 from training.train.predict import Predicted, predict
-from training.train.reference import make_profile
+from training.train.reference import TrainingReference, answers_reference, seen_and_sent
 
 EXAMPLE_ROWS: Final = 5
 
@@ -76,7 +77,7 @@ def train_candidate(
         pipeline=pipeline,
         signature=context.signature,
         example=make_example(pipeline, context),
-        profile=make_profile(context, validation, metadata.threshold),
+        profile=_profile(context, validation, metadata.threshold),
         metadata=metadata,
         background=choose_background(context.train.frame, context.seed),
         holdout=Holdout(context.validation.frame, validation.answers),
@@ -101,6 +102,15 @@ def train_candidate(
         notes=fitted.notes,
     )
     return bundle, result, validation
+
+
+def _profile(context: Context, validation: Predicted, threshold: float | None) -> dict[str, Any]:
+    """Return what the bundle's profile.json holds."""
+    task, schedule = context.project.task.type, context.project.monitoring.schedule
+    data = context.reference or TrainingReference(context.train, context.signature, schedule)
+    inputs = data.only({column.name for column in seen_and_sent(context.signature)})
+    whole = inputs.joined(answers_reference(task, validation, threshold))
+    return whole.to_dict() | {"label": label_prior(context.train.labels, task)}
 
 
 def _need_constraints(pipeline: Pipeline, context: Context) -> None:

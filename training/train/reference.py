@@ -2,51 +2,116 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from passerelle.contracts.bundle import ColumnType, SignatureColumn
+from passerelle.contracts.bundle import BundleSignature, ColumnType, SignatureColumn
 from passerelle.contracts.prediction import DECISION, SCORE
 from passerelle.domain.drift.profile import Profile, count
 from passerelle.domain.drift.reference import Reference, make_reference
 from passerelle.domain.drift.usual import usual_moves
-from passerelle.domain.prior import label_prior
-from training.train.context import Context
+from training.train.data import Rows
 from training.train.predict import Predicted
 
 Array = npt.NDArray[Any]
 
 _SECONDS: Final = {"hourly": 3_600, "daily": 86_400, "weekly": 604_800}
 #: Windows of the training period that are looked at for what is usual, evenly spread over it.
-_WINDOWS: Final = 200
+_WINDOWS: Final = 60
 _RANKED_ROWS: Final = 20_000
 
 
-def make_profile(context: Context, validation: Predicted, threshold: float | None) -> dict[str, Any]:
-    """Return what the bundle's profile.json holds: the reference of all that the model sees and a caller sends.
+@dataclass(frozen=True)
+class TrainingReference:
+    """The reference of a training job's data, made once for all candidates.
 
-    Scores and decisions are those of validation: of the rows that a model was fitted on it is too sure.
+    `schedule` is the project's: windows of that length are what later windows are compared with as usual.
     """
-    columns, types = _columns(context)
-    reference = make_reference(columns, types, _most_telling(columns, types, context.train.labels))
-    reference = replace(reference, usual=usual_moves(reference, _windows(reference, columns, context)))
-    answers, answered = _answers(context, validation, threshold)
-    whole = reference.joined(make_reference(answers, answered))
-    return whole.to_dict() | {"label": label_prior(context.train.labels, context.project.task.type)}
+
+    train: Rows
+    signature: BundleSignature
+    schedule: str
+
+    def only(self, names: Collection[str]) -> Reference:
+        """Return the reference of these columns."""
+        return self.whole.only(names)
+
+    @cached_property
+    def whole(self) -> Reference:
+        """The reference of all that a model sees and a caller sends."""
+        reference = make_reference(
+            self._columns, self._types, most_telling(self._columns, self._types, self.train.labels)
+        )
+        return replace(reference, usual=usual_moves(reference, self._windows(reference)))
+
+    @cached_property
+    def _types(self) -> dict[str, ColumnType]:
+        return {column.name: column.type for column in seen_and_sent(self.signature)}
+
+    @cached_property
+    def _columns(self) -> dict[str, Array]:
+        frame, sent = self.train.frame, self.train.sent_frame
+        return {
+            name: _values(frame[name] if name in frame else sent[name], type_) for name, type_ in self._types.items()
+        }
+
+    def _windows(self, reference: Reference) -> Iterator[Profile]:
+        """Yield the windows that monitoring will have, as they would have been in the training period."""
+        seconds = self.train.times.astype("datetime64[s]").astype(np.int64)
+        order = np.argsort(seconds, kind="stable")
+        numbers = seconds[order] // _SECONDS[self.schedule]
+        starts = np.flatnonzero(np.diff(numbers, prepend=numbers[:1] - 1))
+        ends = np.append(starts[1:], len(numbers))
+        step = max(1, -(-len(starts) // _WINDOWS))
+        for begin, end in zip(starts[::step], ends[::step], strict=True):
+            rows = order[begin:end]
+            yield count(reference.layout, {name: values[rows] for name, values in self._columns.items()})
 
 
-def _columns(context: Context) -> tuple[dict[str, Array], dict[str, ColumnType]]:
-    frame, signature = context.train.frame, context.signature
-    sent = context.train.sent_frame
-    known: list[SignatureColumn] = [*signature.model_inputs]
-    known += [column for column in signature.inputs if column.name not in frame]
-    found = {c.name: _values(frame[c.name] if c.name in frame else sent[c.name], c.type) for c in known}
-    return found, {column.name: column.type for column in known}
+def seen_and_sent(signature: BundleSignature) -> tuple[SignatureColumn, ...]:
+    """Return the columns that a model sees, and those that a caller sends for them besides."""
+    seen = {column.name for column in signature.model_inputs}
+    return (*signature.model_inputs, *(column for column in signature.inputs if column.name not in seen))
+
+
+def answers_reference(task: str, validation: Predicted, threshold: float | None) -> Reference:
+    """Return the reference of scores and decisions as the predictions zone keeps them.
+
+    They are those of validation: of the rows that a model was fitted on it is too sure.
+    """
+    columns: dict[str, Array] = {}
+    types: dict[str, ColumnType] = {SCORE: "number"}
+    if validation.probabilities is None:
+        columns[SCORE] = validation.predictions
+    elif task == "multiclass":
+        columns[SCORE] = validation.probabilities.max(axis=1)
+        columns[DECISION], types[DECISION] = validation.predictions.astype(str).astype(object), "category"
+    else:
+        columns[SCORE] = validation.probabilities[:, 1]
+        if threshold is not None:
+            columns[DECISION], types[DECISION] = columns[SCORE] >= threshold, "boolean"
+    return make_reference(columns, types)
+
+
+def most_telling(columns: dict[str, Array], types: dict[str, ColumnType], labels: Array) -> list[str]:
+    """Return the columns by how much of the label their parts tell (the correlation ratio, Fisher 1925)."""
+    step = max(1, len(labels) // _RANKED_ROWS)
+    label = _one_hot(labels[::step])
+    told: dict[str, float] = {}
+    for name, type_ in types.items():
+        if type_ == "datetime":
+            continue
+        some = columns[name][::step]
+        layout = make_reference({name: some}, {name: type_}, [name]).layout
+        if name in layout.quarters:
+            told[name] = _told(layout.parts(name, some), label)
+    return sorted(told, key=lambda name: -told[name])
 
 
 def _values(values: pd.Series[Any], type_: ColumnType) -> Array:
@@ -57,19 +122,6 @@ def _values(values: pd.Series[Any], type_: ColumnType) -> Array:
     truth = np.where(array == 1, True, False).astype(object)
     truth[np.isnan(array)] = None
     return truth
-
-
-def _most_telling(columns: dict[str, Array], types: dict[str, ColumnType], labels: Array) -> list[str]:
-    """Return the columns by how much of the label their parts tell (the correlation ratio, Fisher 1925)."""
-    step = max(1, len(labels) // _RANKED_ROWS)
-    some = {name: values[::step] for name, values in columns.items() if types[name] != "datetime"}
-    label = _one_hot(labels[::step])
-    told: dict[str, float] = {}
-    for name, values in some.items():
-        layout = make_reference({name: values}, {name: types[name]}, [name]).layout
-        if name in layout.quarters:
-            told[name] = _told(layout.parts(name, values), label)
-    return sorted(told, key=lambda name: -told[name])
 
 
 def _one_hot(labels: Array) -> Array:
@@ -85,32 +137,3 @@ def _told(parts: Array, label: Array) -> float:
     means = np.stack([np.bincount(parts, weights=one)[held] / rows[held] for one in label.T])
     between = ((means - label.mean(0)[:, None]) ** 2 * rows[held]).sum()
     return float(between / max(1e-300, ((label - label.mean(0)) ** 2).sum()))
-
-
-def _windows(reference: Reference, columns: dict[str, Array], context: Context) -> Iterator[Profile]:
-    """Yield the windows that monitoring will have, as they would have been in the training period."""
-    seconds = context.train.times.astype("datetime64[s]").astype(np.int64)
-    length = _SECONDS[context.project.monitoring.schedule]
-    order = np.argsort(seconds, kind="stable")
-    ordered = seconds[order] // length
-    starts = np.flatnonzero(np.diff(ordered, prepend=ordered[:1] - 1))
-    ends = np.append(starts[1:], len(ordered))
-    step = max(1, -(-len(starts) // _WINDOWS))
-    for begin, end in zip(starts[::step], ends[::step], strict=True):
-        rows = order[begin:end]
-        yield count(reference.layout, {name: values[rows] for name, values in columns.items()})
-
-
-def _answers(
-    context: Context, validation: Predicted, threshold: float | None
-) -> tuple[dict[str, Array], dict[str, ColumnType]]:
-    """Return scores and decisions as the predictions zone keeps them."""
-    if validation.probabilities is None:
-        return {SCORE: validation.predictions}, {SCORE: "number"}
-    if context.project.task.type == "multiclass":
-        decided = validation.predictions.astype(str).astype(object)
-        return {SCORE: validation.probabilities.max(axis=1), DECISION: decided}, {SCORE: "number", DECISION: "category"}
-    score = validation.probabilities[:, 1]
-    if threshold is None:
-        return {SCORE: score}, {SCORE: "number"}
-    return {SCORE: score, DECISION: score >= threshold}, {SCORE: "number", DECISION: "boolean"}

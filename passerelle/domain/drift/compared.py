@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from passerelle.domain.drift.cuts import LevelCuts, NumberCuts
 from passerelle.domain.drift.effect import Effect, moved_share, share_change
+from passerelle.domain.drift.layout import pair_name
 from passerelle.domain.drift.levels import LevelCounts
 from passerelle.domain.drift.numbers import NumberCounts
 from passerelle.domain.drift.pairs import dependence
@@ -100,7 +100,7 @@ def _levels(name: str, cuts: LevelCuts, current: LevelCounts, before: LevelCount
     if not current.held or not before.held:
         return
     yield _unseen(name, cuts, current, before.held)
-    cells, cells_before = (np.append(each.cells, each.other + each.unseen) for each in (current, before))
+    cells, cells_before = current.all_cells, before.all_cells
     constant = current.held >= _CONSTANT_ROWS and current.distinct == 1 and cuts.distinct > 1
     yield Signal(
         column=name,
@@ -173,8 +173,7 @@ def _pairs(reference: Reference, window: Profile) -> Iterator[Signal]:
         if not current.sum() or not before.sum():
             continue
         effect, p_value = dependence(current, before)
-        one, other = pair
-        name = f"{one} × {other}"
+        name = pair_name(pair)
         yield Signal(
             column=name,
             kind="together",

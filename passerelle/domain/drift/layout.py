@@ -91,6 +91,11 @@ class Layout:
         )
 
 
+def pair_name(pair: tuple[str, str]) -> str:
+    """Return what a pair of columns is called."""
+    return f"{pair[0]} × {pair[1]}"
+
+
 def quarters_of(cuts: Cuts, ordered: Array | None) -> tuple[Any, ...]:
     """Return the borders of a column's parts: three quartiles of its numbers in order, or its three first levels."""
     if isinstance(cuts, LevelCuts):

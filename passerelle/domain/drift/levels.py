@@ -59,6 +59,11 @@ class LevelCounts:
         return self.rows - self.missing
 
     @property
+    def all_cells(self) -> Array:
+        """The levels with a counter, and all others in a cell of their own; shape (levels + 1,)."""
+        return np.append(self.cells, self.other + self.unseen)
+
+    @property
     def distinct(self) -> int:
         """About how many different levels: exact below SKETCH, else by the least hashes."""
         if len(self.sketch) < SKETCH:

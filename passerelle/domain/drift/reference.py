@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
 from passerelle.contracts.bundle import ColumnType
 from passerelle.domain.drift.cuts import LevelCuts, NumberCuts
-from passerelle.domain.drift.layout import PAIRED, Cuts, Layout, TimeCuts, quarters_of
+from passerelle.domain.drift.layout import PAIRED, Cuts, Layout, TimeCuts, pair_name, quarters_of
 from passerelle.domain.drift.levels import level_counts
 from passerelle.domain.drift.numbers import Sorted, sort_numbers
 from passerelle.domain.drift.profile import LayoutError, Profile, count
@@ -31,6 +31,23 @@ class Reference:
     layout: Layout
     profile: Profile
     usual: Mapping[str, float] = field(default_factory=dict)
+
+    def only(self, names: Collection[str]) -> Reference:
+        """Return a reference of these columns, and of the pairs among them."""
+        layout = Layout(
+            columns={name: cuts for name, cuts in self.layout.columns.items() if name in names},
+            quarters={name: borders for name, borders in self.layout.quarters.items() if name in names},
+        )
+        profile = replace(
+            self.profile,
+            layout_id=layout.id,
+            columns={name: self.profile.columns[name] for name in layout.columns},
+            pairs={pair: self.profile.pairs[pair] for pair in layout.pairs},
+        )
+        told = {*names, *(pair_name(pair) for pair in layout.pairs)}
+        return Reference(
+            layout=layout, profile=profile, usual={name: moved for name, moved in self.usual.items() if name in told}
+        )
 
     def joined(self, other: Reference) -> Reference:
         """Return a reference of the columns of both, each with its own rows; `rows` stay this one's."""

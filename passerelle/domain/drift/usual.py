@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import numpy as np
 
-from passerelle.domain.drift.compared import compare
+from passerelle.domain.drift.effect import moved_share
+from passerelle.domain.drift.layout import pair_name
+from passerelle.domain.drift.levels import LevelCounts
+from passerelle.domain.drift.numbers import NumberCounts
+from passerelle.domain.drift.pairs import dependence
 from passerelle.domain.drift.profile import Profile
 from passerelle.domain.drift.reference import Reference
 
@@ -29,8 +33,19 @@ def usual_moves(reference: Reference, windows: Iterable[Profile]) -> dict[str, f
         return {}
     moves: dict[str, list[float]] = {}
     for window in kept:
-        for signal in compare(reference, window):
-            if signal.kind in ("distribution", "constant", "together"):
-                moves.setdefault(signal.column, []).append(signal.effect.value)
+        for name, moved in _moves(reference.profile, window):
+            moves.setdefault(name, []).append(moved)
     usual = {name: float(np.quantile(found, _QUANTILE)) for name, found in moves.items()}
     return {name: round(value, 4) for name, value in usual.items() if value >= 1e-4}
+
+
+def _moves(whole: Profile, window: Profile) -> Iterator[tuple[str, float]]:
+    for name, before in whole.columns.items():
+        match window.columns[name], before:
+            case NumberCounts() as now, NumberCounts() if now.finite and before.finite:
+                yield name, moved_share(now.cells, before.cells, ordered=True).value
+            case LevelCounts() as now, LevelCounts() if now.held and before.held:
+                yield name, moved_share(now.all_cells, before.all_cells, ordered=False).value
+    for pair, cells in whole.pairs.items():
+        if window.pairs[pair].sum():
+            yield pair_name(pair), dependence(window.pairs[pair], cells)[0].value

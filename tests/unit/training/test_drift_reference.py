@@ -17,10 +17,10 @@ from passerelle.domain.drift.profile import count
 from passerelle.domain.drift.reference import Reference
 from passerelle.domain.project import Project
 from tests.e2e.projects import project_document
+from training.train.candidate import _profile as make_profile
 from training.train.context import Context
 from training.train.data import Rows
 from training.train.predict import Predicted
-from training.train.reference import make_profile
 
 INPUTS = (
     SignatureColumn(name="day", type="integer"),
