@@ -9,10 +9,11 @@ from passerelle.domain.drift.effect import Effect
 
 #: distribution: the mix of values. missing, unseen, tail, infinite, invalid: the share of rows that have no value, a
 #: level the reference never held, a value beyond all but a thousandth of it, no finite number, no number at all.
-#: constant, empty, lost, new: of the whole column. together: two columns' dependence on each other.
+#: constant, empty, lost, new: of the whole column. together: two columns' dependence on each other. volume, freshness:
+#: of the whole window, without a column.
 Kind = Literal[
     "distribution", "missing", "unseen", "tail", "infinite", "invalid",
-    "constant", "empty", "lost", "new", "together",
+    "constant", "empty", "lost", "new", "together", "volume", "freshness",
 ]  # fmt: skip
 Severity = Literal["none", "minor", "moderate", "major"]
 SEVERITIES: Final[tuple[Severity, ...]] = ("none", "minor", "moderate", "major")
