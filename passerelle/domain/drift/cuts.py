@@ -6,6 +6,7 @@ import base64
 import hashlib
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, Self
 
 import numpy as np
@@ -24,13 +25,14 @@ OWN_LEVELS: Final = 100
 _FILTERED_LEVELS: Final = 4_000
 _BITS_PER_LEVEL: Final = 10
 _HASHES: Final = 7
+#: Levels whose hashes are remembered: a stream of windows holds the same ones again and again.
+_REMEMBERED: Final = 1 << 14
 #: Fixed-point steps of a scale in which moments are summed, so that sums are exact whatever their order.
 STEPS: Final = 1 << 10
 _FARTHEST: Final = 1 << 20
 _LEAST_SCALE: Final = 1e-300
-#: Within so many steps, a square is below 2**28 and the sum of that many rows below 2**53: exact in floating point.
-_NEAR: Final = 1 << 14
-_EXACT_ROWS: Final = 1 << 24
+#: The squares of so many rows sum to 2**53 at most, which floating point holds exactly; a block stays in the cache.
+_BLOCK: Final = 1 << 13
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +53,9 @@ class NumberCuts:
         """Return the cells for these finite numbers, in ascending order; shape (n,), n may be 0."""
         if not len(ordered):
             return cls(cuts=(), centre=0.0, scale=1.0, low=0, high=0)
-        places = np.flatnonzero(np.diff(ordered)) if len(ordered) > 1 else np.empty(0, np.intp)
-        if len(places) < OWN_CELLS:
-            cuts = np.append(ordered[places], ordered[-1])
+        steps = ordered[1:] != ordered[:-1]
+        if np.count_nonzero(steps) < OWN_CELLS:
+            cuts = np.append(ordered[:-1][steps], ordered[-1])
         else:
             at = np.clip(np.ceil(_QUANTILES * len(ordered)).astype(int) - 1, 0, len(ordered) - 1)
             cuts = np.unique(np.append(ordered[at], ordered[-1]))
@@ -81,16 +83,18 @@ class NumberCuts:
 
         Numbers are in ascending order; those beyond a thousand scales count as that far.
         """
+        first = second = 0
         with np.errstate(over="ignore"):
-            steps = numbers - self.centre
-            steps *= STEPS / self.scale
-        np.rint(steps, out=steps)
-        np.clip(steps, -_FARTHEST, _FARTHEST, out=steps)
-        near = bool(len(steps)) and max(-steps[0], steps[-1]) < _NEAR
-        if near and len(steps) <= _EXACT_ROWS:
-            return int(steps.sum()), int(steps @ steps)
-        whole = steps.astype(np.int64)
-        return int(whole.sum()), sum(int(part @ part) for part in np.array_split(whole, 1 + len(whole) // (1 << 21)))
+            far = len(numbers) and np.abs((numbers[[0, -1]] - self.centre) * (STEPS / self.scale)).max() > _FARTHEST
+            for start in range(0, len(numbers), _BLOCK):
+                steps = numbers[start : start + _BLOCK] - self.centre
+                steps *= STEPS / self.scale
+                np.rint(steps, out=steps)
+                if far:
+                    np.clip(steps, -_FARTHEST, _FARTHEST, out=steps)
+                first += int(steps.sum())
+                second += int(steps @ steps)
+        return first, second
 
 
 def _tail(shares: Array) -> int:
@@ -139,16 +143,20 @@ class LevelFilter:
         """Return a filter that knows these levels."""
         if len(levels) > _FILTERED_LEVELS:
             return cls(bits=b"", whole=False)
-        bits = bytearray((len(levels) * _BITS_PER_LEVEL + 7) // 8)
-        for level in levels:
-            for place in _places(level_hash(level), len(bits) * 8):
-                bits[place // 8] |= 1 << place % 8
-        return cls(bits=bytes(bits))
+        bits = np.zeros(-(-len(levels) * _BITS_PER_LEVEL // 8) * 8, np.uint8)
+        if levels:
+            bits[_places(level_hashes(levels), len(bits))] = 1
+        return cls(bits=np.packbits(bits, bitorder="little").tobytes())
+
+    def holds(self, hashes: Array) -> Array:
+        """Return which of these hashes' levels it knows, shape (n,)."""
+        if not self.bits:
+            return np.full(len(hashes), not self.whole)
+        bits = np.unpackbits(np.frombuffer(self.bits, np.uint8), bitorder="little")
+        return np.asarray(bits[_places(hashes, len(bits))].all(axis=0))
 
     def __contains__(self, level: str) -> bool:
-        if not self.bits:
-            return not self.whole
-        return all(self.bits[place // 8] >> place % 8 & 1 for place in _places(level_hash(level), len(self.bits) * 8))
+        return bool(self.holds(level_hashes([level]))[0])
 
     @property
     def text(self) -> str:
@@ -156,11 +164,18 @@ class LevelFilter:
         return base64.b64encode(self.bits).decode()
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def level_hash(level: str) -> int:
     """Return 64 bits of a level, the same on every machine."""
     return int.from_bytes(hashlib.blake2b(level.encode("utf-8", "surrogatepass"), digest_size=8).digest())
 
 
-def _places(hashed: int, bits: int) -> Iterable[int]:
-    first, second = hashed >> 32, hashed & 0xFFFFFFFF | 1
-    return ((first + step * second) % bits for step in range(_HASHES))
+def level_hashes(levels: Iterable[str]) -> Array:
+    """Return the hashes of levels, shape (n,)."""
+    return np.array([level_hash(level) for level in levels], np.uint64)
+
+
+def _places(hashes: Array, bits: int) -> Array:
+    """Return the bits that stand for each hash, shape (hashes of each, n)."""
+    first, second = hashes >> np.uint64(32), hashes & np.uint64(0xFFFFFFFF) | np.uint64(1)
+    return (first + np.arange(_HASHES, dtype=np.uint64)[:, None] * second) % np.uint64(bits)

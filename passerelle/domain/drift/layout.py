@@ -70,9 +70,16 @@ class Layout:
     def pair_cells(self, parts: Mapping[str, Array]) -> dict[tuple[str, str], Array]:
         """Return how many rows are in each pair of parts; shape (parts + 1, parts + 1) for each pair."""
         sides = _PARTS + 1
+        joint: Array = np.zeros(1, np.intp)
+        for part in parts.values():  # all columns' parts at once: a row is placed once, not for each pair
+            joint = joint * sides + part
+        table = np.bincount(joint, minlength=sides ** len(parts)).reshape((sides,) * len(parts))
+        axes = range(len(parts))
         return {
-            (one, other): np.bincount(parts[one] * sides + parts[other], minlength=sides * sides).reshape(sides, sides)
-            for one, other in combinations(parts, 2)
+            (list(parts)[one], list(parts)[other]): table.sum(
+                axis=tuple(axis for axis in axes if axis not in (one, other))
+            )
+            for one, other in combinations(axes, 2)
         }
 
     def to_dict(self) -> dict[str, Any]:

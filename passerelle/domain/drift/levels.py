@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from passerelle.domain.drift.cuts import LevelCuts, level_hash
+from passerelle.domain.drift.cuts import LevelCuts, level_hash, level_hashes
 
 Array = npt.NDArray[Any]
 
@@ -103,7 +103,8 @@ def count_levels(cuts: LevelCuts, values: Any) -> LevelCounts:
     """Count a chunk of a column of levels: texts, truth values or `Encoded`; None and NaN are missing."""
     counted, missing = level_counts(values)
     cells = np.array([counted.pop(level, 0) for level in cuts.levels], np.int64)
-    news = {level: count for level, count in counted.items() if level not in cuts.known}
+    known = cuts.known.holds(level_hashes(counted)).tolist()
+    news = {level: count for (level, count), seen in zip(counted.items(), known, strict=True) if not seen}
     hashes = {level_hash(level) for level in (*counted, *(one for one, n in zip(cuts.levels, cells, strict=True) if n))}
     unseen = sum(news.values())
     return LevelCounts(
