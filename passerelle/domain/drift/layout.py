@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from passerelle.domain.drift.cuts import LevelCuts, LevelFilter, NumberCuts
-from passerelle.domain.drift.levels import Encoded
+from passerelle.domain.drift.levels import Encoded, level_text
 
 Array = npt.NDArray[Any]
 
@@ -57,7 +57,7 @@ class Layout:
         """Return the part that each row of a column is in, shape (n,); the last part is of missing values."""
         borders = self.quarters[name]
         if isinstance(self.columns[name], NumberCuts):
-            numbers = _as_numbers(values)
+            numbers = as_numbers(values)
             missing = np.isnan(numbers) * np.int8(_PARTS)
             return np.asarray(sum((numbers > border for border in borders), start=missing).astype(np.intp))
         place = {level: at for at, level in enumerate(borders)}
@@ -116,10 +116,11 @@ def quarters_of(cuts: Cuts, ordered: Array | None) -> tuple[Any, ...]:
 def _part(place: Mapping[str, int], value: Any) -> int:
     if value is None or value != value:
         return _PARTS
-    return place.get(str(value).lower() if isinstance(value, bool) else str(value), _PARTS - 1)
+    return place.get(level_text(value), _PARTS - 1)
 
 
-def _as_numbers(values: Any) -> Array:
+def as_numbers(values: Any) -> Array:
+    """Return a column's values as numbers, NaN for what is none; shape (n,)."""
     array = values.decoded() if isinstance(values, Encoded) else np.asarray(values)
     if array.dtype.kind in "fiub":
         return array.astype(np.float64, copy=False)

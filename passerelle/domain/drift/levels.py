@@ -134,11 +134,12 @@ def level_counts(values: Any) -> tuple[dict[str, int], int]:
         if value is None or value != value:
             missing += count
         else:
-            counted[_text(value)] += count
+            counted[level_text(value)] += count
     return dict(counted), missing
 
 
-def _text(value: Any) -> str:
+def level_text(value: Any) -> str:
+    """Return a level as it is counted: truth values as JSON has them."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
