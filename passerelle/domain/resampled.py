@@ -33,14 +33,19 @@ def resampled_scores(
     *,
     blocks: Blocks,
     weights: Array,
+    defined: bool | None = None,
 ) -> Array:
     """Return a metric on every resample, shape (rounds,); NaN where a resample leaves it undefined.
 
     Parameters
     ----------
     blocks, weights : which block each of these rows belongs to, and how often each is drawn, shape (rounds, blocks).
+    defined : whether the metric is defined on the rows as they are; None where that is to be found out, which takes as
+        long as many rounds.
     """
-    if score(name, task, labels, predictions, probabilities, classes) is None:
+    if defined is None:
+        defined = score(name, task, labels, predictions, probabilities, classes) is not None
+    if not defined:
         return np.full(len(weights), np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
         if task == "regression":

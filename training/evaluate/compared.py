@@ -65,7 +65,9 @@ class Period:
         task, shares = self.project.task, predicted.probabilities
         chosen = shares[self.chosen] if shares is not None else None
         given = (task.metric, task.type, self.labels, predicted.predictions[self.chosen], chosen, predicted.classes)
-        return Scored(score(*given), resampled_scores(*given, blocks=self.blocks, weights=self.weights))
+        found = score(*given)
+        drawn = resampled_scores(*given, blocks=self.blocks, weights=self.weights, defined=found is not None)
+        return Scored(found, drawn)
 
     def compare(self, ours: Scored, theirs: Scored) -> Comparison | None:
         """Return how much better one model is than another, None where the metric is undefined."""
