@@ -19,7 +19,7 @@ from passerelle.contracts.container import DropFile
 from passerelle.domain.dataset.engine import EngineName
 from training.prepare.fetch import Validation
 from training.prepare.limits import duckdb_settings
-from training.prepare.sql import literal
+from training.prepare.sql import DICTIONARIES, literal
 from training.prepare.validate import ValidatedFile
 
 SHARES: Final = 1_000_000
@@ -38,6 +38,9 @@ class Engine(Protocol):
 
     def keep(self, table: Any, name: str) -> Any:
         """Compute a table once, for many questions."""
+
+    def view(self, table: Any, name: str) -> Any:
+        """Return a table of files for many questions; it is kept only where reading the files again costs more."""
 
     def answers(self, table: Any) -> list[dict[str, Any]]:
         """Return a small table's rows."""
@@ -85,12 +88,15 @@ class DuckEngine:
         self._copy(table, path, "COMPRESSION lz4, ROW_GROUP_SIZE_BYTES 8388608")
         return self._connection.read_parquet(str(path), table_name=name)
 
+    def view(self, table: Any, name: str) -> Any:
+        return table
+
     def answers(self, table: Any) -> list[dict[str, Any]]:
         return list(table.to_pyarrow().to_pylist())
 
     def write(self, table: Any, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._copy(table, folder / "part-0.parquet", "COMPRESSION zstd, COMPRESSION_LEVEL 1")
+        self._copy(table, folder / "part-0.parquet", f"COMPRESSION zstd, COMPRESSION_LEVEL 1, {DICTIONARIES}")
 
     def mark(self, *values: Any) -> Any:
         return row_hash(ibis.struct({f"v{i}": value for i, value in enumerate(values)}))

@@ -42,10 +42,10 @@ def label_value(engine: Engine, project: Project, value: Any) -> Any:
 
 
 def class_counts(engine: Engine, project: Project, labelled: Any) -> list[tuple[str, int]]:
-    """Return how many rows each class has, in the order of the classes; of a regression none."""
+    """Return how many rows of a tally each class has, in the order of the classes; of a regression none."""
     if project.task.type == "regression":
         return []
-    counts = labelled.group_by(LABEL).agg(n=labelled.count())
+    counts = labelled.group_by(LABEL).agg(n=labelled["n"].sum())
     return sorted((str(row[LABEL]), int(row["n"])) for row in engine.answers(counts))
 
 

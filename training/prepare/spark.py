@@ -81,6 +81,9 @@ class SparkEngine:
         self._connection.to_parquet(table, path, mode="overwrite")
         return self._view(self._session.read.parquet(path), name)
 
+    def view(self, table: Any, name: str) -> Any:
+        return self.keep(table, name)
+
     def answers(self, table: Any) -> list[dict[str, Any]]:
         return list(self._connection.to_pyarrow(table).to_pylist())
 

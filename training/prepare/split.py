@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from math import floor
 from typing import Any, Final
@@ -35,17 +36,40 @@ def with_share(engine: Engine, project: Project, table: Any) -> Any:
     return table.mutate(**{SHARE: engine.share(what + f"|{project.training.seed}")})
 
 
-def with_part(engine: Engine, project: Project, labelled: Any, rows: int) -> Any:
-    """Add the part of every row. By time: no moment spans two parts, the newest rows are the test."""
+def tally(engine: Engine, project: Project, rows: Any) -> Any:
+    """Return how many rows (`n`) are of each event time and class; of a regression's labels only that they are there.
+
+    What is asked of these is asked of far fewer rows. Splits that are not by time ask each row, which then counts one.
+    """
+    label = rows[LABEL].notnull().nullif(False) if rows[LABEL].type().is_floating() else rows[LABEL]
+    if project.training.split.by != "time":
+        return rows.select(TIME, SHARE, **{LABEL: label, "n": ibis.literal(1, "int64")})
+    counted = rows.select(TIME, **{LABEL: label})
+    return engine.keep(counted.group_by([TIME, LABEL]).agg(n=counted.count()), "tally")
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Where validation begins, and where test: event times, or shares of entities or rows."""
+
+    by: str
+    validation: Any
+    test: Any
+
+    def with_part(self, table: Any) -> Any:
+        """Add the part of every row."""
+        value = table[TIME] if self.by == "time" else table[SHARE] / float(SHARES)
+        part = ibis.cases((value < self.validation, "train"), (value < self.test, "validation"), else_="test")
+        return table.mutate(**{PART: part})
+
+
+def part_bounds(engine: Engine, project: Project, labelled: Any, rows: int) -> Bounds:
+    """Return where the parts of a tally of so many rows begin. No moment spans two parts, the newest rows are test."""
     split = project.training.split
     test, held_out = 1 - split.test, 1 - split.test - split.validation
-    if split.by == "time":
-        first, second = _moments(engine, labelled, [_place(rows, held_out), _place(rows, test)])
-        value, bounds = labelled[TIME], (first, second)
-    else:
-        value, bounds = labelled[SHARE] / float(SHARES), (held_out, test)
-    part = ibis.cases((value < bounds[0], "train"), (value < bounds[1], "validation"), else_="test")
-    return labelled.mutate(**{PART: part})
+    if split.by != "time":
+        return Bounds(split.by, held_out, test)
+    return Bounds("time", *_moments(engine, labelled, [_place(rows, held_out), _place(rows, test)]))
 
 
 def _place(rows: int, share: float) -> int:
@@ -54,8 +78,8 @@ def _place(rows: int, share: float) -> int:
 
 
 def _moments(engine: Engine, labelled: Any, places: Sequence[int]) -> list[Any]:
-    """Return the event times at places in their order; times are counted first, so that few are sorted."""
-    counts = labelled.group_by(TIME).agg(n=labelled.count())
+    """Return the event times at places in the order of a tally's rows."""
+    counts = labelled.group_by(TIME).agg(n=labelled["n"].sum())
     running = counts.mutate(upto=counts["n"].sum().over(ibis.window(order_by=TIME, preceding=None, following=0)))
     found = running.agg(**{f"m{i}": running[TIME].min(where=running["upto"] > place) for i, place in enumerate(places)})
     (answer,) = engine.answers(found)
@@ -63,13 +87,10 @@ def _moments(engine: Engine, labelled: Any, places: Sequence[int]) -> list[Any]:
 
 
 def part_counts(engine: Engine, split: Any) -> list[dict[str, Any]]:
-    """Return rows, first and last moment by part and class."""
+    """Return a tally's rows, first and last moment by part and class."""
     moment = split[TIME]
-    return engine.answers(
-        split.group_by([PART, LABEL] if not split[LABEL].type().is_floating() else [PART]).agg(
-            n=split.count(), start=moment.min(), end=moment.max()
-        )
-    )
+    counts = split.group_by([PART, LABEL]).agg(n=split["n"].sum(), start=moment.min(), end=moment.max())
+    return engine.answers(counts)
 
 
 def part_problems(project: Project, counts: list[dict[str, Any]]) -> Iterator[Problem]:

@@ -58,6 +58,27 @@ def test_the_order_of_files_and_rows_does_not_change_one_byte_of_the_parts(tmp_p
     assert parts(result, folders) == first
 
 
+def test_rows_whose_entities_read_the_same_keep_their_order_though_other_cells_make_them_up(tmp_path: Path) -> None:
+    names = [("a|b", "c"), ("a", "b|c"), ("d", ""), ("", "d|"), ("", ""), ("x", "y")]
+    visits = [
+        {**row, "customer": names[index % 6][0], "tier": names[index % 6][1], "seen_at": VISITS[index // 6]["seen_at"]}
+        for index, row in enumerate(VISITS)
+    ]
+    found = []
+    for order in (1, -1):
+        columns = [
+            {**column, "nullable": column["name"] in ("customer", "tier", "age")}
+            for column in make_project().model_dump(mode="json")["data"]["columns"]
+        ]
+        names_entity: dict[str, Any] = {"columns": columns, "entity_id": ["customer", "tier"]}
+        result, folders = split_by(tmp_path, "time", {"p-x/a.csv": [*visits, *visits[:30]][::order]}, **names_entity)
+        assert (result.status, result.duplicate_rows) == ("accepted", 30), result.problems
+        found.append(parts(result, folders))
+    assert found[0] == found[1]
+    entities = [row["__entity"] for row in found[0]["train"][:6]]
+    assert entities == ["a|b|c", "a|b|c", "d|", "x|y", "|", "|d|"]
+
+
 @pytest.mark.parametrize("by", ["random", "entity"])
 def test_the_shares_are_those_declared_and_the_seed_chooses_the_rows(tmp_path: Path, by: str) -> None:
     first = where(*split_by(tmp_path, by, {"p-x/a.csv": VISITS}, seed=1))
