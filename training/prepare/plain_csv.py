@@ -6,19 +6,18 @@ is nothing in it on which the two could differ. What looks otherwise anywhere is
 
 from __future__ import annotations
 
-import codecs
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Final
-
-import numpy as np
+from typing import IO, Final
 
 from passerelle.domain.contract.compiled import FAULTS, LINE, RAW
+from passerelle.domain.contract.rules import null_words
 from passerelle.domain.features.query import quoted
 from passerelle.domain.project import Project
-from training.prepare.limits import MAX_CELL_CHARS
+from training.prepare.limits import MAX_CELL_CHARS, MAX_ROW_CHARS
+from training.prepare.plain_cells import PlainCells
 from training.prepare.sql import literal
 
 _PIECE: Final = 8 * 1024**2
@@ -27,50 +26,48 @@ _SCANNED: Final = 1024**2
 FIRST_LINE: Final = 2
 
 
-@dataclass
-class _Scan:
-    """What the bytes of a file say about its lines."""
-
-    lines: int = 0
-    delimiters: int = 0
-    carriage_returns: int = 0
-    last: bytes = b"\n"
-
-    def take(self, piece: bytes, delimiter: bytes) -> bool:
-        """Count a piece that does not end between \\r and \\n; return whether it is plain."""
-        # bytes.count of a byte as frequent as these takes ten times as long.
-        values = np.frombuffer(piece, np.uint8)
-        self.lines += int(np.count_nonzero(values == ord("\n")))
-        self.delimiters += int(np.count_nonzero(values == ord(delimiter)))
-        returns = b"\r" in piece
-        ends = piece.count(b"\r\n") if returns else 0
-        self.carriage_returns += ends
-        edge = self.last + piece[:2]
-        self.last = piece[-1:]
-        blank = b"\n\n" in piece or (returns and b"\n\r\n" in piece) or b"\n\n" in edge or b"\n\r\n" in edge
-        lone = returns and piece.count(b"\r") != ends
-        return not (blank or lone or b'"' in piece or b"\0" in piece)
-
-
-def _plain_rows(path: Path, delimiter: bytes, width: int) -> int | None:
+def _plain_rows(path: Path, cells: PlainCells) -> int | None:
     """Return how many rows stand below the header, None when a line may not be a row."""
-    scan, decoder = _Scan(), codecs.getincrementaldecoder("utf-8")("strict")
+    rows = 0
     with path.open("rb") as file:
-        while piece := file.read(_SCANNED):
-            if piece.endswith(b"\r"):
-                piece += file.read(1)
-            if not _decodes(decoder, piece) or not scan.take(piece, delimiter):
+        header = file.readline(MAX_ROW_CHARS)
+        returns = header.endswith(b"\r\n")
+        if not _plain(header, 1, returns):
+            return None
+        for block in _blocks(file, b"\r\n" if returns else b"\n"):
+            lines = cells.take(block, returns) if block else None
+            if lines is None or not _plain(block, lines, returns):
                 return None
-    lines = scan.lines + (scan.last != b"\n")
-    same_ends = scan.carriage_returns in (0, scan.lines)
-    return lines - 1 if same_ends and scan.delimiters == lines * (width - 1) else None
+            rows += lines
+    return rows
 
 
-def _decodes(decoder: codecs.IncrementalDecoder, piece: bytes) -> bool:
-    if piece.isascii() and not decoder.getstate()[0]:
-        return True
+def _blocks(file: IO[bytes], end: bytes) -> Iterator[bytes]:
+    """Yield whole lines, about a megabyte at a time; nothing where a line is longer than a row may be."""
+    rest = b""
+    while piece := file.read(_SCANNED):
+        cut = piece.rfind(b"\n") + 1
+        if cut:
+            yield rest + piece[:cut]
+        rest = piece[cut:] if cut else rest + piece
+        if len(rest) > MAX_ROW_CHARS:
+            yield b""
+    if rest:
+        yield b"" if rest.endswith(b"\r") else rest + end
+
+
+def _plain(block: bytes, lines: int, returns: bool) -> bool:
+    """Return whether whole lines have one kind of end and hold no quote, no NUL and nothing undecodable."""
+    if b'"' in block or b"\0" in block or (not block.isascii() and not _decodes(block)):
+        return False
+    if returns:
+        return block.count(b"\r") == block.count(b"\r\n") == lines
+    return b"\r" not in block
+
+
+def _decodes(block: bytes) -> bool:
     try:
-        decoder.decode(piece)
+        block.decode()
     except UnicodeDecodeError:
         return False
     return True
@@ -78,10 +75,19 @@ def _decodes(decoder: codecs.IncrementalDecoder, piece: bytes) -> bool:
 
 @dataclass(frozen=True)
 class PlainTexts:
-    """A plain file: how many rows stand below its header, and DuckDB's query of their lines and texts."""
+    """A plain file: how many rows stand below its header, and DuckDB's query of their lines and texts.
+
+    `typed` are the columns that may be read as their types, and `typed_query` does so: a text is trimmed and NULL for a
+    null word there. It fails where a cell that is no number was met; then the texts are to be asked.
+    """
 
     rows: int
     query: str
+    typed: frozenset[str] = frozenset()
+    typed_query: str = ""
+
+
+_TYPES: Final = {"integer": "BIGINT", "number": "DOUBLE", "datetime": "TIMESTAMP"}
 
 
 def plain_texts(path: Path, header: Sequence[str], project: Project) -> PlainTexts | None:
@@ -92,19 +98,30 @@ def plain_texts(path: Path, header: Sequence[str], project: Project) -> PlainTex
     delimiter, width = project.data.csv.delimiter, len(header)
     if width < 2 or not delimiter.isascii():
         return None
-    rows = _plain_rows(path, delimiter.encode(), width)
+    declared = {column.name: column for column in project.data.columns}
+    cells = PlainCells([declared.get(name) for name in header], delimiter)
+    rows = _plain_rows(path, cells)
     if not rows:
         return None
-    names = [f"c{index}" for index in range(width)]
+    typed = {place: _TYPES.get(declared[header[place]].type, "VARCHAR") for place in cells.usual}
+    names = frozenset(header[place] for place in typed)
+    return PlainTexts(rows, _query(path, header, project, {}), names, _query(path, header, project, typed))
+
+
+def _query(path: Path, header: Sequence[str], project: Project, typed: Mapping[int, str]) -> str:
+    """Return DuckDB's query of the declared columns, some of them as their types, by place."""
+    delimiter = project.data.csv.delimiter
     cells = ", ".join(f"c{header.index(column.name)} AS {quoted(column.name)}" for column in project.data.columns)
-    columns = ", ".join(f"'{name}': 'VARCHAR'" for name in names)
-    # An empty cell is a text here too: whether it is missing is the contract's to say.
-    options = f"""auto_detect=false, header=false, skip=1, columns={{{columns}}}, force_not_null={names},
-        delim='{"''" if delimiter == "'" else delimiter}', quote='', escape='', max_line_size={MAX_CELL_CHARS},
+    columns = ", ".join(f"'c{index}': '{typed.get(index, 'VARCHAR')}'" for index in range(len(header)))
+    # An empty cell of the others is a text: whether it is missing is the contract's to say. Null words become such.
+    texts = [f"c{index}" for index in range(len(header)) if index not in typed]
+    words = null_words(project.data.null_values) if typed else [""]
+    nulls = ", ".join(literal(word) for word in words if delimiter not in word)
+    options = f"""auto_detect=false, header=false, skip=1, columns={{{columns}}}, force_not_null={texts},
+        nullstr=[{nulls}], delim={literal(delimiter)}, quote='', escape='', max_line_size={MAX_CELL_CHARS},
         buffer_size={_PIECE}"""
-    query = f"""SELECT row_number() OVER () + {FIRST_LINE - 1} AS {LINE}, NULL::VARCHAR[] AS {FAULTS},
+    return f"""SELECT row_number() OVER () + {FIRST_LINE - 1} AS {LINE}, NULL::VARCHAR[] AS {FAULTS},
         NULL::VARCHAR AS {RAW}, {cells} FROM read_csv({literal(path)}, {options})"""
-    return PlainTexts(rows, query)
 
 
 def plain_lines(path: Path, numbers: Iterator[int]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,7 +18,7 @@ from training.prepare.batches import batch_schema
 from training.prepare.limits import duckdb_settings
 from training.prepare.quarantine import RawRows, quarantine_problems, write_quarantine
 from training.prepare.source import Source, open_source
-from training.prepare.sql import literal
+from training.prepare.sql import DICTIONARIES, literal
 from training.prepare.unreadable import UnreadableFileError
 
 
@@ -37,11 +38,16 @@ class ValidatedFile:
 
 @dataclass(frozen=True)
 class _Texts:
-    """The rows of a file as texts: how many, DuckDB's query of them, and how to get whole rows by number."""
+    """The rows of a file as texts: how many, DuckDB's query of them, and how to get whole rows by number.
+
+    `typed_query` reads some columns, `typed`, as their types; it fails where it cannot.
+    """
 
     rows: int
     query: str
     raw_rows: RawRows | None
+    typed: frozenset[str] = frozenset()
+    typed_query: str = ""
 
 
 class _MiscountedError(AssertionError):
@@ -80,7 +86,7 @@ def _validated(
             return ValidatedFile(outcome=_outcome(file, "rejected", source, problems))
     plain = source.plain()
     if plain:
-        found = _Texts(plain.rows, plain.query, source.plain_rows)
+        found = _Texts(plain.rows, plain.query, source.plain_rows, plain.typed, plain.typed_query)
         try:
             return _judged(found, source, file, project, contract, problems, texts.parent, workers)
         except (duckdb.InvalidInputException, _MiscountedError):
@@ -127,8 +133,7 @@ def _judged(
         # Pushed down, the filter would read every cell's value once more for each rule; and each list of words would
         # become a join of its own, so that the time of a wide contract grew with the square of its columns.
         connection.execute("SET disabled_optimizers = 'filter_pushdown,in_clause'")
-        connection.execute(f"CREATE VIEW {TEXTS} AS {texts.query}")
-        broken = rows - _copy(connection, contract.good, good)
+        broken = rows - _copy_good(connection, texts, contract, good)
         if broken:
             bad = work / "bad.parquet"
             copied = _copy(connection, contract.bad, bad)
@@ -154,9 +159,21 @@ def _judged(
     )
 
 
+def _copy_good(connection: duckdb.DuckDBPyConnection, texts: _Texts, contract: CompiledContract, path: Path) -> int:
+    """Write the rows that keep the contract; returns how many they are. The texts can be asked afterwards."""
+    rows: int | None = None
+    if texts.typed:
+        connection.execute(f"CREATE VIEW {TEXTS} AS {texts.typed_query}")
+        with suppress(duckdb.ConversionException):  # a cell is no number: the rules tell which
+            rows = _copy(connection, contract.of_typed(texts.typed).good, path)
+    connection.execute(f"CREATE OR REPLACE VIEW {TEXTS} AS {texts.query}")
+    return _copy(connection, contract.good, path) if rows is None else rows
+
+
 def _copy(connection: duckdb.DuckDBPyConnection, query: str, path: Path) -> int:
     """Write a query's rows to a file, in the order of the texts; returns how many they are."""
-    found = connection.execute(f"COPY ({query}) TO {literal(path)} (FORMAT parquet)").fetchone()
+    options = f"FORMAT parquet, PARQUET_VERSION v2, {DICTIONARIES}"
+    found = connection.execute(f"COPY ({query}) TO {literal(path)} ({options})").fetchone()
     assert found is not None
     return int(found[0])
 

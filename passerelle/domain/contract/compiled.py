@@ -23,6 +23,7 @@ FILE: Final = "_file"
 REASONS: Final = "_reasons"
 #: The table that the queries read.
 TEXTS: Final = "texts"
+_TYPES: Final = {"integer": "int64", "number": "float64", "datetime": "timestamp"}
 
 
 class CompiledContract:
@@ -34,19 +35,33 @@ class CompiledContract:
     """
 
     def __init__(
-        self, declared: tuple[Column, ...], nulls: tuple[str, ...], derived: tuple[DerivedFeature, ...]
+        self,
+        declared: tuple[Column, ...],
+        nulls: tuple[str, ...],
+        derived: tuple[DerivedFeature, ...],
+        typed: frozenset[str] = frozenset(),
     ) -> None:
         self.derived = derived
+        self._declared, self._nulls = declared, nulls
         self._names = [column.name for column in declared]
-        schema = {LINE: "int64", FAULTS: "array<string>", RAW: "string", **dict.fromkeys(self._names, "string")}
+        read_as = {column.name: _TYPES.get(column.type, "string") for column in declared if column.name in typed}
+        columns = {name: read_as.get(name, "string") for name in self._names}
+        schema = {LINE: "int64", FAULTS: "array<string>", RAW: "string", **columns}
         table = ibis.table(schema, name=TEXTS)
         self._layers: list[str] = []
-        table, cells = read_cells(table, declared, nulls, self._layer)
+        table, cells = read_cells(table, declared, nulls, self._layer, typed)
         rules = [rule for cell in cells for rule in cell_rules(cell)]
         self._table = table
         kept = [condition for cell in cells if (condition := keeps_rules(cell)) is not None]
         self._kept = [table[FAULTS].isnull(), *kept]
         self.rules: Mapping[str, CellRule] = {_reason(rule): rule for rule in rules}
+
+    def of_typed(self, typed: frozenset[str]) -> CompiledContract:
+        """Return the same contract of a table `texts` that has some columns as their types; only `good` is asked of it.
+
+        Texts among them are trimmed, and null words are NULL there.
+        """
+        return _compiled(self._declared, self._nulls, self.derived, typed)
 
     def _layer(self, table: ibis.Table) -> ibis.Table:
         """Close a layer: Ibis would merge it with the next, and DuckDB compute its cells again at every mention."""

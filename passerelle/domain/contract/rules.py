@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import ibis
 
-from passerelle.contracts.words import FALSE_WORDS, ISO_MOMENT, TRUE_WORDS
+from passerelle.contracts.words import FALSE_WORDS, ISO_MOMENT, TRUE_WORDS, WHITE_SPACE
 from passerelle.domain.project import Column
 from passerelle.domain.project.patterns import whole_match
 
@@ -31,7 +31,7 @@ class CellRule:
 
 @dataclass(frozen=True)
 class Cell:
-    """What a cell says: its text (of a number None, which no rule asks for), its value, and whether it is missing."""
+    """What a cell says: its text (which no rule of a number asks for), its value, and whether it is missing."""
 
     column: Column
     text: Any
@@ -40,7 +40,11 @@ class Cell:
 
 
 def read_cells(
-    table: Any, columns: Sequence[Column], null_values: tuple[str, ...], layer: Callable[[Any], Any]
+    table: Any,
+    columns: Sequence[Column],
+    null_values: tuple[str, ...],
+    layer: Callable[[Any], Any],
+    typed: frozenset[str] = frozenset(),
 ) -> tuple[Any, list[Cell]]:
     """Return the table of texts with the columns' values, and the cells that rules are about.
 
@@ -49,25 +53,35 @@ def read_cells(
     Parameters
     ----------
     layer : closes a layer of the query, so that an expression names what it is made of and does not repeat it.
+    typed : columns that the table has as their types already: texts trimmed, and NULL for a null word.
     """
-    readable = {i for i, column in enumerate(columns) if column.type in ("integer", "number", "datetime")}
+    known = {i for i, column in enumerate(columns) if column.name in typed}
+    asked = [(i, column) for i, column in enumerate(columns) if i not in known]
+    readable = {i for i, column in asked if column.type in ("integer", "number", "datetime")}
     # No word without a digit reads as a number or a moment, nor does white space keep one from being read: such texts
     # need neither be trimmed nor compared with the words, which costs more than reading them.
     plain = set() if any(map(_has_digit, null_values)) else readable
-    names = {i: column.name if i in plain else f"__t{i}" for i, column in enumerate(columns)}
-    others = [(i, column.name) for i, column in enumerate(columns) if i not in plain]
+    names = {i: column.name if i in plain | known else f"__t{i}" for i, column in enumerate(columns)}
+    others = [(i, column.name) for i, column in asked if i not in plain]
     table = layer(table.mutate(**{f"__t{i}": trimmed(table[name]) for i, name in others}))
     table = layer(table.mutate(**{f"__t{i}": present(table[f"__t{i}"], null_values) for i, _ in others}))
-    read = {i: _READ_AS[column.type] for i, column in enumerate(columns) if column.type in _READ_AS}
+    read = {i: _READ_AS[column.type] for i, column in asked if column.type in _READ_AS}
     table = layer(table.mutate(**{f"__n{i}": table[names[i]].try_cast(kind) for i, kind in read.items()}))
-    table = layer(table.mutate(**{f"__v{i}": _typed(column, table, i, names[i]) for i, column in enumerate(columns)}))
+    values = {i: _typed(column, table, i, names[i]) for i, column in asked}
+    values |= {i: _as_read(columns[i], table[names[i]]) for i in known}
+    table = layer(table.mutate(**{f"__v{i}": value for i, value in values.items()}))
     table = layer(table.mutate(**{f"__m{i}": _missing(table[names[i]], table[f"__v{i}"], null_values) for i in plain}))
     return table, [
         Cell(column, None, table[f"__v{i}"], table[f"__m{i}"])
         if i in plain
-        else Cell(column, table[f"__t{i}"], table[f"__v{i}"], table[f"__t{i}"].isnull())
+        else Cell(column, table[names[i]], table[f"__v{i}"], table[names[i]].isnull())
         for i, column in enumerate(columns)
     ]
+
+
+def _as_read(column: Column, value: Any) -> Any:
+    """Return a value that has its type already."""
+    return _within_range(value).ifelse(value, ibis.null("float64")) if column.type == "number" else value
 
 
 _READ_AS: Final = {"integer": "int64", "number": "float64"}
@@ -96,8 +110,12 @@ def _missing(text: Any, value: Any, null_values: tuple[str, ...]) -> Any:
 
 def _finite(text: Any, number: Any) -> Any:
     """Return a number that is finite."""
-    # DuckDB reads 1_000 as a number, which nobody's data means; to it NaN is greater than every number.
-    return ibis.and_(number.abs() <= sys.float_info.max, ~text.contains("_")).ifelse(number, ibis.null("float64"))
+    # DuckDB reads 1_000 as a number, which nobody's data means.
+    return ibis.and_(_within_range(number), ~text.contains("_")).ifelse(number, ibis.null("float64"))
+
+
+def _within_range(number: Any) -> Any:
+    return number.abs() <= sys.float_info.max  # to DuckDB NaN is greater than every number
 
 
 def _integer(text: Any, read: Any) -> Any:
@@ -224,4 +242,9 @@ def trimmed(text: Any) -> Any:
 
 def present(text: Any, null_values: tuple[str, ...]) -> Any:
     """Return a trimmed text, NULL where it is one of the contract's null words."""
-    return text.isin(["", *(word for word in null_values if word != "")]).ifelse(ibis.null("string"), text)
+    return text.isin(null_words(null_values)).ifelse(ibis.null("string"), text)
+
+
+def null_words(null_values: tuple[str, ...]) -> list[str]:
+    """Return the texts that mean a missing value, of those that a trimmed cell can be."""
+    return ["", *(word for word in null_values if word != "" and word == word.strip(WHITE_SPACE))]
