@@ -48,13 +48,12 @@ def _columns(reference: Reference, window: Profile) -> Iterator[Signal]:
             yield Signal(column=name, kind="lost", effect=_ALL, p_value=0.0, words="the column is gone")
             continue
         usual = reference.usual.get(name, 0.0)
-        match cuts, current, before:
-            case NumberCuts(), NumberCounts(), NumberCounts():
-                yield from _numbers(name, cuts, current, before, usual)
-            case LevelCuts(), LevelCounts(), LevelCounts():
-                yield from _levels(name, cuts, current, before, usual)
-            case _:
-                yield _share(name, "missing", current.missing, current.rows, before.missing, before.rows)
+        if isinstance(cuts, NumberCuts) and isinstance(current, NumberCounts) and isinstance(before, NumberCounts):
+            yield from _numbers(name, cuts, current, before, usual)
+        elif isinstance(cuts, LevelCuts) and isinstance(current, LevelCounts) and isinstance(before, LevelCounts):
+            yield from _levels(name, cuts, current, before, usual)
+        else:
+            yield _share(name, "missing", current.missing, current.rows, before.missing, before.rows)
     for name, rows in window.extra.items():
         effect = Effect(value=rows / window.rows, lower=0.0, upper=1.0)
         yield Signal(column=name, kind="new", effect=effect, p_value=1.0, words="no column of the training data")

@@ -41,11 +41,12 @@ def usual_moves(reference: Reference, windows: Iterable[Profile]) -> dict[str, f
 
 def _moves(whole: Profile, window: Profile) -> Iterator[tuple[str, float]]:
     for name, before in whole.columns.items():
-        match window.columns[name], before:
-            case NumberCounts() as now, NumberCounts() if now.finite and before.finite:
+        now = window.columns[name]
+        if isinstance(now, NumberCounts) and isinstance(before, NumberCounts):
+            if now.finite and before.finite:
                 yield name, moved_share(now.cells, before.cells, ordered=True).value
-            case LevelCounts() as now, LevelCounts() if now.held and before.held:
-                yield name, moved_share(now.all_cells, before.all_cells, ordered=False).value
+        elif isinstance(now, LevelCounts) and isinstance(before, LevelCounts) and now.held and before.held:
+            yield name, moved_share(now.all_cells, before.all_cells, ordered=False).value
     for pair, cells in whole.pairs.items():
         if window.pairs[pair].sum():
             yield pair_name(pair), dependence(window.pairs[pair], cells)[0].value
