@@ -103,7 +103,7 @@ def _profile(context: Context, validation: Predicted, threshold: float | None) -
     task, schedule = context.project.task.type, context.project.monitoring.schedule
     data = context.reference or TrainingReference(context.train, context.signature, schedule)
     inputs = data.only({column.name for column in seen_and_sent(context.signature)})
-    whole = inputs.joined(answers_reference(task, validation, threshold))
+    whole = inputs.joined(answers_reference(task, validation, threshold, context.validation.times, schedule))
     return whole.to_dict() | {"label": label_prior(context.train.labels, task)}
 
 

@@ -22,7 +22,7 @@ from training.train.predict import Predicted
 Array = npt.NDArray[Any]
 
 _SECONDS: Final = {"hourly": 3_600, "daily": 86_400, "weekly": 604_800}
-#: Windows of the training period that are looked at for what is usual, evenly spread over it.
+#: Windows of a period that are looked at for what is usual, evenly spread over it.
 _WINDOWS: Final = 60
 _RANKED_ROWS: Final = 20_000
 
@@ -48,7 +48,8 @@ class TrainingReference:
         reference = make_reference(
             self._columns, self._types, most_telling(self._columns, self._types, self.train.labels)
         )
-        return replace(reference, usual=usual_moves(reference, self._windows(reference)))
+        windows = _windows(reference, self._columns, self.train.times, self.schedule)
+        return replace(reference, usual=usual_moves(reference, windows))
 
     @cached_property
     def _types(self) -> dict[str, ColumnType]:
@@ -61,18 +62,6 @@ class TrainingReference:
             name: _values(frame[name] if name in frame else sent[name], type_) for name, type_ in self._types.items()
         }
 
-    def _windows(self, reference: Reference) -> Iterator[Profile]:
-        """Yield the windows that monitoring will have, as they would have been in the training period."""
-        seconds = self.train.times.astype("datetime64[s]").astype(np.int64)
-        order = np.argsort(seconds, kind="stable")
-        numbers = seconds[order] // _SECONDS[self.schedule]
-        starts = np.flatnonzero(np.diff(numbers, prepend=numbers[:1] - 1))
-        ends = np.append(starts[1:], len(numbers))
-        step = max(1, -(-len(starts) // _WINDOWS))
-        for begin, end in zip(starts[::step], ends[::step], strict=True):
-            rows = order[begin:end]
-            yield count(reference.layout, {name: values[rows] for name, values in self._columns.items()})
-
 
 def seen_and_sent(signature: BundleSignature) -> tuple[SignatureColumn, ...]:
     """Return the columns that a model sees, and those that a caller sends for them besides."""
@@ -80,10 +69,12 @@ def seen_and_sent(signature: BundleSignature) -> tuple[SignatureColumn, ...]:
     return (*signature.model_inputs, *(column for column in signature.inputs if column.name not in seen))
 
 
-def answers_reference(task: str, validation: Predicted, threshold: float | None) -> Reference:
+def answers_reference(
+    task: str, validation: Predicted, threshold: float | None, times: Array, schedule: str
+) -> Reference:
     """Return the reference of scores and decisions as the predictions zone keeps them.
 
-    They are those of validation: of the rows that a model was fitted on it is too sure.
+    They are those of validation, whose rows have these `times`: of the rows that a model was fitted on it is too sure.
     """
     columns: dict[str, Array] = {}
     types: dict[str, ColumnType] = {SCORE: "number"}
@@ -96,7 +87,21 @@ def answers_reference(task: str, validation: Predicted, threshold: float | None)
         columns[SCORE] = validation.probabilities[:, 1]
         if threshold is not None:
             columns[DECISION], types[DECISION] = columns[SCORE] >= threshold, "boolean"
-    return make_reference(columns, types)
+    reference = make_reference(columns, types)
+    return replace(reference, usual=usual_moves(reference, _windows(reference, columns, times, schedule)))
+
+
+def _windows(reference: Reference, columns: dict[str, Array], times: Array, schedule: str) -> Iterator[Profile]:
+    """Yield the windows that monitoring will have, as they would have been in the reference's own time."""
+    seconds = times.astype("datetime64[s]").astype(np.int64)
+    order = np.argsort(seconds, kind="stable")
+    numbers = seconds[order] // _SECONDS[schedule]
+    starts = np.flatnonzero(np.diff(numbers, prepend=numbers[:1] - 1))
+    ends = np.append(starts[1:], len(numbers))
+    step = max(1, -(-len(starts) // _WINDOWS))
+    for begin, end in zip(starts[::step], ends[::step], strict=True):
+        rows = order[begin:end]
+        yield count(reference.layout, {name: values[rows] for name, values in columns.items()})
 
 
 def most_telling(columns: dict[str, Array], types: dict[str, ColumnType], labels: Array) -> list[str]:

@@ -16,6 +16,8 @@ from passerelle.domain.drift.signal import SEVERITIES, Limits, Signal
 WINDOWS: Final = 5
 #: A window of twice or half its usual rows is out of the ordinary, however surely it differs.
 _FACTORS: Final = (2.0, 4.0, 10.0)
+#: What has no age is this many times too old: a number, as JSON has no infinite one.
+_NEVER: Final = 1e6
 
 
 def volume(rows: int, earlier: Sequence[int], limits: Limits | None = None) -> Signal | None:
@@ -66,7 +68,7 @@ def freshness(latest: datetime | None, now: datetime, due: timedelta) -> Signal:
     due : after this time without a row there should have been one.
     """
     if latest is None:
-        late, age, words = True, math.inf, "no row ever came"
+        late, age, words = True, _NEVER, "no row ever came"
     else:
         age = (now - latest) / due
         late = age > 1

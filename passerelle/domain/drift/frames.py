@@ -6,16 +6,20 @@ Neither library is imported here: whoever has a frame has imported it already.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from passerelle.domain.drift.levels import Encoded
+from passerelle.domain.drift.signal import Signal
 from passerelle.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
+
+    from passerelle.domain.drift.judged import Drift
 
 #: What pandas' dtypes say of numbers and times: signed, unsigned, floating point, datetime.
 _NUMBERS: Final = "iuf"
@@ -46,6 +50,16 @@ def from_arrow(table: pa.Table | pa.RecordBatch) -> dict[str, Any]:
     names = list(table.schema.names)
     _named_once(names)
     return {name: _of_arrow(table.column(at)) for at, name in enumerate(names)}
+
+
+def to_pandas(drift: Drift) -> pd.DataFrame:
+    """Return a window's signals as a frame, the gravest first; pandas is imported here."""
+    import pandas as pd
+
+    rows = [signal.to_dict() for signal in drift.signals]
+    flat = [{**row, **{f"effect_{name}": each for name, each in row.pop("effect").items()}} for row in rows]
+    names = [field.name for field in fields(Signal) if field.name != "effect"]
+    return pd.DataFrame(flat, columns=[*names, "effect_value", "effect_lower", "effect_upper"])
 
 
 def _named_once(names: Sequence[str]) -> None:

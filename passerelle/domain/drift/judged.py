@@ -62,7 +62,7 @@ def judge(reference: Reference, window: Profile, limits: Limits | None = None) -
 def _judged(signal: Signal, adjusted: float, limits: Limits) -> Signal:
     """What a column moves all the time is no news: only what lies above it counts."""
     above = signal.effect.value if signal.effect.value > signal.usual else 0.0
-    severity = severity_of(above, limits.of(signal.kind))
+    severity = severity_of(above, limits.of(signal.kind, signal.column))
     alarm = severity != "none" and adjusted <= limits.false_alarms
     return replace(signal, adjusted_p_value=adjusted, severity=severity, alarm=alarm)
 

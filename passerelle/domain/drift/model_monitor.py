@@ -97,7 +97,7 @@ def violations(drift: Drift) -> dict[str, Any]:
             "description": f"{signal.severity}: {signal.words}" if signal.alarm else signal.words,
         }
         for signal in drift.signals
-        if signal.alarm or signal.kind == "new"
+        if (signal.alarm or signal.kind == "new") and signal.kind in _CHECKS
     ]
     return {"violations": found}
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
+from passerelle.contracts.prediction import DECISION, SCORE
 from passerelle.domain.drift.effect import Effect
 
 #: distribution: the mix of values. missing, unseen, tail, infinite, invalid: the share of rows that have no value, a
 #: level the reference never held, a value beyond all but a thousandth of it, no finite number, no number at all.
 #: constant, empty, lost, new: of the whole column. together: two columns' dependence on each other. volume, freshness:
-#: of the whole window, without a column.
+#: of the whole window, without a column. estimated, realised: of the model's worth, before and after labels are known.
 Kind = Literal[
     "distribution", "missing", "unseen", "tail", "infinite", "invalid",
-    "constant", "empty", "lost", "new", "together", "volume", "freshness",
+    "constant", "empty", "lost", "new", "together", "volume", "freshness", "estimated", "realised",
 ]  # fmt: skip
 Severity = Literal["none", "minor", "moderate", "major"]
 SEVERITIES: Final[tuple[Severity, ...]] = ("none", "minor", "moderate", "major")
@@ -25,16 +26,20 @@ class Limits:
     may alarm.
 
     A shift by an eighth, a quarter and a half of the standard deviation of a normal column moves 5, 10 and 20 % of its
-    rows; the population stability index (PSI) of the latter two is 0.06 and 0.25.
+    rows; the population stability index (PSI) of the latter two is 0.06 and 0.25. The model's answers are held to less:
+    whatever moves them matters, and where one of ten decisions is to act, two rows of a hundred are a fifth more.
     """
 
     distribution: tuple[float, float, float] = (0.05, 0.10, 0.20)
+    answers: tuple[float, float, float] = (0.02, 0.05, 0.10)
     share: tuple[float, float, float] = (0.01, 0.05, 0.20)
     false_alarms: float = 0.05
 
-    def of(self, kind: Kind) -> tuple[float, float, float]:
-        """Return the limits of a kind of signal."""
-        return self.distribution if kind in ("distribution", "together", "constant") else self.share
+    def of(self, kind: Kind, column: str) -> tuple[float, float, float]:
+        """Return the limits of a kind of signal of a column."""
+        if kind not in ("distribution", "together", "constant"):
+            return self.share
+        return self.answers if column in (SCORE, DECISION) else self.distribution
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from passerelle.contracts.bundle import ColumnType
+from passerelle.contracts.prediction import DECISION
 from passerelle.domain.drift.effect import moved_share
 from passerelle.domain.drift.judged import Drift, adjusted_p_values, judge
 from passerelle.domain.drift.pairs import dependence
@@ -69,6 +70,14 @@ def test_a_shift_that_is_significant_but_not_material_does_not_alarm() -> None:
     signal = signal_of(drift, "hour", "distribution")
     assert signal.severity == "none"
     assert not signal.alarm
+
+
+@pytest.mark.parametrize(("column", "alarming"), [(DECISION, True), ("late", False)])
+def test_the_models_answers_are_held_to_less_than_its_inputs(column: str, alarming: bool) -> None:
+    rng = np.random.default_rng(0)
+    reference = make_reference({column: rng.random(20_000) < 0.10}, {column: "boolean"})
+    drift = judge(reference, count(reference.layout, {column: rng.random(20_000) < 0.13}))
+    assert bool(drift.alarms) == alarming
 
 
 def test_what_a_column_moves_all_the_time_is_no_news() -> None:

@@ -1,0 +1,198 @@
+"""Incidents: one for each cause, opened when it lasts, told once, closed when it is over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Final, Literal, Self
+
+from passerelle.contracts.prediction import DECISION, SCORE
+from passerelle.domain.drift.signal import SEVERITIES, Kind, Severity, Signal
+
+#: What may be the matter, from the source of the data down to the model's worth: a fault shows in all that lies below.
+Cause = Literal["arrivals", "absent", "broken", "drift", "answers", "estimated", "realised"]
+CAUSES: Final[tuple[Cause, ...]] = ("arrivals", "absent", "broken", "drift", "answers", "estimated", "realised")
+Change = Literal["opened", "worsened", "closed"]
+
+_CAUSE_OF: Final[dict[Kind, Cause]] = {
+    "volume": "arrivals", "freshness": "arrivals",
+    "lost": "absent", "empty": "absent", "missing": "absent",
+    "invalid": "broken", "infinite": "broken", "constant": "broken",
+    "distribution": "drift", "unseen": "drift", "tail": "drift", "together": "drift", "new": "drift",
+    "estimated": "estimated", "realised": "realised",
+}  # fmt: skip
+#: Alarms of these follow from an open incident above them, so they join it instead of opening another one.
+_FOLLOWS: Final = ("answers", "estimated", "realised")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """When an incident opens and closes: `opens` of the last `windows` windows alarmed; the last `closes` did not.
+
+    A major alarm opens one at once: what is broken is not waited for.
+    """
+
+    opens: int = 2
+    windows: int = 3
+    closes: int = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Incident:
+    """A cause that lasts. `since` and `last` are the starts of the first and the last window that alarmed, in ISO 8601.
+
+    `columns` are all that alarmed, the first ones first; `words` what the gravest signal said when it was gravest;
+    `also` other causes that followed from this one.
+    """
+
+    cause: Cause
+    since: str
+    last: str
+    severity: Severity
+    columns: tuple[str, ...]
+    words: str
+    quiet: int = 0
+    also: tuple[Cause, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """Cause and first window: the same incident whoever works it out."""
+        return f"{self.cause}-{self.since}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """What people are told of an incident, once each."""
+
+    change: Change
+    incident: Incident
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watch:
+    """What is known of a project's windows: those that alarmed lately, by cause, and the incidents that are open.
+
+    `recent` has the starts of the last windows, the newest last; a window that is seen again changes nothing.
+    """
+
+    recent: tuple[str, ...] = ()
+    alarmed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    incidents: tuple[Incident, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what JSON holds of it."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any]) -> Self:
+        """Return the watch that `to_dict` gave, after JSON as well."""
+        incidents = tuple(
+            Incident(**{**one, "columns": tuple(one["columns"]), "also": tuple(one["also"])})
+            for one in found["incidents"]
+        )
+        alarmed = {cause: tuple(windows) for cause, windows in found["alarmed"].items()}
+        return cls(recent=tuple(found["recent"]), alarmed=alarmed, incidents=incidents)
+
+
+def follow(
+    watch: Watch, window: str, signals: Iterable[Signal], rule: Rule | None = None
+) -> tuple[Watch, tuple[Event, ...]]:
+    """Return what is known after another window, and what is to be told.
+
+    Parameters
+    ----------
+    window : its start in ISO 8601, later than those before it; one that is known already changes nothing.
+    signals : of the window; those that alarm count.
+    """
+    rule = rule or Rule()
+    if watch.recent and window <= watch.recent[-1]:
+        return watch, ()
+    recent = (*watch.recent, window)[-rule.windows :]
+    alarms = _by_cause(signals)
+    alarmed = {
+        cause: tuple(
+            each for each in (*watch.alarmed.get(cause, ()), *([window] if cause in alarms else [])) if each in recent
+        )
+        for cause in CAUSES
+    }
+    events, still_open = list[Event](), dict[Cause, Incident]()
+    for incident in watch.incidents:
+        kept, event = _continued(incident, window, alarms, rule)
+        events += [event] if event else []
+        if kept:
+            still_open[kept.cause] = kept
+    for cause in CAUSES:
+        found = alarms.get(cause)
+        if found is None or cause in still_open or not _lasts(found, alarmed[cause], rule):
+            continue
+        above = next((one for one in still_open.values() if cause in _FOLLOWS and _above(one.cause, cause)), None)
+        if above:
+            still_open[above.cause] = replace(above, also=tuple(dict.fromkeys((*above.also, cause))))
+            continue
+        opened = _opened(cause, alarmed[cause][0], window, found)
+        still_open[cause] = opened
+        events.append(Event(change="opened", incident=opened))
+    kept_alarmed = {cause: windows for cause, windows in alarmed.items() if windows}
+    ordered = tuple(sorted(still_open.values(), key=lambda one: CAUSES.index(one.cause)))
+    return Watch(recent=recent, alarmed=kept_alarmed, incidents=ordered), tuple(events)
+
+
+def cause_of(signal: Signal) -> Cause:
+    """Return which cause a signal speaks for."""
+    if signal.column in (SCORE, DECISION) and signal.kind not in ("lost", "empty", "missing"):
+        return "answers"
+    return _CAUSE_OF[signal.kind]
+
+
+def _by_cause(signals: Iterable[Signal]) -> dict[Cause, list[Signal]]:
+    found: dict[Cause, list[Signal]] = {}
+    for signal in signals:
+        if signal.alarm:
+            found.setdefault(cause_of(signal), []).append(signal)
+    return found
+
+
+def _lasts(signals: Sequence[Signal], windows: Sequence[str], rule: Rule) -> bool:
+    return len(windows) >= rule.opens or any(signal.severity == "major" for signal in signals)
+
+
+def _above(one: Cause, other: Cause) -> bool:
+    return CAUSES.index(one) < CAUSES.index(other)
+
+
+def _gravest(signals: Sequence[Signal]) -> Signal:
+    return max(signals, key=lambda signal: SEVERITIES.index(signal.severity))
+
+
+def _opened(cause: Cause, since: str, window: str, signals: Sequence[Signal]) -> Incident:
+    first = _gravest(signals)
+    return Incident(
+        cause=cause,
+        since=since,
+        last=window,
+        severity=first.severity,
+        columns=_named(signals),
+        words=f"{first.column}: {first.words}" if first.column else first.words,
+    )
+
+
+def _named(signals: Sequence[Signal]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(signal.column for signal in signals if signal.column))
+
+
+def _continued(
+    incident: Incident, window: str, alarms: Mapping[Cause, Sequence[Signal]], rule: Rule
+) -> tuple[Incident | None, Event | None]:
+    """Return the incident after another window, None when it is over, and what is to be told of it."""
+    signals = alarms.get(incident.cause)
+    if not signals:
+        quiet = replace(incident, quiet=incident.quiet + 1)
+        return (None, Event(change="closed", incident=quiet)) if quiet.quiet >= rule.closes else (quiet, None)
+    first = _gravest(signals)
+    columns = tuple(dict.fromkeys((*incident.columns, *_named(signals))))
+    found = replace(incident, last=window, columns=columns, quiet=0)
+    if SEVERITIES.index(first.severity) <= SEVERITIES.index(incident.severity):
+        return found, None
+    words = f"{first.column}: {first.words}" if first.column else first.words
+    worse = replace(found, severity=first.severity, words=words)
+    return worse, Event(change="worsened", incident=worse)

@@ -1,0 +1,67 @@
+"""What people are told of an incident: what, since when, how bad, the likely cause, and what to do."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from passerelle.domain.monitoring.incidents import Cause, Event
+
+#: Where the runbook says what to do, by cause.
+RUNBOOK: Final = "docs/drift.md#incidents"
+_SHOWN: Final = 5
+#: SNS takes subjects of up to 99 characters (API reference, Publish).
+_SUBJECT: Final = 99
+
+_LIKELY: Final[dict[Cause, str]] = {
+    "arrivals": "callers stopped or doubled their requests, or what records predictions is behind",
+    "absent": "a source or a join upstream no longer delivers these columns",
+    "broken": "a source changed its form: a unit, an encoding, a default in place of values",
+    "drift": "the world or the callers changed; where it came at once, look for a change upstream first",
+    "answers": "inputs moved together in a way that no column shows alone, or another model serves",
+    "estimated": "the model meets rows that it is known to be weak on",
+    "realised": "what the model learnt no longer holds: the same inputs, other outcomes",
+}
+_TO_DO: Final[dict[Cause, str]] = {
+    "arrivals": "Ask whether callers changed; look at the queue of what records predictions.",
+    "absent": "Ask who delivers the columns; predictions meanwhile are made without them.",
+    "broken": "Compare a few requests of before and after; have the source mended. Do not retrain on it.",
+    "drift": "Look at the page of the window. If the change is real and stays, let the project retrain.",
+    "answers": "Look at the page of the window, then at which model answered.",
+    "estimated": "Wait for labels if they come soon, else retrain.",
+    "realised": "Retrain; if the gate refuses, roll back or ask the owner what changed.",
+}
+
+
+def subject(project: str, environment: str, event: Event) -> str:
+    """Return one line, short enough for an e-mail's subject and a chat."""
+    incident = event.incident
+    change = {"opened": incident.severity, "worsened": f"now {incident.severity}", "closed": "over"}[event.change]
+    line = f"{project} ({environment}): {incident.words}"
+    end = f" [{change}]"
+    return line[: _SUBJECT - len(end) - 1] + "…" + end if len(line) + len(end) > _SUBJECT else line + end
+
+
+def message(project: str, environment: str, event: Event, page: str = "") -> str:
+    """Return the whole of what is told.
+
+    Parameters
+    ----------
+    page : where the window's page lies; "" for nowhere.
+    """
+    incident = event.incident
+    if event.change == "closed":
+        return (
+            f"It is over: {incident.words}\n\nProject {project}, environment {environment}, from {incident.since} to "
+            f"{incident.last}; {incident.quiet} quiet windows since.\n"
+        )
+    named = ", ".join(incident.columns[:_SHOWN])
+    more = f" and {len(incident.columns) - _SHOWN} more" if len(incident.columns) > _SHOWN else ""
+    lines = [
+        f"What: {incident.words}",
+        f"Where: project {project}, environment {environment}" + (f"; columns {named}{more}" if named else ""),
+        f"Since: {incident.since}; last seen in the window of {incident.last}",
+        f"How bad: {incident.severity}" + (f"; it shows in {', '.join(incident.also)}, too" if incident.also else ""),
+        f"Likely: {_LIKELY[incident.cause]}",
+        f"Do: {_TO_DO[incident.cause]} Runbook: {RUNBOOK}",
+    ]
+    return "\n".join([*lines, *([f"Page: {page}"] if page else [])]) + "\n"
