@@ -23,11 +23,6 @@ _MLFLOW_TYPES: Final = {
 }
 
 
-def import_mlflow() -> None:
-    """Import what `save_model` needs, ahead of it: that takes seconds."""
-    import mlflow.sklearn  # noqa: F401
-
-
 def save_model(
     folder: Path,
     pipeline: Any,

@@ -1,7 +1,9 @@
-"""Train one candidate: fit, score, bundle."""
+"""Train one candidate: fit, score, bundle, figures, MLflow model folder."""
 
 from __future__ import annotations
 
+import json
+import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
+from passerelle.aws.mlflow_models import save_model
 from passerelle.contracts.bundle import BundleMetadata
 from passerelle.contracts.container import CandidateResult
 from passerelle.domain.candidates.calibrated import CalibratedClassifier, innermost
@@ -24,8 +27,11 @@ from passerelle.domain.prior import label_prior
 from passerelle.domain.project.metric_names import OWN
 from passerelle.errors import PasserelleError
 from training.bundle import Bundle, write_bundle
+from training.bundle.own_code import own_file, own_types
 from training.bundle.prove import Holdout
+from training.bundle.trusted import TRUSTED_TYPES
 from training.explain.reference import choose_background
+from training.figures.draw import draw_all
 from training.train.checkpoint import Checkpoints
 from training.train.context import Context
 from training.train.fit import DEFAULTS, fit_candidate, primary_resamples
@@ -209,3 +215,29 @@ def make_example(pipeline: Pipeline, context: Context) -> dict[str, Any]:
     if predicted.probabilities is not None:
         example["probabilities"] = [[float(share) for share in row] for row in predicted.probabilities]
     return example
+
+
+def write_artifacts(
+    bundle: Bundle, result: CandidateResult, predicted: Predicted, context: Context, output: Path
+) -> None:
+    """Write what MLflow is to show of a candidate: its model folder, figures of validation, parameters and metrics."""
+    folder = output / result.directory
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder / "model", ignore_errors=True)
+    example = context.validation.frame.head(EXAMPLE_ROWS)
+    own = context.own if result.kind == OWN else None
+    with own_file(own) as code:
+        trusted = (*TRUSTED_TYPES, *(own_types(bundle.pipeline, own) if own else ()))
+        save_model(folder / "model", bundle.pipeline, bundle.signature, example, trusted=trusted, code=code)
+    draw_all(
+        folder / "plots",
+        task=context.project.task.type,
+        labels=context.validation.labels,
+        predictions=predicted.predictions,
+        probabilities=predicted.probabilities,
+        classes=predicted.classes,
+        title=f"{result.name}, validation",
+    )
+    (folder / "params.json").write_text(json.dumps(result.params, indent=2, default=str), encoding="utf-8")
+    metrics = {"train": result.train_metrics, "validation": result.validation_metrics}
+    (folder / "metrics.json").write_text(json.dumps(metrics, indent=2), encoding="utf-8")

@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final, Literal
 
 from passerelle.contracts.container import (
@@ -32,8 +33,7 @@ from training.bundle.own_code import module_name
 from training.paths import base_dir, channel, hyperparameters
 from training.progress import metric, tell
 from training.project_archive import read_code, read_features, read_project
-from training.train.artifacts import Artifacts
-from training.train.candidate import LeftOutError, train_candidate
+from training.train.candidate import LeftOutError, train_candidate, write_artifacts
 from training.train.checkpoint import Checkpoints, checkpoint_key
 from training.train.choice import choose_candidate
 from training.train.context import Context
@@ -71,17 +71,17 @@ def main() -> int:
     output = base_dir() / "output" / "data"
     output.mkdir(parents=True, exist_ok=True)
     leaks = leakage_warnings(context, checkpoints.kept("leakage", "The search for leakage"))
-    with recorded_usage(output / USAGE_FILE), Artifacts.of(output, context) as artifacts:
+    with recorded_usage(output / USAGE_FILE):
         if REPRODUCE in parameters:
             only = CandidateResult.model_validate_json(parameters[REPRODUCE])
-            results, resumed = _train_again(only, context, checkpoints, artifacts)
+            results, resumed = _train_again(only, context, checkpoints, output)
             curve: tuple[CurvePoint, ...] = ()
             study = None
         else:
-            results, resumed = _train_all(context, checkpoints, artifacts)
+            results, resumed = _train_all(context, checkpoints, output)
             study = search(context, parameters, key)
-            results += _tuned(study, context, checkpoints, artifacts, resumed)
-            curve = _reduce(context, checkpoints, artifacts, results, resumed)
+            results += _tuned(study, context, checkpoints, output, resumed)
+            curve = _reduce(context, checkpoints, output, results, resumed)
     choice = choose_candidate(context, results)
     result = _result(context, results, choice, curve, resumed, time.monotonic() - started)
     result = result.model_copy(update={"study": study, "warnings": (*context.warnings, *leaks)})
@@ -125,31 +125,29 @@ def make_context(parameters: dict[str, str], project: Project) -> Context:
     )
 
 
-def _train_all(
-    context: Context, checkpoints: Checkpoints, artifacts: Artifacts
-) -> tuple[list[CandidateResult], list[str]]:
+def _train_all(context: Context, checkpoints: Checkpoints, output: Path) -> tuple[list[CandidateResult], list[str]]:
     results: list[CandidateResult] = []
     resumed: list[str] = []
     project = context.project
     for name in project.candidates:
         rank = complexity(project.task.type, name)
         seen = with_features(context, columns_of(parse_rule(project.training.rule))) if name == RULE else context
-        results.append(_candidate(Plan(name, name, rank, seen), checkpoints, artifacts, resumed))
+        results.append(_candidate(Plan(name, name, rank, seen), checkpoints, output, resumed))
     return results, resumed
 
 
 def _train_again(
-    only: CandidateResult, context: Context, checkpoints: Checkpoints, artifacts: Artifacts
+    only: CandidateResult, context: Context, checkpoints: Checkpoints, output: Path
 ) -> tuple[list[CandidateResult], list[str]]:
     """Train one candidate as its run recorded it: its kind, its inputs, its parameters."""
     seen = with_features(context, only.features) if only.features else context
     plan = Plan(only.kind or only.name, only.name, only.complexity, seen, only.overrides)
     resumed: list[str] = []
-    return [_candidate(plan, checkpoints, artifacts, resumed)], resumed
+    return [_candidate(plan, checkpoints, output, resumed)], resumed
 
 
 def _tuned(
-    study: Study | None, context: Context, checkpoints: Checkpoints, artifacts: Artifacts, resumed: list[str]
+    study: Study | None, context: Context, checkpoints: Checkpoints, output: Path, resumed: list[str]
 ) -> list[CandidateResult]:
     """Train the study's best trial as one more candidate, on all rows and judged as every other."""
     best = study.ranked()[:1] if study else []
@@ -158,11 +156,11 @@ def _tuned(
         Plan(item.candidate, f"{item.candidate}-tuned", complexity(task, item.candidate), context, tuned_params(item))
         for item in best
     ]
-    return [_candidate(plan, checkpoints, artifacts, resumed) for plan in plans]
+    return [_candidate(plan, checkpoints, output, resumed) for plan in plans]
 
 
 def _reduce(
-    context: Context, checkpoints: Checkpoints, artifacts: Artifacts, results: list[CandidateResult], resumed: list[str]
+    context: Context, checkpoints: Checkpoints, output: Path, results: list[CandidateResult], resumed: list[str]
 ) -> tuple[CurvePoint, ...]:
     """Train the best candidate once more with fewer inputs, where fewer are as good; returns the curve."""
     first = choose_candidate(context, results).option
@@ -174,7 +172,7 @@ def _reduce(
     if len(reduction.features) < first.features:
         label = f"{first.name}-{len(reduction.features)}-features"
         plan = Plan(kind, label, first.complexity, with_features(context, reduction.features), params)
-        results.append(_candidate(plan, checkpoints, artifacts, resumed))
+        results.append(_candidate(plan, checkpoints, output, resumed))
     return reduction.curve
 
 
@@ -189,13 +187,13 @@ class Plan:
     params: Mapping[str, Any] = field(default_factory=dict)
 
 
-def _candidate(plan: Plan, checkpoints: Checkpoints, artifacts: Artifacts, resumed: list[str]) -> CandidateResult:
-    """Train one candidate, or take it from its checkpoint, and have written what MLflow is to show of it."""
+def _candidate(plan: Plan, checkpoints: Checkpoints, output: Path, resumed: list[str]) -> CandidateResult:
+    """Train one candidate, or take it from its checkpoint, and write what MLflow is to show of it."""
     finished = _finished(plan, checkpoints, resumed) or _train_one(plan, checkpoints)
     if isinstance(finished, CandidateResult):
         return finished
     bundle, result, predicted = finished
-    artifacts.write(bundle, checkpoints.bundle_folder(result.name), result, predicted, plan.context)
+    write_artifacts(bundle, result, predicted, plan.context, output)
     primary = plan.context.project.task.metric
     score = result.validation_metrics.get(primary)
     tell("candidate_finished", candidate=plan.label, metric=primary, score=score, seconds=round(result.seconds, 2))

@@ -26,8 +26,7 @@ from training.bundle.own_code import module_name
 from training.serve.app import Application
 from training.serve.scorer import Scorer
 from training.serve.settings import read_settings
-from training.train.artifacts import Artifacts
-from training.train.candidate import train_candidate
+from training.train.candidate import train_candidate, write_artifacts
 from training.train.context import Context
 from training.train.reduce import with_features
 
@@ -75,7 +74,7 @@ def test_the_server_and_mlflow_answer_as_the_fitted_pipeline(tmp_path: Path, tas
         np.testing.assert_allclose(document["probabilities"], shares, rtol=1e-5, atol=1e-6)
     if task == "multiclass":
         assert document["predictions"] == predictions.tolist()
-        Artifacts(tmp_path, beside=False).write(bundle, folder, result, predicted, seen)
+        write_artifacts(bundle, result, predicted, seen, tmp_path)
         _assert_told(bundle, tmp_path / result.directory / "model", frame)
 
 

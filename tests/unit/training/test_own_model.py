@@ -22,8 +22,7 @@ from training.bundle.own_code import import_own, module_name
 from training.project_archive import read_code
 from training.serve.scorer import Scorer
 from training.serve.settings import read_settings
-from training.train.artifacts import Artifacts
-from training.train.candidate import train_candidate
+from training.train.candidate import train_candidate, write_artifacts
 from training.train.context import Context
 
 SOURCE = b'''
@@ -88,12 +87,10 @@ def test_it_is_scored_bundled_with_its_code_and_served(tmp_path: Path, task: str
     np.testing.assert_array_equal(np.asarray(given), wanted)
 
 
-@pytest.mark.parametrize("beside", [False, True])
-def test_its_mlflow_folder_holds_its_code_under_the_name_that_its_types_have(tmp_path: Path, beside: bool) -> None:
+def test_its_mlflow_folder_holds_its_code_under_the_name_that_its_types_have(tmp_path: Path) -> None:
     context = own("binary", calibration="sigmoid")
     bundle, result, predicted = train_candidate(OWN, 6, context, tmp_path / "b")
-    with Artifacts(tmp_path, beside=beside) as artifacts:
-        artifacts.write(bundle, tmp_path / "b", result, predicted, context)
+    write_artifacts(bundle, result, predicted, context, tmp_path)
     (code,) = (tmp_path / result.directory / "model").rglob(f"{module_name(SOURCE)}.py")
     assert code.read_bytes() == SOURCE
 
