@@ -35,6 +35,9 @@ TAIL_LINES: Final = 20
 LINE_CHARACTERS: Final = 60_000
 STOP_STEP_SECONDS: Final = 0.1
 
+#: Asks Linux to kill a child when the platform dies, even by kill -9 (PR_SET_PDEATHSIG). No function of Python's: a
+#: tracer would be called in the forked child, and wait for a lock that another thread held.
+_DIE_WITH_PARENT: Final = partial(ctypes.CDLL(None).prctl, 1, int(signal.SIGKILL)) if sys.platform == "linux" else None
 #: The kernel kills a child when the THREAD that started it ends, so every child is started by this lasting one.
 _SPAWNER: Final = ThreadPoolExecutor(1, thread_name_prefix="container-spawner")
 
@@ -86,11 +89,6 @@ def local_command(arguments: Sequence[str]) -> list[str]:
     return [first, *arguments[1:]]
 
 
-def _die_with_parent() -> None:
-    """Ask Linux to kill this child when the platform dies, even by kill -9 (PR_SET_PDEATHSIG)."""
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-
-
 class Container:
     """One running command. Its output goes to CloudWatch Logs and to a file, never blocking it.
 
@@ -128,7 +126,7 @@ class Container:
             text=True,
             errors="replace",
             start_new_session=True,
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+            preexec_fn=_DIE_WITH_PARENT,
         )
 
     def _mind(self) -> None:

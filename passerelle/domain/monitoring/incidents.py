@@ -109,7 +109,7 @@ def follow(
         return watch, ()
     recent = (*watch.recent, window)[-rule.windows :]
     alarms = _by_cause(signals)
-    alarmed = {
+    alarmed: dict[str, tuple[str, ...]] = {
         cause: tuple(
             each for each in (*watch.alarmed.get(cause, ()), *([window] if cause in alarms else [])) if each in recent
         )

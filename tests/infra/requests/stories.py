@@ -207,7 +207,8 @@ def tell(story: Story, cloud: Cloud) -> list[Rendered]:
 def _try(cloud: Cloud, project: str, services: Services) -> list[Rendered]:
     """Begin an A/B test of the first model beside the last one: it fails its smoke test, then it does not; end it."""
     table = RunsTable(boto3.client("dynamodb", region_name=cloud.region), cloud.runs_table)
-    first = table.newest(project)[-1]
+    # Both runs may have begun within one second, which their names do not tell apart.
+    first = min(table.newest(project), key=lambda record: int(record.model_version or 0))
     begun = {"asked": {"how": "experiment"}, "experiment": {"name": "spring", "spread": 0.4}}
     beside = deployment_request(table, cloud.zones["models"], project, first.model_version) | begun
     alone = deployment_request(table, cloud.zones["models"], project, None) | {"asked": {"how": "stop"}}
