@@ -10,6 +10,7 @@ import threading
 import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,13 +20,17 @@ from laptop.platform import down, up
 from tests.laptop_platform import ROLE, LaptopPlatform, running_platform, unique, wait_for
 
 SERVER = """
-import http.server, os, sys, time
+import http.server, os, pathlib, sys, time
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200); self.end_headers()
     def do_POST(self):
-        if self.rfile.read(int(self.headers.get("content-length", 0))) == b"slow":
-            time.sleep(3)
+        asked = self.rfile.read(int(self.headers.get("content-length", 0)))
+        if asked.startswith(b"slow "):
+            arrived, released = map(pathlib.Path, asked.decode().split()[1:])
+            arrived.touch()
+            while not released.exists():
+                time.sleep(0.02)
         self.send_response(200); self.send_header("content-type", "text/plain"); self.end_headers()
         self.wfile.write(os.environ.get("ANSWER", "none").encode())
     def log_message(self, *arguments):
@@ -108,7 +113,9 @@ def test_a_stack_with_an_endpoint_is_complete_when_the_endpoint_answers(aws: Lap
     assert {"Key": "project", "Value": "flights"} in tags
 
 
-def test_a_changed_model_is_replaced_and_the_endpoint_updated_then_a_delete_removes_all(aws: LaptopPlatform) -> None:
+def test_a_changed_model_is_replaced_and_the_endpoint_updated_then_a_delete_removes_all(
+    aws: LaptopPlatform, tmp_path: Path
+) -> None:
     stack = _create(aws, _template(_serving("one")))
     before = _names(aws, stack)
     runtime, sagemaker = aws.client("sagemaker-runtime"), aws.client("sagemaker")
@@ -125,12 +132,16 @@ def test_a_changed_model_is_replaced_and_the_endpoint_updated_then_a_delete_remo
     with pytest.raises(ClientError, match="Could not find model"):
         sagemaker.describe_model(ModelName=before["Model"])
 
+    arrived, released = tmp_path / "arrived", tmp_path / "released"
     slow = threading.Thread(
-        target=lambda: aws.client("sagemaker-runtime").invoke_endpoint(EndpointName=after["Endpoint"], Body=b"slow")
+        target=runtime.invoke_endpoint,
+        kwargs={"EndpointName": after["Endpoint"], "Body": f"slow {arrived} {released}".encode()},
     )
     slow.start()
+    wait_for(arrived.exists)
     aws.client("cloudformation").delete_stack(StackName=stack["StackName"])
     assert not _gone(sagemaker.describe_endpoint, "Endpoint", after["Endpoint"]), "a request is with it"
+    released.touch()
     wait_for(lambda: _gone(sagemaker.describe_model, "Model", after["Model"]))
     assert _gone(sagemaker.describe_endpoint, "Endpoint", after["Endpoint"]), "it is deleted before its model"
     slow.join()
