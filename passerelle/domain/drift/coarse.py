@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from passerelle.contracts.bundle import ColumnType
-from passerelle.domain.drift.levels import Encoded
+from passerelle.domain.drift.layout import as_numbers
+from passerelle.domain.drift.levels import Encoded, level_text
 
 Array = npt.NDArray[Any]
 
@@ -44,12 +45,12 @@ class Coding:
         if self.levels:
             place = {level: 1 + at for at, level in enumerate(self.levels)}
             return np.array([0 if text is None else place.get(text, len(place) + 1) for text in texts(values)], np.intp)
-        found = numbers(values)
+        found = as_numbers(values)
         return np.where(np.isnan(found), 0, 1 + np.searchsorted(np.asarray(self.cuts), found, "left"))
 
     def matrix(self, values: Any) -> Array:
         """Return a column per cell, 1 for the rows in it, less its share in the reference; shape (n, cells)."""
-        coded = np.zeros((len(values.codes if isinstance(values, Encoded) else values), len(self.shares)), np.float32)
+        coded = np.zeros((len(values), len(self.shares)), np.float32)
         coded[np.arange(len(coded)), self.cells(values)] = 1
         return coded - np.asarray(self.shares, np.float32)
 
@@ -89,7 +90,7 @@ def _coding(name: str, type_: ColumnType, values: Any) -> Coding:
     if type_ == "datetime":
         return Coding(name=name, is_time=True)
     if type_ in ("integer", "number"):
-        found = numbers(values)
+        found = as_numbers(values)
         known = np.sort(found[np.isfinite(found)])
         at = np.linspace(0, len(known), _PARTS + 1).astype(int)[1:-1]
         return Coding(name=name, cuts=tuple(float(cut) for cut in np.unique(known[at])) if len(known) else ())
@@ -104,31 +105,10 @@ def _cell_count(coding: Coding) -> int:
     return len(coding.levels) + 2 if coding.levels else len(coding.cuts) + 2
 
 
-def numbers(values: Any) -> Array:
-    """Return values as numbers, NaN for what is none."""
-    if isinstance(values, Encoded):
-        values = texts(values)
-    array = np.asarray(values)
-    if array.dtype.kind in "fiub":
-        return array.astype(np.float64, copy=False)
-    return np.array([_number(value) for value in array.tolist()], np.float64)
-
-
-def _number(value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError, OverflowError):
-        return float("nan")
-
-
 def texts(values: Any) -> list[str | None]:
     """Return levels as text, None for a missing one."""
-    if isinstance(values, Encoded):
-        return [None if code < 0 else values.levels[code] for code in values.codes]
-    return [
-        None if value is None or value != value else str(value).lower() if isinstance(value, bool) else str(value)
-        for value in np.asarray(values).tolist()
-    ]
+    listed = (values.decoded() if isinstance(values, Encoded) else np.asarray(values)).tolist()
+    return [None if value is None or value != value else level_text(value) for value in listed]
 
 
 def _parts_of_the_week(values: Any) -> Array:

@@ -46,8 +46,7 @@ def code_rows(layout: Layout, columns: Mapping[str, Any]) -> Coded:
     columns : by name, arrays or sequences of shape (n,), or `Encoded`.
     """
     cuts = {name: each for name, each in layout.columns.items() if not isinstance(each, TimeCuts)}
-    lengths = [len(v.codes if isinstance(v, Encoded) else v) for v in columns.values()]
-    rows = lengths[0] if lengths else 0
+    rows = len(next(iter(columns.values()), ()))
     coded = [_codes(each, columns[name]) if name in columns else np.full(rows, MISSING) for name, each in cuts.items()]
     return Coded(
         names=tuple(cuts),

@@ -9,11 +9,12 @@ import numpy.typing as npt
 
 from passerelle.domain.drift.cuts import LevelCuts, NumberCuts
 from passerelle.domain.drift.effect import Effect, moved_share, share_change
+from passerelle.domain.drift.form import LayoutError
 from passerelle.domain.drift.layout import pair_name
 from passerelle.domain.drift.levels import LevelCounts
 from passerelle.domain.drift.numbers import NumberCounts
 from passerelle.domain.drift.pairs import dependence
-from passerelle.domain.drift.profile import LayoutError, Profile
+from passerelle.domain.drift.profile import Profile
 from passerelle.domain.drift.reference import Reference
 from passerelle.domain.drift.signal import Kind, Signal
 from passerelle.domain.drift.tails import all_drawn, binomial_tail, same_share

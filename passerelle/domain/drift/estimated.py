@@ -15,10 +15,10 @@ import numpy.typing as npt
 
 from passerelle.contracts.bundle import TaskType
 from passerelle.domain.drift.coarse import taken
+from passerelle.domain.drift.form import LayoutError
 from passerelle.domain.drift.outputs import known_answers
 from passerelle.domain.drift.packed import pack, unpack
 from passerelle.domain.drift.performance import PerformanceReference
-from passerelle.domain.drift.profile import LayoutError
 from passerelle.domain.drift.sums import Layout, Sums, drawn, metrics_of, targets_of
 
 Array = npt.NDArray[Any]

@@ -6,7 +6,7 @@ import heapq
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,9 @@ class Encoded:
 
     codes: Array
     levels: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.codes)
 
     def decoded(self) -> Array:
         """Return each row's level, None where it is missing; shape (n,)."""
@@ -100,8 +103,9 @@ class LevelCounts:
 
 
 def count_levels(cuts: LevelCuts, values: Any) -> LevelCounts:
-    """Count a chunk of a column of levels: texts, truth values or `Encoded`; None and NaN are missing."""
-    counted, missing = level_counts(values)
+    """Count a chunk of a column of levels: texts, truth values, `Encoded` or `Tallied`; None and NaN are missing."""
+    tallied = values if isinstance(values, Tallied) else level_counts(values)
+    counted, missing = dict(tallied.counts), tallied.missing
     cells = np.array([counted.pop(level, 0) for level in cuts.levels], np.int64)
     known = cuts.known.holds(level_hashes(counted)).tolist()
     news = {level: count for (level, count), seen in zip(counted.items(), known, strict=True) if not seen}
@@ -117,25 +121,32 @@ def count_levels(cuts: LevelCuts, values: Any) -> LevelCounts:
     )
 
 
-def level_counts(values: Any) -> tuple[dict[str, int], int]:
+class Tallied(NamedTuple):
+    """How often each level is there, as text, and how many rows have none."""
+
+    counts: Mapping[str, int]
+    missing: int
+
+
+def level_counts(values: Any) -> Tallied:
     """Return how often each level is there, as text, and how many rows have none."""
     if isinstance(values, Encoded):
         missing, *counts = np.bincount(np.asarray(values.codes) + 1, minlength=len(values.levels) + 1).tolist()
         encoded = Counter[str]()  # a table of Arrow's may name a level twice
         for level, count in zip(values.levels, counts, strict=True):
             encoded[level] += count
-        return {level: count for level, count in encoded.items() if count}, missing
+        return Tallied({level: count for level, count in encoded.items() if count}, missing)
     array = np.asarray(values)
     if array.dtype.kind == "b":
         true = int(np.count_nonzero(array))
-        return {level: n for level, n in (("false", len(array) - true), ("true", true)) if n}, 0
+        return Tallied({level: n for level, n in (("false", len(array) - true), ("true", true)) if n}, 0)
     missing, counted = 0, Counter[str]()
     for value, count in Counter(array.tolist()).items():
         if value is None or value != value:
             missing += count
         else:
             counted[level_text(value)] += count
-    return dict(counted), missing
+    return Tallied(dict(counted), missing)
 
 
 def level_text(value: Any) -> str:

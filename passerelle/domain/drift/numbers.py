@@ -99,16 +99,14 @@ def sort_numbers(values: Any) -> Sorted:
     if numbers.dtype.kind != "f":
         return Sorted(numbers=np.sort(numbers).astype(np.float64), missing=missing, invalid=invalid)
     ordered = np.sort(numbers).astype(np.float64, copy=False)  # NaN comes last, infinities outermost
-    end = len(ordered) - int(np.count_nonzero(np.isnan(ordered[-1:]))) if len(ordered) else 0
-    if end != len(ordered):
-        end = int(np.searchsorted(ordered, np.nan, "left"))
-    first, last = np.searchsorted(ordered[:end], [-np.inf, np.inf], "right")[0], np.searchsorted(ordered[:end], np.inf)
+    first = np.searchsorted(ordered, -np.inf, "right")
+    last, end = np.searchsorted(ordered, [np.inf, np.nan], "left").tolist()
     return Sorted(
         numbers=ordered[first:last],
         missing=missing + len(ordered) - end,
         invalid=invalid,
         below=int(first),
-        above=int(end - last),
+        above=end - last,
     )
 
 

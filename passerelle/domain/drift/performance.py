@@ -21,12 +21,11 @@ import numpy as np
 import numpy.typing as npt
 
 from passerelle.domain.drift.coarse import Coding, coded_matrix, coding_from_dict
+from passerelle.domain.drift.form import read_form
 from passerelle.domain.drift.outputs import OutputCuts
 from passerelle.domain.drift.packed import pack, unpack
-from passerelle.domain.drift.profile import LayoutError
 from passerelle.domain.drift.ridge import predicted
 from passerelle.domain.drift.sums import TARGETS, Layout, Money
-from passerelle.errors import InputError
 
 Array = npt.NDArray[Any]
 
@@ -88,15 +87,7 @@ class PerformanceReference:
 
         Raises LayoutError for one of another form, InputError for what is none.
         """
-        try:
-            found = json.loads(text)
-        except ValueError as error:
-            raise InputError(f"The performance reference is no JSON ({error}). Take it from the bundle.") from error
-        if not isinstance(found, dict) or found.get("format") != FORMAT:
-            raise LayoutError(
-                "The performance reference has another form than this version's. Train the model again: its bundle "
-                "then has one that this version reads."
-            )
+        found = read_form(text, FORMAT, "performance reference")
         layout = found["layout"]
         money = Money(*layout["money"]) if layout["money"] else None
         return cls(

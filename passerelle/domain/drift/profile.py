@@ -12,21 +12,19 @@ import numpy as np
 import numpy.typing as npt
 
 from passerelle.domain.drift.cuts import LevelCuts, NumberCuts
+from passerelle.domain.drift.form import LayoutError
 from passerelle.domain.drift.layout import Cuts, Layout, TimeCuts
-from passerelle.domain.drift.levels import Encoded, LevelCounts, count_levels
+from passerelle.domain.drift.levels import Encoded, LevelCounts, Tallied, count_levels
 from passerelle.domain.drift.numbers import NumberCounts, Sorted, count_numbers
 from passerelle.domain.drift.times import TimeCounts, count_times
 from passerelle.errors import InputError
 
 Array = npt.NDArray[Any]
 Counts = NumberCounts | LevelCounts | TimeCounts
+Prepared = Sorted | Tallied
 
 _PAIR: Final = "\u001f"
 _KINDS: Final[dict[type, Any]] = {NumberCuts: NumberCounts, LevelCuts: LevelCounts, TimeCuts: TimeCounts}
-
-
-class LayoutError(InputError):
-    """A profile of another layout: what it counted means something else."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,19 +100,19 @@ def _pair(text: str) -> tuple[str, str]:
     return one, other
 
 
-def count(layout: Layout, columns: Mapping[str, Any], ordered: Mapping[str, Sorted] | None = None) -> Profile:
+def count(layout: Layout, columns: Mapping[str, Any], prepared: Mapping[str, Prepared] | None = None) -> Profile:
     """Return the profile of a chunk of rows.
 
     Parameters
     ----------
     columns : by name, arrays or sequences of shape (n,), or `Encoded`. A number that is none, an unseen level, a
         column that is absent or new: all are counted, none raises.
-    ordered : columns of numbers that are in order already.
+    prepared : columns that are sorted or counted already.
 
     Raises InputError when columns differ in length.
     """
     rows = _rows(columns)
-    chunk = {**columns, **(ordered or {})}
+    chunk = {**columns, **(prepared or {})}
     parts = {name: layout.parts(name, columns[name]) for name in layout.quarters if name in columns}
     return Profile(
         layout_id=layout.id,
@@ -143,7 +141,7 @@ def _no_pairs(layout: Layout) -> dict[tuple[str, str], Array]:
 
 
 def _rows(columns: Mapping[str, Any]) -> int:
-    lengths = {name: len(values.codes if isinstance(values, Encoded) else values) for name, values in columns.items()}
+    lengths = {name: len(values) for name, values in columns.items()}
     if len(set(lengths.values())) > 1:
         shortest, longest = min(lengths, key=lambda n: lengths[n]), max(lengths, key=lambda n: lengths[n])
         raise InputError(

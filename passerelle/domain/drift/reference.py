@@ -9,11 +9,11 @@ from typing import Any, Final, Self
 
 from passerelle.contracts.bundle import ColumnType
 from passerelle.domain.drift.cuts import LevelCuts, NumberCuts
+from passerelle.domain.drift.form import read_form
 from passerelle.domain.drift.layout import PAIRED, Cuts, Layout, TimeCuts, pair_name, quarters_of
 from passerelle.domain.drift.levels import level_counts
 from passerelle.domain.drift.numbers import Sorted, sort_numbers
-from passerelle.domain.drift.profile import LayoutError, Profile, count
-from passerelle.errors import InputError
+from passerelle.domain.drift.profile import Prepared, Profile, count
 
 #: Of the file's form; another form's reference is refused with the remedy.
 FORMAT: Final = 2
@@ -73,15 +73,7 @@ class Reference:
 
         Raises LayoutError for one of another form, InputError for what is none.
         """
-        try:
-            found = json.loads(text)
-        except ValueError as error:
-            raise InputError(f"The reference profile is no JSON ({error}). Take it from the model's bundle.") from error
-        if not isinstance(found, dict) or found.get("format") != FORMAT:
-            raise LayoutError(
-                "The reference profile has another form than this version's. Train the model again: its bundle then "
-                "has a reference that this version reads."
-            )
+        found = read_form(text, FORMAT, "reference profile")
         layout = Layout.from_dict(found["layout"])
         return cls(layout=layout, profile=Profile.from_dict(found["profile"], layout), usual=found["usual"])
 
@@ -97,15 +89,19 @@ def make_reference(
     types : each column's type of the contract.
     important : columns to count in pairs, the first `PAIRED` of them.
     """
-    ordered = {name: sort_numbers(columns[name]) for name, type_ in types.items() if type_ in _NUMBERS}
-    cuts = {name: _cuts(type_, columns[name], ordered.get(name)) for name, type_ in types.items()}
+    prepared = {name: _prepared(type_, columns[name]) for name, type_ in types.items() if type_ != "datetime"}
+    cuts = {name: _cuts(prepared.get(name)) for name in types}
     paired = [name for name in important if name in cuts and not isinstance(cuts[name], TimeCuts)][:PAIRED]
-    quarters = {name: quarters_of(cuts[name], ordered[name].numbers if name in ordered else None) for name in paired}
+    quarters = {name: quarters_of(cuts[name], getattr(prepared[name], "numbers", None)) for name in paired}
     layout = Layout(columns=cuts, quarters={name: borders for name, borders in quarters.items() if borders})
-    return Reference(layout=layout, profile=count(layout, {name: columns[name] for name in types}, ordered))
+    return Reference(layout=layout, profile=count(layout, {name: columns[name] for name in types}, prepared))
 
 
-def _cuts(type_: ColumnType, values: Any, ordered: Sorted | None) -> Cuts:
-    if ordered is not None:
-        return NumberCuts.of(ordered.numbers)
-    return TimeCuts() if type_ == "datetime" else LevelCuts.of(list(level_counts(values)[0].items()))
+def _prepared(type_: ColumnType, values: Any) -> Prepared:
+    return sort_numbers(values) if type_ in _NUMBERS else level_counts(values)
+
+
+def _cuts(prepared: Prepared | None) -> Cuts:
+    if prepared is None:
+        return TimeCuts()
+    return NumberCuts.of(prepared.numbers) if isinstance(prepared, Sorted) else LevelCuts.of([*prepared.counts.items()])

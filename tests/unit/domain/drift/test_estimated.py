@@ -16,9 +16,9 @@ from sklearn import metrics as sk
 
 from passerelle.domain.decision import row_values
 from passerelle.domain.drift.estimated import Estimate, Expected, estimate, expect, realised
+from passerelle.domain.drift.form import LayoutError
 from passerelle.domain.drift.performance import PerformanceReference
 from passerelle.domain.drift.performance_made import make_performance_reference
-from passerelle.domain.drift.profile import LayoutError
 from passerelle.domain.drift.sums import Money
 from passerelle.domain.project.model import Value
 from passerelle.errors import InputError

@@ -11,9 +11,10 @@ import pytest
 from passerelle.contracts.bundle import ColumnType
 from passerelle.contracts.prediction import DECISION
 from passerelle.domain.drift.effect import moved_share
+from passerelle.domain.drift.form import LayoutError
 from passerelle.domain.drift.judged import Drift, adjusted_p_values, judge
 from passerelle.domain.drift.pairs import dependence
-from passerelle.domain.drift.profile import LayoutError, count
+from passerelle.domain.drift.profile import count
 from passerelle.domain.drift.reference import Reference, make_reference
 from passerelle.domain.drift.signal import Signal
 

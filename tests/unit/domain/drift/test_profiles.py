@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from passerelle.contracts.bundle import ColumnType
+from passerelle.domain.drift.form import LayoutError
 from passerelle.domain.drift.levels import SKETCH, Encoded, LevelCounts
 from passerelle.domain.drift.numbers import NumberCounts
-from passerelle.domain.drift.profile import LayoutError, Profile, count
+from passerelle.domain.drift.profile import Profile, count
 from passerelle.domain.drift.reference import Reference, make_reference
 from passerelle.domain.drift.times import TimeCounts
 from passerelle.errors import InputError
