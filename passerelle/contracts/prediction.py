@@ -7,11 +7,12 @@ IDENTITY (`once_sql`): the view that Athena has of the files does, and so does `
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-from passerelle.contracts.bundle import ColumnType
+if TYPE_CHECKING:
+    from passerelle.contracts.bundle import ColumnType
 
-Columns = tuple[tuple[str, ColumnType], ...]
+Columns: TypeAlias = "tuple[tuple[str, ColumnType], ...]"
 
 #: `inference_id` is the caller's, or the one that SageMaker gave the request; `request_row` counts its rows from 0.
 #: `entity_id` is the contract's entity as datasets spell it (`__entity`), a keyed hash of that where it is personal.

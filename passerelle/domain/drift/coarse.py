@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from passerelle.contracts.bundle import ColumnType
 from passerelle.domain.drift.layout import as_numbers
 from passerelle.domain.drift.levels import Encoded, level_text
+
+if TYPE_CHECKING:
+    from passerelle.contracts.bundle import ColumnType
 
 Array = npt.NDArray[Any]
 

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from passerelle.contracts.bundle import TaskType
 from passerelle.domain.drift.coarse import taken
 from passerelle.domain.drift.form import LayoutError
 from passerelle.domain.drift.outputs import known_answers
 from passerelle.domain.drift.packed import pack, unpack
 from passerelle.domain.drift.performance import PerformanceReference
 from passerelle.domain.drift.sums import Layout, Sums, drawn, metrics_of, targets_of
+
+if TYPE_CHECKING:
+    from passerelle.contracts.bundle import TaskType
 
 Array = npt.NDArray[Any]
 

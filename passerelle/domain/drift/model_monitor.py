@@ -8,11 +8,10 @@ Python SDK.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from passerelle.contracts.bundle import ColumnType
 from passerelle.domain.drift.cuts import LevelCuts, NumberCuts
 from passerelle.domain.drift.judged import Drift
 from passerelle.domain.drift.layout import Layout
@@ -21,6 +20,9 @@ from passerelle.domain.drift.numbers import NumberCounts
 from passerelle.domain.drift.profile import Counts, Profile
 from passerelle.domain.drift.reference import Reference
 from passerelle.domain.drift.signal import Kind, Limits
+
+if TYPE_CHECKING:
+    from passerelle.contracts.bundle import ColumnType
 
 _VERSION: Final = 0.0
 #: As many as Model Monitor writes.

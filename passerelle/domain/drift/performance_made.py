@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from passerelle.contracts.bundle import ColumnType, TaskType
 from passerelle.domain.drift.coarse import code_columns, taken
 from passerelle.domain.drift.outputs import OutputCuts, known_answers
 from passerelle.domain.drift.performance import PerformanceReference, design_of
 from passerelle.domain.drift.ridge import Problem, drawn_aims, fit, predicted
 from passerelle.domain.drift.sums import TARGETS, Layout, Money, drawn, metrics_of, targets_of
 from passerelle.errors import InputError
+
+if TYPE_CHECKING:
+    from passerelle.contracts.bundle import ColumnType, TaskType
 
 Array = npt.NDArray[Any]
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
-from passerelle.contracts.bundle import ColumnType
 from passerelle.domain.drift.cuts import LevelCuts, NumberCuts
 from passerelle.domain.drift.form import read_form
 from passerelle.domain.drift.layout import PAIRED, Cuts, Layout, TimeCuts, pair_name, quarters_of
 from passerelle.domain.drift.levels import level_counts
 from passerelle.domain.drift.numbers import Sorted, sort_numbers
 from passerelle.domain.drift.profile import Prepared, Profile, count
+
+if TYPE_CHECKING:
+    from passerelle.contracts.bundle import ColumnType
 
 #: Of the file's form; another form's reference is refused with the remedy.
 FORMAT: Final = 2

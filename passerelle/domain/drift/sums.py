@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from passerelle.contracts.bundle import TaskType
 from passerelle.domain.calibration import CLIP, log_odds
+
+if TYPE_CHECKING:
+    from passerelle.contracts.bundle import TaskType
 
 Array = npt.NDArray[Any]
 Sums = dict[str, Array]
