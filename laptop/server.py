@@ -48,6 +48,8 @@ async def _serve(settings: LaptopSettings) -> None:
     import hypercorn.config
     import ministack.app as app
 
+    from laptop.ministack.alarm_actions import install_alarm_actions
+    from laptop.ministack.alarm_requests import install_alarm_requests
     from laptop.ministack.alarms import Alarms
     from laptop.ministack.autoscaling import register_autoscaling
     from laptop.ministack.deliveries import install_deliveries
@@ -56,6 +58,7 @@ async def _serve(settings: LaptopSettings) -> None:
     from laptop.ministack.identities import Identities
     from laptop.ministack.lambdas import count_every_invocation, keep_error_classes, keep_throttled_events
     from laptop.ministack.log_deliveries import install_log_deliveries
+    from laptop.ministack.metric_store import install_metric_store
     from laptop.ministack.nested import NestedExecutions
     from laptop.ministack.recorded import Recorded
     from laptop.ministack.retries import install_retries
@@ -83,6 +86,9 @@ async def _serve(settings: LaptopSettings) -> None:
     install_enforcement(settings, identities)
     install_deliveries()
     install_log_deliveries()
+    install_metric_store()
+    install_alarm_requests()
+    install_alarm_actions()
     Alarms(settings).install()
     install_sagemaker_types(sagemaker)
     SageMakerTasks(sagemaker, executions).install()

@@ -23,7 +23,6 @@ RECORDED_TYPES: Final = (
     "AWS::CUR::ReportDefinition",
     "AWS::CloudTrail::Trail",
     "AWS::CloudWatch::AnomalyDetector",
-    "AWS::CloudWatch::CompositeAlarm",
     "AWS::EC2::EIP",
     "AWS::EC2::FlowLog",
     "AWS::EC2::NatGateway",

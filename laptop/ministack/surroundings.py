@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -121,8 +122,13 @@ class MiniStackSurroundings:
         found: list[float | None] = []
         wanted = [{"Name": key, "Value": value} for key, value in dimensions.items()]
         query = {"Namespace": namespace, "MetricName": name, "Dimensions": wanted, "Statistic": statistic,
-                 "Period": seconds, "EvaluationPeriods": 1}  # fmt: skip
-        self._scoped(lambda: found.extend(datapoints(query)))
+                 "Period": seconds}  # fmt: skip
+
+        def read() -> None:
+            (point,) = datapoints(query, time.time(), 1)
+            found.append(None if point is None else point.value)
+
+        self._scoped(read)
         return found[0] if found else None
 
     def _scoped(self, function: Callable[[], Any]) -> None:
