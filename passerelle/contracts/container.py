@@ -1,7 +1,7 @@
 """What goes into and comes out of the training container, entry by entry.
 
-The image's ENTRYPOINT is `python -m training`; the entries are `prepare`, `train`, `evaluate`, `serve`,
-and `compare`, for a run that is trained again (`passerelle reproduce`).
+The image's ENTRYPOINT is `python -m training`; the entries are `prepare`, `train`, `evaluate`, `judge`, `backtest`,
+`serve`, and `compare`, for a run that is trained again (`passerelle reproduce`).
 SAGEMAKER_BASE_DIR moves `/opt/ml` (SageMaker training toolkit's convention): the laptop sets it.
 """
 
@@ -47,6 +47,15 @@ JUDGE_INPUTS: Final = {
     "model": "input/model",
 }
 JUDGE_OUTPUTS: Final = {"result": "output/result"}
+#: The question (`contracts.backtest`), what trained the champion and its bundle, and all parts of a dataset.
+BACKTEST_INPUTS: Final = {
+    "project": "input/project",
+    "question": "input/question",
+    "training": "input/training",  # output.tar.gz of the champion's training job
+    "model": "input/model",  # model.tar.gz of the champion
+    "dataset": "input/dataset",
+}
+BACKTEST_OUTPUTS: Final = {"result": "output/result"}
 QUESTION_FILE: Final = "question.json"
 
 # Training channels.

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from passerelle.domain.decision import decides, row_values
 from passerelle.domain.gate import Comparison
+from passerelle.domain.project import Project
 from training.bundle import Bundle
 from training.evaluate.compared import Period
 from training.evaluate.inputs import Inputs
@@ -48,10 +49,15 @@ def decisions_worth(inputs: Inputs, rows: Period, challenger: Predicted, champio
 
 def _money(inputs: Inputs, bundle: Bundle, predicted: Predicted) -> Array | None:
     """Return the money that a model makes on each row, with the threshold it was given when it was trained."""
-    value, labels, threshold = inputs.project.why.value, inputs.test.labels, bundle.metadata.threshold
+    return row_money(inputs.project, inputs.test.labels, predicted, bundle.metadata.threshold)
+
+
+def row_money(project: Project, labels: Array, predicted: Predicted, threshold: float | None) -> Array | None:
+    """Return the money that deciding by these predictions makes on each row, None where the project declares none."""
+    value = project.why.value
     if value is None:
         return None
-    if inputs.project.task.type == "regression" and value.per_error_unit:
+    if project.task.type == "regression" and value.per_error_unit:
         return np.asarray(value.per_error_unit * np.abs(predicted.predictions - labels))
     if predicted.probabilities is None or threshold is None or not decides(value):
         return None

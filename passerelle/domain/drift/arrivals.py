@@ -41,7 +41,7 @@ def volume(rows: int, earlier: Sequence[int], limits: Limits | None = None) -> S
     roots = np.sqrt(counts + 0.375)
     spread = math.sqrt(max(0.25, float(np.var(roots, ddof=1))) * (1 + 1 / len(counts)))
     distance = (math.sqrt(rows + 0.375) - float(np.median(roots))) / spread
-    p_value = _student_tail(abs(distance), len(counts) - 1)
+    p_value = student_tail(abs(distance), len(counts) - 1)
     factor = max((rows + 1) / (usual + 1), (usual + 1) / (rows + 1))
     severity = SEVERITIES[sum(factor >= limit for limit in _FACTORS)]
     low, high = (max(0.0, math.sqrt(usual + 0.375) + sign * 1.96 * spread) ** 2 for sign in (-1, 1))
@@ -95,7 +95,7 @@ def _span(time: timedelta) -> str:
     return f"{hours:.1f} hours" if hours >= 2 else f"{hours * 60:.0f} minutes"
 
 
-def _student_tail(distance: float, freedom: int) -> float:
+def student_tail(distance: float, freedom: int) -> float:
     """Return P(|T| > distance) of Student's law, by its finite sums (Abramowitz & Stegun 1964, 26.7.3 and 26.7.4)."""
     angle = math.atan(distance / math.sqrt(freedom))
     sine, cosine = math.sin(angle), math.cos(angle)

@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from passerelle.domain.drift.arrivals import _student_tail, freshness, volume
+from passerelle.domain.drift.arrivals import freshness, student_tail, volume
 
 NOW = datetime(2026, 1, 10, 12, tzinfo=UTC)
 
 
 @given(st.floats(0, 50), st.integers(1, 60))
 def test_students_tail_is_scipys(distance: float, freedom: int) -> None:
-    assert _student_tail(distance, freedom) == pytest.approx(2 * float(stats.t.sf(distance, freedom)), abs=1e-9)
+    assert student_tail(distance, freedom) == pytest.approx(2 * float(stats.t.sf(distance, freedom)), abs=1e-9)
 
 
 def test_a_window_without_rows_is_a_major_alarm_where_there_usually_are_some() -> None:
