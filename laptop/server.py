@@ -53,6 +53,7 @@ async def _serve(settings: LaptopSettings) -> None:
     from laptop.ministack.alarms import Alarms
     from laptop.ministack.autoscaling import register_autoscaling
     from laptop.ministack.deliveries import install_deliveries
+    from laptop.ministack.embedded_metrics import install_embedded_metrics
     from laptop.ministack.enforcement import install_enforcement
     from laptop.ministack.executions import Executions
     from laptop.ministack.identities import Identities
@@ -86,6 +87,7 @@ async def _serve(settings: LaptopSettings) -> None:
     install_enforcement(settings, identities)
     install_deliveries()
     install_log_deliveries()
+    install_embedded_metrics()
     install_metric_store()
     install_alarm_requests()
     install_alarm_actions()
