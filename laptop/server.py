@@ -65,6 +65,7 @@ async def _serve(settings: LaptopSettings) -> None:
     from laptop.ministack.retries import install_retries
     from laptop.ministack.s3_events import add_version_ids
     from laptop.ministack.sagemaker_types import install_sagemaker_types
+    from laptop.ministack.schedules import install_schedules
     from laptop.ministack.service import Admin, register_sagemaker
     from laptop.ministack.snapshots import Snapshots
     from laptop.ministack.surroundings import MiniStackSurroundings
@@ -85,6 +86,7 @@ async def _serve(settings: LaptopSettings) -> None:
     register_sagemaker(sagemaker)
     register_autoscaling(sagemaker.scaling)
     install_enforcement(settings, identities)
+    install_schedules()
     install_deliveries()
     install_log_deliveries()
     install_embedded_metrics()

@@ -67,7 +67,7 @@ def _next_cron(expression: str, zone: ZoneInfo, after: float) -> float | None:
         moment = found.replace(tzinfo=zone, fold=0)
         skipped = moment.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != moment.replace(tzinfo=None)
         if not skipped and moment.timestamp() > after:
-            return moment.timestamp()
+            return float(moment.timestamp())
 
 
 def _cron(expression: str) -> Any:
