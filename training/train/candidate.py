@@ -37,7 +37,7 @@ from training.train.context import Context
 from training.train.fit import DEFAULTS, fit_candidate, primary_resamples
 from training.train.fit_checkpoint import FitCheckpoint
 from training.train.predict import Predicted, predict
-from training.train.reference import TrainingReference, answers_reference, seen_and_sent
+from training.train.reference import answers_reference, reference_of, seen_and_sent
 
 EXAMPLE_ROWS: Final = 5
 
@@ -107,9 +107,12 @@ def train_candidate(
 def _profile(context: Context, validation: Predicted, threshold: float | None) -> dict[str, Any]:
     """Return what the bundle's profile.json holds."""
     task, schedule = context.project.task.type, context.project.monitoring.schedule
-    data = context.reference or TrainingReference(context.train, context.signature, schedule)
-    inputs = data.only({column.name for column in seen_and_sent(context.signature)})
-    whole = inputs.joined(answers_reference(task, validation, threshold, context.validation.times, schedule))
+    data = context.reference or reference_of(context.project, context.signature, context.train)
+    inputs, rows = data.only({column.name for column in seen_and_sent(context.signature)}), context.validation
+    segments = inputs.layout.segments
+    dividing = data.dividing(rows, segments)
+    answers = answers_reference(task, validation, threshold, rows.times, schedule, segments, dividing)
+    whole = inputs.joined(answers)
     return whole.to_dict() | {"label": label_prior(context.train.labels, task)}
 
 

@@ -43,7 +43,7 @@ from training.train.leakage import leakage_warnings
 from training.train.machine import device
 from training.train.predict import Predicted, predict
 from training.train.reduce import reduce_features, with_features
-from training.train.reference import TrainingReference
+from training.train.reference import reference_of
 from training.train.search import search, trial_job, tuned_params
 from training.usage import recorded_usage
 
@@ -105,7 +105,7 @@ def make_context(parameters: dict[str, str], project: Project) -> Context:
     need_same_features(signature, validation)
     fitted_on, warnings = device()
     return Context(
-        reference=TrainingReference(train, signature, project.monitoring.schedule),
+        reference=reference_of(project, signature, train),
         project=project,
         signature=signature,
         train=train,

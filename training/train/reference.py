@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
@@ -15,7 +15,9 @@ from passerelle.contracts.bundle import BundleSignature, ColumnType, SignatureCo
 from passerelle.contracts.prediction import DECISION, SCORE
 from passerelle.domain.drift.profile import Profile, count
 from passerelle.domain.drift.reference import Reference, make_reference
+from passerelle.domain.drift.segments import SegmentCuts, segment_cuts
 from passerelle.domain.drift.usual import usual_moves
+from passerelle.domain.project import Project
 from training.train.data import Rows
 from training.train.predict import Predicted
 
@@ -31,12 +33,15 @@ _RANKED_ROWS: Final = 20_000
 class TrainingReference:
     """The reference of a training job's data, made once for all candidates.
 
-    `schedule` is the project's: windows of that length are what later windows are compared with as usual.
+    `schedule` is the project's: windows of that length are what later windows are compared with as usual. `segments`
+    are its columns that divide rows, whose levels are looked at from `least` rows of the training data on.
     """
 
     train: Rows
     signature: BundleSignature
     schedule: str
+    segments: tuple[str, ...] = ()
+    least: int = 200
 
     def only(self, names: Collection[str]) -> Reference:
         """Return the reference of these columns."""
@@ -45,11 +50,15 @@ class TrainingReference:
     @cached_property
     def whole(self) -> Reference:
         """The reference of all that a model sees and a caller sends."""
-        reference = make_reference(
-            self._columns, self._types, most_telling(self._columns, self._types, self.train.labels)
-        )
+        telling = most_telling(self._columns, self._types, self.train.labels)
+        segments = segment_cuts(self._columns, self._types, self.segments, self.least)
+        reference = make_reference(self._columns, self._types, telling, segments)
         windows = _windows(reference, self._columns, self.train.times, self.schedule)
         return replace(reference, usual=usual_moves(reference, windows))
+
+    def dividing(self, rows: Rows, names: Iterable[str]) -> dict[str, Array]:
+        """Return these columns of other rows, as the reference counts them."""
+        return {name: _column(rows, name, self._types[name]) for name in names}
 
     @cached_property
     def _types(self) -> dict[str, ColumnType]:
@@ -57,10 +66,13 @@ class TrainingReference:
 
     @cached_property
     def _columns(self) -> dict[str, Array]:
-        frame, sent = self.train.frame, self.train.sent_frame
-        return {
-            name: _values(frame[name] if name in frame else sent[name], type_) for name, type_ in self._types.items()
-        }
+        return {name: _column(self.train, name, type_) for name, type_ in self._types.items()}
+
+
+def reference_of(project: Project, signature: BundleSignature, train: Rows) -> TrainingReference:
+    """Return the reference of a project's training data."""
+    task = project.task
+    return TrainingReference(train, signature, project.monitoring.schedule, task.segments, task.min_segment_rows)
 
 
 def seen_and_sent(signature: BundleSignature) -> tuple[SignatureColumn, ...]:
@@ -70,11 +82,18 @@ def seen_and_sent(signature: BundleSignature) -> tuple[SignatureColumn, ...]:
 
 
 def answers_reference(
-    task: str, validation: Predicted, threshold: float | None, times: Array, schedule: str
+    task: str,
+    validation: Predicted,
+    threshold: float | None,
+    times: Array,
+    schedule: str,
+    segments: Mapping[str, SegmentCuts] | None = None,
+    dividing: Mapping[str, Array] | None = None,
 ) -> Reference:
     """Return the reference of scores and decisions as the predictions zone keeps them.
 
-    They are those of validation, whose rows have these `times`: of the rows that a model was fitted on it is too sure.
+    They are those of validation, whose rows have these `times` and are divided into the segments by the columns in
+    `dividing`: of the rows that a model was fitted on it is too sure.
     """
     columns: dict[str, Array] = {}
     types: dict[str, ColumnType] = {SCORE: "number"}
@@ -87,7 +106,8 @@ def answers_reference(
         columns[SCORE] = validation.probabilities[:, 1]
         if threshold is not None:
             columns[DECISION], types[DECISION] = columns[SCORE] >= threshold, "boolean"
-    reference = make_reference(columns, types)
+    columns |= dividing or {}
+    reference = make_reference(columns, types, segments=segments)
     return replace(reference, usual=usual_moves(reference, _windows(reference, columns, times, schedule)))
 
 
@@ -117,6 +137,10 @@ def most_telling(columns: dict[str, Array], types: dict[str, ColumnType], labels
         if name in layout.quarters:
             told[name] = _told(layout.parts(name, some), label)
     return sorted(told, key=lambda name: -told[name])
+
+
+def _column(rows: Rows, name: str, type_: ColumnType) -> Array:
+    return _values(rows.frame[name] if name in rows.frame else rows.sent_frame[name], type_)
 
 
 def _values(values: pd.Series[Any], type_: ColumnType) -> Array:

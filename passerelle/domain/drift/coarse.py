@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from passerelle.domain.drift.layout import as_numbers
 from passerelle.domain.drift.levels import Encoded, level_text
+from passerelle.domain.drift.numbers import as_numbers
 
 if TYPE_CHECKING:
     from passerelle.contracts.bundle import ColumnType

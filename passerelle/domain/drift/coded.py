@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from passerelle.domain.drift.cuts import LevelCuts, NumberCuts
-from passerelle.domain.drift.layout import Cuts, Layout, TimeCuts, as_numbers
+from passerelle.domain.drift.layout import Cuts, Layout, TimeCuts
 from passerelle.domain.drift.levels import Encoded, level_text
+from passerelle.domain.drift.numbers import as_numbers
 
 Array = npt.NDArray[Any]
 

@@ -16,6 +16,7 @@ from passerelle.domain.drift.numbers import NumberCounts
 from passerelle.domain.drift.pairs import dependence
 from passerelle.domain.drift.profile import Profile
 from passerelle.domain.drift.reference import Reference
+from passerelle.domain.drift.segment_signals import segment_signals
 from passerelle.domain.drift.signal import Kind, Signal
 from passerelle.domain.drift.tails import all_drawn, binomial_tail, same_share
 from passerelle.domain.drift.tested import levels_p_value, ordered_p_value
@@ -38,7 +39,7 @@ def compare(reference: Reference, window: Profile) -> list[Signal]:
             f"This window was counted by the reference {window.layout_id}, and is compared with "
             f"{reference.layout.id}: another model's, or one of another schema. Count it by this model's reference."
         )
-    return [*_columns(reference, window), *_pairs(reference, window)]
+    return [*_columns(reference, window), *_pairs(reference, window), *segment_signals(reference, window)]
 
 
 def _columns(reference: Reference, window: Profile) -> Iterator[Signal]:

@@ -45,7 +45,7 @@ def moved_share(current: Array, reference: Array, *, ordered: bool) -> Effect:
     now, before = now / n, before / m
     gained = now > before
     seen = float((now - before)[gained].sum())
-    chance = float(np.sqrt(2 / math.pi * pooled * (1 - pooled) * (1 / n + 1 / m)).sum()) / 2
+    chance = float(np.sqrt(2 / math.pi * pooled * np.maximum(0, 1 - pooled) * (1 / n + 1 / m)).sum()) / 2
     value = math.sqrt(max(0.0, seen**2 - chance**2))
     some, other = float(now[gained].sum()), float(before[gained].sum())
     half = _NORMAL_95 * math.sqrt(some * (1 - some) / n + other * (1 - other) / m)

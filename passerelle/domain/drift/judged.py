@@ -46,17 +46,34 @@ class Drift:
 def judge(reference: Reference, window: Profile, limits: Limits | None = None) -> Drift:
     """Return what of a window differs from its reference.
 
-    P-values of all columns are adjusted together for the rate of false discoveries (Benjamini & Hochberg 1995, Journal
-    of the Royal Statistical Society B 57): where nothing changed, at most `limits.false_alarms` of windows alarm.
+    P-values of all columns and segments are adjusted together for the rate of false discoveries (Benjamini & Hochberg
+    1995, Journal of the Royal Statistical Society B 57): where nothing changed, at most `limits.false_alarms` of
+    windows alarm. All that is asked of segments weighs no more than all that is asked of the whole (weights: Genovese,
+    Roeder & Wasserman 2006, Biometrika 93), so that many segments hide nothing.
 
     Raises LayoutError where the window was counted by another reference.
     """
     limits = limits or Limits()
     signals = compare(reference, window)
-    adjusted = adjusted_p_values([signal.p_value for signal in signals])
+    weights = _weights([bool(signal.segment) for signal in signals])
+    weighted = [min(1.0, signal.p_value / weight) for signal, weight in zip(signals, weights, strict=True)]
+    adjusted = adjusted_p_values(weighted)
     judged = [_judged(signal, p_value, limits) for signal, p_value in zip(signals, adjusted, strict=True)]
-    judged.sort(key=lambda signal: (not signal.alarm, -SEVERITIES.index(signal.severity), signal.adjusted_p_value))
+    judged.sort(key=_rank)
     return Drift(rows=window.rows, reference_rows=reference.profile.rows, signals=tuple(judged))
+
+
+def _rank(signal: Signal) -> tuple[bool, int, bool, float]:
+    """Return what the gravest signals have least of: the whole comes before a segment that is as grave."""
+    return not signal.alarm, -SEVERITIES.index(signal.severity), bool(signal.segment), signal.adjusted_p_value
+
+
+def _weights(of_segments: Sequence[bool]) -> list[float]:
+    """Return each question's weight, one on average: those of segments together at most half of all."""
+    every, inner = len(of_segments), sum(of_segments)
+    if 2 * inner <= every:
+        return [1.0] * every
+    return [every / 2 / (inner if of_segment else every - inner) for of_segment in of_segments]
 
 
 def _judged(signal: Signal, adjusted: float, limits: Limits) -> Signal:

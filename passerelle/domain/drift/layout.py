@@ -15,7 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from passerelle.domain.drift.cuts import LevelCuts, LevelFilter, NumberCuts
-from passerelle.domain.drift.levels import Encoded, level_text
+from passerelle.domain.drift.levels import level_places
+from passerelle.domain.drift.numbers import as_numbers, missing_rows
+from passerelle.domain.drift.packed import pack, unpack
+from passerelle.domain.drift.segments import SegmentCuts
 
 Array = npt.NDArray[Any]
 
@@ -37,11 +40,14 @@ class Layout:
     """The columns in order with their cuts; `quarters` cuts those that are counted in pairs into few parts.
 
     Of numbers these are the quartiles, of levels the most frequent ones; in both one more part is for missing values,
-    and of levels one for all others.
+    and of levels one for all others. Within each level of the `segments`' columns the same parts are counted, also
+    those of the columns in `within`, which are in no pair; of all other columns, which rows have a value.
     """
 
     columns: Mapping[str, Cuts]
     quarters: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    segments: Mapping[str, SegmentCuts] = field(default_factory=dict)
+    within: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
     @cached_property
     def id(self) -> str:
@@ -53,19 +59,24 @@ class Layout:
         """The pairs of columns that are counted together."""
         return list(combinations(self.quarters, 2))
 
+    def borders(self, name: str) -> tuple[Any, ...] | None:
+        """Return the borders of a column's parts, None of one in which only missing values are told from others."""
+        return self.quarters.get(name, self.within.get(name))
+
+    def sides(self, name: str) -> int:
+        """Return how many parts a column has, missing values among them."""
+        return 2 if self.borders(name) is None else _PARTS + 1
+
     def parts(self, name: str, values: Any) -> Array:
         """Return the part that each row of a column is in, shape (n,); the last part is of missing values."""
-        borders = self.quarters[name]
+        borders = self.borders(name)
+        if borders is None:
+            return missing_rows(values, numbers=isinstance(self.columns[name], NumberCuts)).astype(np.intp)
         if isinstance(self.columns[name], NumberCuts):
             numbers = as_numbers(values)
             missing = np.isnan(numbers) * np.int8(_PARTS)
             return np.asarray(sum((numbers > border for border in borders), start=missing).astype(np.intp))
-        place = {level: at for at, level in enumerate(borders)}
-        if isinstance(values, Encoded):
-            table = np.array([place.get(level, _PARTS - 1) for level in values.levels] + [_PARTS])
-            return np.asarray(table[np.asarray(values.codes)])
-        lookup = {value: _part(place, value) for value in set(np.asarray(values).tolist())}
-        return np.array([lookup[value] if value == value else _PARTS for value in np.asarray(values).tolist()], np.intp)
+        return level_places(values, borders, other=_PARTS - 1, missing=_PARTS)
 
     def pair_cells(self, parts: Mapping[str, Array]) -> dict[tuple[str, str], Array]:
         """Return how many rows are in each pair of parts; shape (parts + 1, parts + 1) for each pair."""
@@ -87,6 +98,8 @@ class Layout:
         return {
             "columns": {name: _cuts_to_dict(cuts) for name, cuts in self.columns.items()},
             "quarters": {name: list(borders) for name, borders in self.quarters.items()},
+            "segments": {name: cuts.to_dict() for name, cuts in self.segments.items()},
+            "within": {name: list(borders) for name, borders in self.within.items()},
         }
 
     @classmethod
@@ -95,6 +108,8 @@ class Layout:
         return cls(
             columns={name: _cuts_from_dict(cuts) for name, cuts in found["columns"].items()},
             quarters={name: tuple(borders) for name, borders in found["quarters"].items()},
+            segments={name: SegmentCuts.from_dict(cuts) for name, cuts in found["segments"].items()},
+            within={name: tuple(borders) for name, borders in found["within"].items()},
         )
 
 
@@ -113,30 +128,9 @@ def quarters_of(cuts: Cuts, ordered: Array | None) -> tuple[Any, ...]:
     return tuple(float(border) for border in np.unique(ordered[at]))
 
 
-def _part(place: Mapping[str, int], value: Any) -> int:
-    if value is None or value != value:
-        return _PARTS
-    return place.get(level_text(value), _PARTS - 1)
-
-
-def as_numbers(values: Any) -> Array:
-    """Return a column's values as numbers, NaN for what is none; shape (n,)."""
-    array = values.decoded() if isinstance(values, Encoded) else np.asarray(values)
-    if array.dtype.kind in "fiub":
-        return array.astype(np.float64, copy=False)
-    return np.array([_number(value) for value in array.tolist()], np.float64)
-
-
-def _number(value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError, OverflowError):
-        return float("nan")
-
-
 def _cuts_to_dict(cuts: Cuts) -> dict[str, Any]:
     if isinstance(cuts, NumberCuts):
-        return {"kind": "number", **asdict(cuts), "cuts": list(cuts.cuts)}
+        return {"kind": "number", **asdict(cuts), "cuts": pack(np.array(cuts.cuts, np.float64))}
     if isinstance(cuts, TimeCuts):
         return {"kind": "time"}
     known = {"known": cuts.known.text, "whole": cuts.known.whole}
@@ -147,7 +141,7 @@ def _cuts_to_dict(cuts: Cuts) -> dict[str, Any]:
 def _cuts_from_dict(found: Mapping[str, Any]) -> Cuts:
     if found["kind"] == "number":
         rest = {name: value for name, value in found.items() if name not in ("kind", "cuts")}
-        return NumberCuts(cuts=tuple(found["cuts"]), **rest)
+        return NumberCuts(cuts=tuple(unpack(found["cuts"]).tolist()), **rest)
     if found["kind"] == "time":
         return TimeCuts()
     known = LevelFilter(bits=base64.b64decode(found["known"]), whole=found["whole"])

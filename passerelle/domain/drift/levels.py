@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import heapq
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -93,12 +94,12 @@ class LevelCounts:
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON holds of it."""
         found = {name: getattr(self, name) for name in ("other", "unseen", "missing", "news")}
-        return {"cells": self.cells.tolist(), **found, "sketch": [f"{each:016x}" for each in self.sketch]}
+        return {"cells": self.cells.tolist(), **found, "sketch": _hashes_text(self.sketch)}
 
     @classmethod
     def from_dict(cls, found: Mapping[str, Any]) -> Self:
         """Return the counts that `to_dict` gave."""
-        sketch = tuple(int(each, 16) for each in found["sketch"])
+        sketch = _hashes_of(found["sketch"])
         return cls(**{**found, "cells": np.array(found["cells"], np.int64), "sketch": sketch})
 
 
@@ -154,10 +155,35 @@ def level_text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def level_places(values: Any, levels: Sequence[str], *, other: int, missing: int) -> Array:
+    """Return the place of each row's level among these, shape (n,): `other` for a level that is not among them."""
+    place = {level: at for at, level in enumerate(levels)}
+    if isinstance(values, Encoded):
+        table = np.array([place.get(level, other) for level in values.levels] + [missing])
+        return np.asarray(table[np.asarray(values.codes)])
+    listed = np.asarray(values).tolist()
+    lookup = {value: _place(place, value, other, missing) for value in set(listed)}
+    return np.array([lookup[value] if value == value else missing for value in listed], np.intp)
+
+
+def _place(place: Mapping[str, int], value: Any, other: int, missing: int) -> int:
+    return missing if value is None or value != value else place.get(level_text(value), other)
+
+
 def _least(news: Mapping[str, int]) -> dict[str, int]:
     """Keep the levels of the least hashes: a level among those of a sum is among those of each part that has it."""
     kept = heapq.nsmallest(SKETCH, news, key=level_hash) if len(news) > SKETCH else list(news)
     return {level: news[level] for level in sorted(kept)}
+
+
+def _hashes_text(hashes: Sequence[int]) -> str:
+    """Return hashes as text, base64 of big-endian numbers."""
+    return base64.b64encode(np.array(hashes, ">u8").tobytes()).decode()
+
+
+def _hashes_of(text: str) -> tuple[int, ...]:
+    """Return the hashes that `_hashes_text` gave."""
+    return tuple(np.frombuffer(base64.b64decode(text), ">u8").tolist())
 
 
 def _least_hashes(hashes: set[int]) -> tuple[int, ...]:

@@ -19,7 +19,7 @@ from passerelle.domain.drift.levels import LevelCounts
 from passerelle.domain.drift.numbers import NumberCounts
 from passerelle.domain.drift.profile import Counts, Profile
 from passerelle.domain.drift.reference import Reference
-from passerelle.domain.drift.signal import Kind, Limits
+from passerelle.domain.drift.signal import Kind, Limits, Signal
 
 if TYPE_CHECKING:
     from passerelle.contracts.bundle import ColumnType
@@ -96,12 +96,16 @@ def violations(drift: Drift) -> dict[str, Any]:
         {
             "feature_name": signal.column,
             "constraint_check_type": _CHECKS[signal.kind],
-            "description": f"{signal.severity}: {signal.words}" if signal.alarm else signal.words,
+            "description": f"{signal.severity}: {_described(signal)}" if signal.alarm else _described(signal),
         }
         for signal in drift.signals
         if (signal.alarm or signal.kind == "new") and signal.kind in _CHECKS
     ]
     return {"violations": found}
+
+
+def _described(signal: Signal) -> str:
+    return f"{signal.segment}: {signal.words}" if signal.segment else signal.words
 
 
 def _type(type_: ColumnType | None, cuts: Any) -> str:

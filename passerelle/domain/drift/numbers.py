@@ -150,3 +150,35 @@ def _numbers(values: Any) -> tuple[Array, int, int]:
         except (TypeError, ValueError, OverflowError):
             invalid += 1
     return np.array(found, np.float64), missing, invalid
+
+
+def as_numbers(values: Any) -> Array:
+    """Return a column's values as numbers, NaN for what is none; shape (n,)."""
+    array = values.decoded() if isinstance(values, Encoded) else np.asarray(values)
+    if array.dtype.kind in "fiub":
+        return array.astype(np.float64, copy=False)
+    return np.array([_number(value) for value in array.tolist()], np.float64)
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return float("nan")
+
+
+def missing_rows(values: Any, *, numbers: bool) -> Array:
+    """Return which rows have no value, or where they should be `numbers`, none that is one; shape (n,)."""
+    if isinstance(values, Encoded):
+        if not numbers:
+            return np.asarray(np.asarray(values.codes) < 0)
+        values = values.decoded()
+    array = np.asarray(values)
+    if array.dtype.kind == "M":
+        return np.asarray(np.isnat(array))
+    if array.dtype.kind == "f" or numbers:
+        return np.isnan(as_numbers(array))
+    if array.dtype.kind != "O":
+        return np.zeros(len(array), bool)
+    found: Array = np.array([value is None or value != value for value in array.tolist()], bool)
+    return found

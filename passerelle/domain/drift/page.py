@@ -75,7 +75,8 @@ def verdict(drift: Drift) -> str:
 
 def _name(signal: Signal) -> str:
     shown = {"__score": "the model's score", "__decision": "the model's decision"}
-    return shown.get(signal.column, signal.column) or signal.kind
+    name = shown.get(signal.column, signal.column) or signal.kind
+    return f"{signal.segment}: {name}" if signal.segment else name
 
 
 def _table(signals: tuple[Signal, ...] | list[Signal], reference: Reference, window: Profile) -> Iterator[str]:
@@ -88,7 +89,8 @@ def _table(signals: tuple[Signal, ...] | list[Signal], reference: Reference, win
 
 def _row(signal: Signal, reference: Reference, window: Profile) -> str:
     picture = ""
-    if signal.kind in ("distribution", "constant") and signal.column in reference.layout.columns:
+    whole = signal.kind in ("distribution", "constant") and not signal.segment
+    if whole and signal.column in reference.layout.columns:
         picture = bars(
             reference.layout.columns[signal.column],
             window.columns[signal.column],

@@ -16,6 +16,7 @@ from passerelle.domain.drift.form import LayoutError
 from passerelle.domain.drift.layout import Cuts, Layout, TimeCuts
 from passerelle.domain.drift.levels import Encoded, LevelCounts, Tallied, count_levels
 from passerelle.domain.drift.numbers import NumberCounts, Sorted, count_numbers
+from passerelle.domain.drift.segment_counts import segment_tables, tables_from_dict, tables_to_dict
 from passerelle.domain.drift.times import TimeCounts, count_times
 from passerelle.errors import InputError
 
@@ -29,7 +30,11 @@ _KINDS: Final[dict[type, Any]] = {NumberCuts: NumberCounts, LevelCuts: LevelCoun
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """What a window counted. `absent` has, by column, how many rows came without it; `extra` those with another one."""
+    """What a window counted. `absent` has, by column, how many rows came without it; `extra` those with another one.
+
+    `segments` has, by the segments' column, of each other column the rows of each level in its parts, shape
+    (levels + 1, parts + 1): the last level is of all others, the last part of missing values. Of "" it has all rows.
+    """
 
     layout_id: str
     rows: int
@@ -37,6 +42,7 @@ class Profile:
     pairs: Mapping[tuple[str, str], Array] = field(default_factory=dict)
     absent: Mapping[str, int] = field(default_factory=dict)
     extra: Mapping[str, int] = field(default_factory=dict)
+    segments: Mapping[str, Mapping[str, Array]] = field(default_factory=dict)
 
     def __add__(self, other: Profile) -> Profile:
         """Return the profile of both windows.
@@ -55,6 +61,10 @@ class Profile:
             pairs={pair: cells + other.pairs[pair] for pair, cells in self.pairs.items()},
             absent=dict(sorted((Counter(self.absent) + Counter(other.absent)).items())),
             extra=dict(sorted((Counter(self.extra) + Counter(other.extra)).items())),
+            segments={
+                by: {name: table + other.segments[by][name] for name, table in tables.items()}
+                for by, tables in self.segments.items()
+            },
         )
 
     def to_json(self) -> str:
@@ -70,6 +80,7 @@ class Profile:
             "pairs": {_PAIR.join(pair): cells.tolist() for pair, cells in self.pairs.items()},
             "absent": dict(self.absent),
             "extra": dict(self.extra),
+            "segments": {by: tables_to_dict(tables) for by, tables in self.segments.items()},
         }
 
     @classmethod
@@ -92,6 +103,7 @@ class Profile:
             pairs={_pair(text): np.array(cells, np.int64) for text, cells in found["pairs"].items()},
             absent=found["absent"],
             extra=found["extra"],
+            segments={by: tables_from_dict(tables, layout, by) for by, tables in found["segments"].items()},
         )
 
 
@@ -113,14 +125,17 @@ def count(layout: Layout, columns: Mapping[str, Any], prepared: Mapping[str, Pre
     """
     rows = _rows(columns)
     chunk = {**columns, **(prepared or {})}
-    parts = {name: layout.parts(name, columns[name]) for name in layout.quarters if name in columns}
+    counted = layout.columns if layout.segments else layout.quarters
+    parts = {name: layout.parts(name, columns[name]) for name in counted if name in columns}
+    paired = {name: parts[name] for name in layout.quarters if name in parts}
     return Profile(
         layout_id=layout.id,
         rows=rows,
         columns={name: count_column(cuts, chunk.get(name)) for name, cuts in layout.columns.items()},
-        pairs=layout.pair_cells(parts) if len(parts) == len(layout.quarters) else _no_pairs(layout),
+        pairs=layout.pair_cells(paired) if len(paired) == len(layout.quarters) else _no_pairs(layout),
         absent={name: rows for name in sorted(layout.columns) if name not in columns and rows},
-        extra={name: rows for name in sorted(columns) if name not in layout.columns and rows},
+        extra={name: rows for name in sorted(columns) if name not in {*layout.columns, *layout.segments} and rows},
+        segments={by: segment_tables(layout, by, columns.get(by), parts) for by in layout.segments},
     )
 
 

@@ -47,7 +47,8 @@ class Signal:
     """One difference. It alarms when it is both material (`severity`) and significant (`adjusted_p_value`).
 
     `current` and `reference` are the shares of rows for kinds that are shares, else None. `usual` is what the column
-    moves within the reference's own period. `words` say what moved, and where to.
+    moves within the reference's own period. `words` say what moved, and where to. `segment` is the group of rows that
+    it is about, as "origin = JFK", "" for all rows.
     """
 
     column: str
@@ -61,6 +62,17 @@ class Signal:
     reference: float | None = None
     usual: float = 0.0
     words: str = ""
+    segment: str = ""
+
+    @property
+    def where(self) -> str:
+        """The segment and the column, "" where it is about the whole window."""
+        return ": ".join(part for part in (self.segment, self.column) if part)
+
+    @property
+    def told(self) -> str:
+        """What moved where, in words."""
+        return f"{self.where}: {self.words}" if self.where else self.words
 
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON holds of it."""

@@ -14,6 +14,7 @@ from passerelle.domain.drift.numbers import NumberCounts
 from passerelle.domain.drift.pairs import dependence
 from passerelle.domain.drift.profile import Profile
 from passerelle.domain.drift.reference import Reference
+from passerelle.domain.drift.segment_signals import groups, segment_move
 
 #: Fewer windows say nothing of what is usual, and a window of fewer rows says little of itself.
 WINDOWS: Final = 8
@@ -33,7 +34,7 @@ def usual_moves(reference: Reference, windows: Iterable[Profile]) -> dict[str, f
         return {}
     moves: dict[str, list[float]] = {}
     for window in kept:
-        for name, moved in _moves(reference.profile, window):
+        for name, moved in (*_moves(reference.profile, window), *_of_segments(reference, window)):
             moves.setdefault(name, []).append(moved)
     usual = {name: float(np.quantile(found, _QUANTILE)) for name, found in moves.items()}
     return {name: round(value, 4) for name, value in usual.items() if value >= 1e-4}
@@ -50,3 +51,9 @@ def _moves(whole: Profile, window: Profile) -> Iterator[tuple[str, float]]:
     for pair, cells in whole.pairs.items():
         if window.pairs[pair].sum():
             yield pair_name(pair), dependence(window.pairs[pair], cells)[0].value
+
+
+def _of_segments(reference: Reference, window: Profile) -> Iterator[tuple[str, float]]:
+    for group in groups(reference, window):
+        if group.in_parts:
+            yield f"{group.segment}: {group.column}", segment_move(group).value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -74,6 +75,23 @@ def levels_in_words(cuts: LevelCuts, current: LevelCounts, before: LevelCounts) 
     named = [*zip(cuts.levels, change.tolist(), strict=True), ("all others", rest)]
     most = sorted(named, key=lambda found: -abs(found[1]))[:_NAMED]
     return ", ".join(f"{level} {'+' if by > 0 else '−'}{_percent(abs(by))}" for level, by in most if round(by, 3))
+
+
+def parts_in_words(borders: Sequence[Any], current: Array, before: Array, *, ordered: bool) -> str:
+    """Return the few parts of a column that gained or lost most rows: ranges of numbers, or levels."""
+    change = current / max(1, current.sum()) - before / max(1, before.sum())
+    names = _ranges(borders) if ordered else [*borders, *("no other",) * (len(change) - 1 - len(borders)), "all others"]
+    most = sorted(zip(names, change.tolist(), strict=False), key=lambda found: -abs(found[1]))[:_NAMED]
+    told = [(name, f"{'+' if by > 0 else '−'}{_percent(abs(by))}") for name, by in most if round(by, 3)]
+    if ordered:
+        return "; ".join(f"{by} of rows {name}" for name, by in told)
+    return ", ".join(f"{name} {by}" for name, by in told)
+
+
+def _ranges(borders: Sequence[float]) -> list[str]:
+    named = [number(border) for border in borders]
+    between = [f"above {low} up to {high}" for low, high in pairwise(named)]
+    return [f"up to {named[0]}", *between, f"above {named[-1]}"]
 
 
 def number(value: float) -> str:

@@ -41,8 +41,8 @@ class Rule:
 class Incident:
     """A cause that lasts. `since` and `last` are the starts of the first and the last window that alarmed, in ISO 8601.
 
-    `columns` are all that alarmed, the first ones first; `words` what the gravest signal said when it was gravest;
-    `also` other causes that followed from this one.
+    `columns` and `segments` are all that alarmed, the first ones first; `words` what the gravest signal said when it
+    was gravest; `also` other causes that followed from this one.
     """
 
     cause: Cause
@@ -53,6 +53,7 @@ class Incident:
     words: str
     quiet: int = 0
     also: tuple[Cause, ...] = ()
+    segments: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -87,7 +88,7 @@ class Watch:
     def from_dict(cls, found: Mapping[str, Any]) -> Self:
         """Return the watch that `to_dict` gave, after JSON as well."""
         incidents = tuple(
-            Incident(**{**one, "columns": tuple(one["columns"]), "also": tuple(one["also"])})
+            Incident(**{**one, **{name: tuple(one.get(name, ())) for name in ("columns", "also", "segments")}})
             for one in found["incidents"]
         )
         alarmed = {cause: tuple(windows) for cause, windows in found["alarmed"].items()}
@@ -172,12 +173,17 @@ def _opened(cause: Cause, since: str, window: str, signals: Sequence[Signal]) ->
         last=window,
         severity=first.severity,
         columns=_named(signals),
-        words=f"{first.column}: {first.words}" if first.column else first.words,
+        words=first.told,
+        segments=_segments(signals),
     )
 
 
 def _named(signals: Sequence[Signal]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(signal.column for signal in signals if signal.column))
+
+
+def _segments(signals: Sequence[Signal]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(signal.segment for signal in signals if signal.segment))
 
 
 def _continued(
@@ -190,9 +196,9 @@ def _continued(
         return (None, Event(change="closed", incident=quiet)) if quiet.quiet >= rule.closes else (quiet, None)
     first = _gravest(signals)
     columns = tuple(dict.fromkeys((*incident.columns, *_named(signals))))
-    found = replace(incident, last=window, columns=columns, quiet=0)
+    segments = tuple(dict.fromkeys((*incident.segments, *_segments(signals))))
+    found = replace(incident, last=window, columns=columns, segments=segments, quiet=0)
     if SEVERITIES.index(first.severity) <= SEVERITIES.index(incident.severity):
         return found, None
-    words = f"{first.column}: {first.words}" if first.column else first.words
-    worse = replace(found, severity=first.severity, words=words)
+    worse = replace(found, severity=first.severity, words=first.told)
     return worse, Event(change="worsened", incident=worse)

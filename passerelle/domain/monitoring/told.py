@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from passerelle.domain.monitoring.incidents import Cause, Event
@@ -54,14 +55,18 @@ def message(project: str, environment: str, event: Event, page: str = "") -> str
             f"It is over: {incident.words}\n\nProject {project}, environment {environment}, from {incident.since} to "
             f"{incident.last}; {incident.quiet} quiet windows since.\n"
         )
-    named = ", ".join(incident.columns[:_SHOWN])
-    more = f" and {len(incident.columns) - _SHOWN} more" if len(incident.columns) > _SHOWN else ""
+    named = "".join(_named(what, some) for what, some in (("columns", incident.columns), ("among", incident.segments)))
     lines = [
         f"What: {incident.words}",
-        f"Where: project {project}, environment {environment}" + (f"; columns {named}{more}" if named else ""),
+        f"Where: project {project}, environment {environment}{named}",
         f"Since: {incident.since}; last seen in the window of {incident.last}",
         f"How bad: {incident.severity}" + (f"; it shows in {', '.join(incident.also)}, too" if incident.also else ""),
         f"Likely: {_LIKELY[incident.cause]}",
         f"Do: {_TO_DO[incident.cause]} Runbook: {RUNBOOK}",
     ]
     return "\n".join([*lines, *([f"Page: {page}"] if page else [])]) + "\n"
+
+
+def _named(what: str, names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"; {what} {', '.join(names[:_SHOWN])}{more}" if names else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -77,8 +78,6 @@ def profile() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def reference(profile: dict[str, Any]) -> Reference:
-    import json
-
     return Reference.from_json(json.dumps(profile))
 
 
@@ -132,3 +131,14 @@ def test_answers_of_every_task_have_a_place(task: Any) -> None:
     held = make_profile(other, answers, None)["layout"]["columns"]
     assert held[SCORE]["kind"] == "number"
     assert (DECISION in held) == (task == "multiclass")
+
+
+def test_the_projects_segments_are_counted_of_inputs_and_of_the_models_answers() -> None:
+    made = context()
+    task = made.project.task.model_copy(update={"segments": ("kind", "gone"), "min_segment_rows": 300})
+    divided = replace(made, project=made.project.model_copy(update={"task": task}))
+    found = Reference.from_json(json.dumps(make_profile(divided, predicted(2_000), 0.4)))
+    tables = found.profile.segments["kind"]
+    assert set(found.layout.segments) == {"kind"}
+    assert tables["load"].sum() == 60 * ROWS_A_DAY
+    assert tables[SCORE].sum() == tables[DECISION].sum() == 10 * ROWS_A_DAY

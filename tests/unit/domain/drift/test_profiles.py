@@ -17,6 +17,7 @@ from passerelle.domain.drift.levels import SKETCH, Encoded, LevelCounts
 from passerelle.domain.drift.numbers import NumberCounts
 from passerelle.domain.drift.profile import Profile, count
 from passerelle.domain.drift.reference import Reference, make_reference
+from passerelle.domain.drift.segments import segment_cuts
 from passerelle.domain.drift.times import TimeCounts
 from passerelle.errors import InputError
 
@@ -39,7 +40,8 @@ def table(rows: int, seed: int = 0) -> dict[str, Any]:
     }
 
 
-REFERENCE = make_reference(table(2_000), TYPES, ["amount", "origin", "hour"])
+SEGMENTS = segment_cuts(table(2_000), TYPES, ["origin", "open", "hour"], 200)
+REFERENCE = make_reference(table(2_000), TYPES, ["amount", "origin", "hour"], SEGMENTS)
 
 
 def same(one: Profile, other: Profile) -> bool:
@@ -182,7 +184,14 @@ def test_the_reference_of_a_hundred_columns_takes_at_most_300_kb() -> None:
     columns |= {f"category{i}": levels[rng.integers(0, 1_000, 20_000)] for i in range(40)}
     types: dict[str, ColumnType] = {name: "number" if name < "d" and name[0] == "n" else "category" for name in columns}
     types |= {name: "number" for name in columns if name.startswith("number")}
-    assert len(make_reference(columns, types, list(columns)).to_json()) <= 300_000
+    levels = np.array([f"segment {i}" for i in range(40)], object)
+    for name in ("category0", "category1"):
+        columns[name] = levels[rng.integers(0, 40, 20_000)]
+    for values in columns.values():
+        values[rng.random(20_000) < 0.05] = None if values.dtype == object else np.nan
+    segments = segment_cuts(columns, types, ["category0", "category1"], 200)
+    assert [len(cuts.names) for cuts in segments.values()] == [20, 20]
+    assert len(make_reference(columns, types, list(columns), segments).to_json()) <= 300_000
 
 
 def test_profiles_of_two_references_are_never_added_or_read_for_one_another() -> None:
