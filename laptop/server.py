@@ -59,6 +59,7 @@ async def _serve(settings: LaptopSettings) -> None:
     from laptop.ministack.identities import Identities
     from laptop.ministack.lambdas import count_every_invocation, keep_error_classes, keep_throttled_events
     from laptop.ministack.log_deliveries import install_log_deliveries
+    from laptop.ministack.metric_filters import install_metric_filters
     from laptop.ministack.metric_store import install_metric_store
     from laptop.ministack.nested import NestedExecutions
     from laptop.ministack.recorded import Recorded
@@ -67,6 +68,7 @@ async def _serve(settings: LaptopSettings) -> None:
     from laptop.ministack.sagemaker_types import install_sagemaker_types
     from laptop.ministack.schedules import install_schedules
     from laptop.ministack.service import Admin, register_sagemaker
+    from laptop.ministack.service_metrics import install_service_metrics
     from laptop.ministack.snapshots import Snapshots
     from laptop.ministack.surroundings import MiniStackSurroundings
     from laptop.ministack.tasks import SageMakerTasks
@@ -90,10 +92,12 @@ async def _serve(settings: LaptopSettings) -> None:
     install_deliveries()
     install_log_deliveries()
     install_embedded_metrics()
+    install_metric_filters()
     install_metric_store()
     install_alarm_requests()
     install_alarm_actions()
     Alarms(settings).install()
+    install_service_metrics(settings)
     install_sagemaker_types(sagemaker)
     SageMakerTasks(sagemaker, executions).install()
     snapshots = Snapshots(

@@ -58,7 +58,9 @@ SEAMS: dict[str, dict[str, tuple[str, ...] | None]] = {
         "_create_log_stream": ("data",),
         "_fanout_to_subscription_filters": ("group_name", "stream_name", "events"),
         "_log_groups": None,
+        "_metric_filters": None,
         "_put_log_events": ("data",),
+        "_put_metric_filter": ("data",),
         "_subscription_pattern_matches": ("pattern", "message"),
     },
     "ministack.services.eventbridge": {
@@ -96,7 +98,7 @@ SEAMS: dict[str, dict[str, tuple[str, ...] | None]] = {
         "_update_schedule": ("name", "body"),
     },
     "ministack.services.sns": {"_topic_by_arn_any_scope": ("topic_arn",)},
-    "ministack.services.sqs": {"_md5_msg_attrs": ("attrs",), "_queue_by_arn": ("arn",)},
+    "ministack.services.sqs": {"_md5_msg_attrs": ("attrs",), "_queue_by_arn": ("arn",), "_queues": None},
     "ministack.services.stepfunctions": {
         "_ExecutionError": None,
         "_AWS_SDK_ERROR_PREFIX": None,
