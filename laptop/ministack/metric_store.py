@@ -34,8 +34,9 @@ def install_metric_store() -> None:
             cutoff = time.time() - cloudwatch.TWO_WEEKS_SECONDS
             for key, points in list(cloudwatch._metrics.items()):
                 with LOCK:
-                    del points[: bisect.bisect_left(points, cutoff, key=_moment)]
-                    if not points:
+                    old = bisect.bisect_left(points, cutoff, key=_moment)
+                    del points[:old]
+                    if old and not points:  # an empty one that nothing was cut off is about to get its first
                         cloudwatch._metrics.pop(key, None)
 
     cloudwatch._metric_bucket, cloudwatch._evict_old_metrics = chronological_bucket, evict
