@@ -13,6 +13,7 @@ from cli.session import Session
 #: Command -> module that holds a click command of the same name. Modules load only when their command runs.
 COMMANDS = {
     "advise": "cli.commands.advise",
+    "backtest": "cli.commands.backtest",
     "backup": "cli.commands.backup",
     "batch": "cli.commands.batch",
     "carry": "cli.commands.carry",

@@ -139,6 +139,8 @@ class PipelineStack(Stack):
             "deploy-model": deploy_model.machine.state_machine_arn,
             "tracking-uri": parts.runtime.tracking_settings["tracking_uri"],
             "job-role": self.job_role.role_arn,
+            "training-image": parts.runtime.image_uri,
+            "jobs-vpc": self.to_json_string(parts.runtime.jobs_vpc),
             "data-key": parts.key.key_arn,
             "dead-letters": parts.dead_letters.queue_url,
             **{f"{name}-bucket": bucket for name, bucket in parts.buckets.items()},

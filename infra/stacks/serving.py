@@ -12,6 +12,7 @@ from infra import permissions as may
 from infra.constructs.prediction_records import add_prediction_records
 from infra.constructs.state_machine import StateMachine
 from infra.projects import ProjectSource
+from infra.resource_parameters import publish_resources
 from infra.shared import Shared
 from passerelle.contracts import naming, zones
 from passerelle.settings import (
@@ -153,6 +154,8 @@ class ServingStack(Stack):
             alerts=shared.alerts,
         )
         add_prediction_records(self, shared, dead_letters, projects)
+        # By which the command line starts back-tests.
+        publish_resources(self, config.name, {"judge-role": self.judge_role.role_arn})
 
     def _changing_endpoints(self, key: aws_kms.IKey) -> list[aws_iam.PolicyStatement]:
         """What the state machine itself calls."""
@@ -207,7 +210,7 @@ class ServingStack(Stack):
         return [may.allow(["s3:GetObject"], inputs), may.list_objects(predictions)]
 
     def _judge_role(self, shared: Shared) -> aws_iam.Role:
-        """The role of the job that compares answers: read what was asked, and the model, write what they showed."""
+        """The role of jobs that compare models, and may change none: read data and models, write what they showed."""
         role = aws_iam.Role(self, "JudgeRole", assumed_by=may.sagemaker_service(self))
         predictions, curated, models = (shared.zones[zone] for zone in ("predictions", "curated", "models"))
         key = shared.key.key_arn

@@ -37,6 +37,11 @@ def batch_job_name(project: str, moment: datetime, identity: str) -> str:
     return f"{project}-batch-{moment:%Y%m%d%H%M%S%f}-{digest}"
 
 
+def backtest_job_name(project: str, moment: datetime) -> str:
+    """Name of the processing job of a back-test: sorts by time, to the microsecond."""
+    return f"{project}-backtest-{moment:%Y%m%d%H%M%S%f}"
+
+
 def endpoint_name(environment: str, project: str) -> str:
     """The endpoint that applications call. Lower case: CDK lower-cases names in policy ARNs."""
     return f"passerelle-{environment}-{project}"

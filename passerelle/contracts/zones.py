@@ -47,6 +47,11 @@ def tuning_prefix(project: str, run_id: str, attempt: int) -> str:
     return f"{run_prefix(project, run_id, attempt)}/tune"
 
 
+def backtest_prefix(project: str, job: str) -> str:
+    """Curated zone: what a back-test was asked, below `question`, and what it found, below `result`."""
+    return f"{project}/backtests/{job}"
+
+
 def spark_logs_prefix(project: str, run_id: str, attempt: int) -> str:
     """Curated zone: the logs of driver and executors, where Spark prepared the data."""
     return f"{run_prefix(project, run_id, attempt)}/spark-logs"

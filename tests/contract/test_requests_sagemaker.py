@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ from typing import Any
 import pytest
 
 from laptop.sagemaker.validation import validate
-from passerelle.contracts.container import PrepareResult, SplitPart
+from passerelle.contracts.container import BACKTEST_INPUTS, PrepareResult, SplitPart
+from passerelle.contracts.naming import backtest_job_name
 from passerelle.domain.project import Project, load_project
+from passerelle.domain.requests.backtest import backtest_job
 from passerelle.domain.requests.hosting import HostingPlace, deployment
 from passerelle.domain.requests.jobs import JobPlace, RunRef, evaluate_job, prepare_job, training_job
 from passerelle.domain.requests.tuning import tuning_job
@@ -19,6 +22,7 @@ from passerelle.domain.training_tries import TrainingTry
 from passerelle.domain.tuning.fleet import Share
 from passerelle.domain.tuning.space import spaces
 from passerelle.errors import SettingsError
+from training.__main__ import ENTRIES
 
 TEXT = (Path(__file__).parents[2] / "projects/flights/project.yaml").read_text()
 ZONES = {zone: f"b-{zone}" for zone in ("raw", "quarantine", "curated", "models", "predictions", "reports")}
@@ -54,6 +58,21 @@ def test_processing_requests_are_accepted(kms: str) -> None:
     for champion in (None, "s3://b-models/champion.tar.gz"):
         request = evaluate_job(place, RUN, project, training_job="t", test_uri="s3://b/t/", champion_uri=champion)
         validate("CreateProcessingJob", request)
+
+
+@pytest.mark.parametrize("kms", ["", KEY])
+def test_a_back_test_reads_the_champions_training_and_a_whole_dataset_without_network(kms: str) -> None:
+    project = load_project(TEXT, source="project.yaml")
+    name = backtest_job_name("a" * 20, datetime(2026, 11, 22, tzinfo=UTC))
+    request = backtest_job(_place(kms), RUN, project, name=name, training_job="t", dataset_id="d1")
+    validate("CreateProcessingJob", request)
+    inputs = {item["InputName"]: item["S3Input"]["S3Uri"] for item in request["ProcessingInputs"]}
+    assert set(inputs) == set(BACKTEST_INPUTS)
+    assert inputs["dataset"] == "s3://b-curated/flights/datasets/d1/"
+    assert inputs["training"] == "s3://b-models/flights/training/t/output/output.tar.gz"
+    assert request["AppSpecification"]["ContainerArguments"] == ["backtest"]
+    assert request["NetworkConfig"]["EnableNetworkIsolation"]
+    assert "backtest" in ENTRIES
 
 
 @pytest.mark.parametrize(("kms", "spot"), list(product(["", KEY], [True, False])))

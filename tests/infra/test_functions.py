@@ -65,6 +65,9 @@ def test_the_command_line_finds_every_resource_that_it_needs(resources: Find) ->
         "deploy-model",
         "tracking-uri",
         "job-role",
+        "judge-role",
+        "training-image",
+        "jobs-vpc",
         *(f"{zone}-bucket" for zone in zones),
     ]
     assert [name for name in needed if f"/passerelle/prod/resources/{name}" not in names] == []

@@ -14,6 +14,7 @@ import pytest
 
 from tests.infra.conftest import ENVIRONMENTS, ROOT
 from tests.infra.iam.program import Program
+from tests.infra.requests.backtest_paths import backtests
 from tests.infra.requests.batch_paths import batches
 from tests.infra.requests.code_paths import PATHS, CodePath, custom_resources, reconciler, walk_paths
 from tests.infra.requests.deployed import Deployed
@@ -47,7 +48,7 @@ def walked(synthesised: Synthesise, tmp_path_factory: pytest.TempPathFactory) ->
     def walk(environment: str, paths: tuple[CodePath, ...]) -> Recorder:
         return walk_paths(Deployed(synthesised(environment)), tmp_path_factory.mktemp(environment), paths)
 
-    whole = (*PATHS, *RECOVERY, batches)
+    whole = (*PATHS, *RECOVERY, batches, backtests)
     return [walk(name, whole if name == "prod" else (custom_resources, reconciler)) for name in ENVIRONMENTS]
 
 

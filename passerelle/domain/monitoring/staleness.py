@@ -179,7 +179,9 @@ def _words(
     said = f"{seen}; proposed: train every {_every(cadence, period)}, {_why(cadence, limit)}"
     if cheapest:
         cost = f"{cheapest.costs[cheapest.periods - 1]:.2f} {cheapest.currency}"
-        said += f"; of least cost is every {_every(cheapest, period)}: {cost} per {age_words(1, period)[2:]}"
+        said += (
+            f"; of least cost is every {_every(cheapest, period)}: {cost} per {age_words(1, period).removeprefix('1 ')}"
+        )
     return f"{said}."
 
 

@@ -84,14 +84,14 @@ def prepare_job(place: JobPlace, run: RunRef, project: Project) -> Request:
         "quarantine": zones.s3_uri(place.zones["quarantine"], quarantine),
         "curated": zones.s3_uri(place.zones["curated"], run.project),
     }
-    return _processing(place, run, project, "prepare", inputs, PREPARE_INPUTS, outputs, PREPARE_OUTPUTS)
+    return processing_job(place, run, project, "prepare", inputs, PREPARE_INPUTS, outputs, PREPARE_OUTPUTS)
 
 
 def evaluate_job(
     place: JobPlace, run: RunRef, project: Project, *, training_job: str, test_uri: str, champion_uri: str | None
 ) -> Request:
     """Return CreateProcessingJob for `evaluate`."""
-    output = f"{_training_output(place, run)}/{training_job}/output"
+    output = f"{training_output(place, run)}/{training_job}/output"
     inputs = {
         "project": run.project_uri,
         "model": f"{output}/model.tar.gz",
@@ -101,7 +101,7 @@ def evaluate_job(
     }
     result = zones.result_prefix(run.project, run.run_id, run.attempt, "evaluate")
     outputs = {"result": zones.s3_uri(place.zones["curated"], result)}
-    return _processing(place, run, project, "evaluate", inputs, EVALUATE_INPUTS, outputs, EVALUATE_OUTPUTS)
+    return processing_job(place, run, project, "evaluate", inputs, EVALUATE_INPUTS, outputs, EVALUATE_OUTPUTS)
 
 
 def judge_job(
@@ -118,14 +118,14 @@ def judge_job(
     result = zones.s3_uri(place.zones["curated"], zones.result_prefix(run.project, run.run_id, run.attempt, "judge"))
     inputs = {"project": run.project_uri, "question": f"{result}/question", **({"model": model} if model else {})}
     outputs = {"result": f"{result}/result"}
-    request = _processing(place, run, project, "judge", inputs | dict(listed), JUDGE_INPUTS, outputs, JUDGE_OUTPUTS)
+    request = processing_job(place, run, project, "judge", inputs | dict(listed), JUDGE_INPUTS, outputs, JUDGE_OUTPUTS)
     for item in request["ProcessingInputs"]:
         if item["InputName"] in listed:
             item["S3Input"]["S3DataType"] = "ManifestFile"
     return request | {"ProcessingJobName": f"{request['ProcessingJobName']}-{suffix}"}
 
 
-def _processing(
+def processing_job(
     place: JobPlace,
     run: RunRef,
     project: Project,
@@ -135,6 +135,7 @@ def _processing(
     outputs: dict[str, str],
     output_paths: dict[str, str],
 ) -> Request:
+    """Return CreateProcessingJob for an entry, by the S3 URIs and the paths of its inputs and outputs."""
     return {
         "ProcessingJobName": naming.job_name(run.project, run.run_id, stage, run.attempt),
         "ProcessingInputs": [
@@ -234,7 +235,7 @@ def training_job(
             *([_channel(STUDY_CHANNEL, study_uri)] if study_uri else []),
         ],
         "OutputDataConfig": {
-            "S3OutputPath": _training_output(place, run),
+            "S3OutputPath": training_output(place, run),
             **({"KmsKeyId": place.kms_key_arn} if place.kms_key_arn else {}),
         },
         "ResourceConfig": {
@@ -266,7 +267,8 @@ def _channel(name: str, uri: str) -> Request:
     return {"ChannelName": name, "DataSource": {"S3DataSource": source}, "InputMode": "File"}
 
 
-def _training_output(place: JobPlace, run: RunRef) -> str:
+def training_output(place: JobPlace, run: RunRef) -> str:
+    """Return where SageMaker puts the output of training jobs."""
     return zones.s3_uri(place.zones["models"], zones.training_output_prefix(run.project))
 
 

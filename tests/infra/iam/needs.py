@@ -53,6 +53,7 @@ ACTIONS: Final = {
 }
 ON_BUCKET: Final = ("s3:ListBucket", "s3:ListBucketVersions", "s3:ListBucketMultipartUploads")
 _TUNING_JOB: Final = "sagemaker|hyper-parameter-tuning-job/{HyperParameterTuningJobName}"
+_PROCESSING_JOB: Final = "sagemaker|processing-job/{ProcessingJobName}"
 #: IAM's prefix -> service and rest of the ARN, with the request's parameters in braces; several by operation.
 _RESOURCES: Final[dict[str, str]] = {
     "dynamodb": "dynamodb|table/{TableName}",
@@ -79,7 +80,9 @@ _RESOURCES: Final[dict[str, str]] = {
     "sagemaker:DescribeTransformJob": "sagemaker|transform-job/{TransformJobName}",
     "sagemaker:ListTags": "|{ResourceArn}",
     "sagemaker:StopTrainingJob": "sagemaker|training-job/{TrainingJobName}",
-    "sagemaker:StopProcessingJob": "sagemaker|processing-job/{ProcessingJobName}",
+    "sagemaker:CreateProcessingJob": _PROCESSING_JOB,
+    "sagemaker:DescribeProcessingJob": _PROCESSING_JOB,
+    "sagemaker:StopProcessingJob": _PROCESSING_JOB,
     "ecs:RunTask": "|{taskDefinition}",
     "ecs:DescribeTasks": "ecs|task/{cluster}/*",
     # On container instances only, which Fargate has not (service authorization reference, Amazon ECS).
@@ -105,7 +108,12 @@ _UNSAID: Final = {
     "sagemaker:ListTags": "sagemaker|endpoint/*",
 }
 #: What is created with tags needs this, too.
-_TAGGED: Final = {"sagemaker:CreateTransformJob": "sagemaker:AddTags"}
+_TAGGED: Final = {
+    "sagemaker:CreateTransformJob": "sagemaker:AddTags",
+    "sagemaker:CreateProcessingJob": "sagemaker:AddTags",
+}
+#: What takes on a role is called by who may hand it over (SageMaker API permissions reference).
+_PASSING: Final = ("sagemaker:CreateProcessingJob",)
 #: "No permissions are required to perform this operation" (STS API reference, GetCallerIdentity).
 _FREE: Final = ("sts:GetCallerIdentity",)
 Hints = Mapping[str, str]
@@ -125,6 +133,8 @@ def needs_of(call: ApiCall, account: Account, hints: Hints) -> list[Need]:
             known = name not in _BY_OVERLAP
             actions = [name, *([_TAGGED[name]] if name in _TAGGED else [])]
             found += [_need(item, arn, call, known) for arn in _arns(name, call, account) for item in actions]
+            if name in _PASSING:
+                found += [_need("iam:PassRole", arn, call) for arn in _filled("|{RoleArn}", name, call, account)]
     return found
 
 

@@ -11,6 +11,7 @@ from passerelle.contracts import zones
 from passerelle.contracts.container import PrepareResult, SplitPart
 from passerelle.domain.batch import StoredObject, form_of
 from passerelle.domain.project import Project, load_project
+from passerelle.domain.requests.backtest import backtest_job
 from passerelle.domain.requests.batch import BatchJob, transform_job
 from passerelle.domain.requests.components import ServedComponent
 from passerelle.domain.requests.hosting import HostingPlace, deployment
@@ -92,8 +93,12 @@ def sagemaker_requests(assembly: Assembly) -> Requests:
     evaluation = evaluate_job(
         place, run, project, training_job="job", test_uri=dataset.split["test"].uri, champion_uri=models
     )
+    # `passerelle backtest` finds role, image and network by parameters that say what these settings do.
+    judge = judge_place(JudgeShadowSettings.from_env(handler_settings(assembly, "judge_shadow")))
+    aged = backtest_job(judge, run, project, name="backtest", training_job="job", dataset_id="set")
+    judged = _judging(assembly, run, project, models)
     found: dict[str, list[Request]] = {
-        "CreateProcessingJob": [prepare_job(place, run, project), evaluation, _judging(assembly, run, project, models)],
+        "CreateProcessingJob": [prepare_job(place, run, project), evaluation, judged, aged],
         "CreateTrainingJob": [training_job(place, run, project, dataset)],
         "CreateHyperParameterTuningJob": [
             tuning_job(place, run, project, dataset, SPACES["xgboost"], Share(trials=9, seconds=600, parallel=3))

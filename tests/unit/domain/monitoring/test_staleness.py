@@ -184,6 +184,8 @@ def test_a_dearer_training_is_done_less_often_and_the_cheapest_cadence_is_that_o
         assert found is not None
         assert found.periods == best
         assert found.costs[found.periods - 1] == pytest.approx(cost / best + 5 * (best - 1), rel=1e-3)
+    assert "of least cost is every 12 months" in judged(exact, training_cost=10_000.0).words
+    assert judged(exact, training_cost=45.0, period="30d").words.endswith(" USD per 30 days.")
     assert judged(exact).cheapest is None, "nobody knows what a training costs"
     assert judged(cells_of(24), training_cost=1.0).cheapest is None, "nor what an error does"
 
