@@ -10,6 +10,8 @@ _TINY: Final = 1e-300
 _ENOUGH: Final = 1e-15
 _TERMS: Final = 10_000
 _MANY: Final = 2_000
+#: Less skewness than this moves a p-value of 2e-4 by a fifth at most.
+_EVEN: Final = 0.02
 
 
 def normal_tail(z: float) -> float:
@@ -20,6 +22,18 @@ def normal_tail(z: float) -> float:
 def two_sided(z: float) -> float:
     """Return P(|Z| > |z|) of a standard normal variable."""
     return math.erfc(abs(z) / math.sqrt(2))
+
+
+def skewed_two_sided(z: float, skew: float) -> float:
+    """Return twice the smaller tail of a standardised variable with this skewness: a shifted gamma law (Pearson 1895).
+
+    A sum of squares of few rows has such a law nearly; the normal law would call its upper tail too rare.
+    """
+    if abs(skew) < _EVEN:
+        return two_sided(z)
+    shape = 4 / skew**2
+    upper = chi_square_tail(2 * (shape + math.copysign(z, z * skew) * math.sqrt(shape)), 2 * shape)
+    return min(1.0, 2 * min(upper, 1 - upper))
 
 
 def chi_square_tail(value: float, freedom: float) -> float:

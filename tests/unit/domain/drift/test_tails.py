@@ -17,6 +17,7 @@ from passerelle.domain.drift.tails import (
     combined,
     normal_tail,
     same_share,
+    skewed_two_sided,
     two_pairs_tail,
     two_sided,
 )
@@ -25,6 +26,15 @@ from passerelle.domain.drift.tails import (
 @given(st.floats(0, 2_000), st.floats(0.5, 500))
 def test_the_chi_square_tail_is_scipys(value: float, freedom: float) -> None:
     assert chi_square_tail(value, freedom) == pytest.approx(float(stats.chi2.sf(value, freedom)), rel=1e-9, abs=1e-13)
+
+
+@given(st.floats(-8, 38), st.floats(1, 9_000), st.booleans())
+def test_a_skewed_variable_has_the_tails_of_a_sum_of_squares(z: float, freedom: float, downwards: bool) -> None:
+    value = freedom + z * math.sqrt(2 * freedom)
+    tails = [float(each(value, freedom)) for each in (stats.chi2.sf, stats.chi2.cdf)]
+    sign = -1 if downwards else 1
+    found = skewed_two_sided(sign * z, sign * math.sqrt(8 / freedom))
+    assert found == pytest.approx(min(1.0, 2 * min(tails)), rel=1e-6, abs=1e-12)
 
 
 @given(st.floats(-8, 38))
