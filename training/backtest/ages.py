@@ -28,7 +28,9 @@ FIRST: Final = 1 / 3
 MOST_TRAININGS: Final = 24
 MOST_AGES: Final = 12
 LEAST_TRAIN_ROWS: Final = 100
+#: A period of fewer rows, or of less than this share of a usual one, is none to score on: mostly one that is cut off.
 LEAST_ROWS: Final = 30
+LEAST_SHARE: Final = 0.1
 #: The standard error of a difference is then itself uncertain by 7 %.
 RESAMPLES: Final = 100
 
@@ -62,7 +64,7 @@ def backtest(asked: Asked, started: float) -> BacktestResult:
     periods = cut(asked.rows.times, question.period)
     scored = _scored(asked, periods)
     first = max(0, int(np.ceil(FIRST * len(periods.names))) - 1)
-    ends = list(range(len(periods.names) - 2, first - 1, -1))[:MOST_TRAININGS]
+    ends = list(range(max(scored, default=0) - 1, first - 1, -1))[:MOST_TRAININGS]
     tell("backtest_planned", candidate=asked.candidate.name, trainings=len(ends), periods=len(periods.names))
     cells, longest = list[BacktestCell](), 0.0
     for number, end in enumerate(ends, start=1):
@@ -104,8 +106,9 @@ def _scored(asked: Asked, periods: Periods) -> dict[int, Scored]:
     """Return the periods with rows enough to score on; rows are in the order of time, so each is a slice of them."""
     found, by = {}, asked.context.project.training.resample_by
     edges = np.searchsorted(periods.of_row, np.arange(len(periods.names) + 1))
+    least = max(LEAST_ROWS, LEAST_SHARE * np.median(np.diff(edges)))
     for period, (begin, end) in enumerate(itertools.pairwise(edges)):
-        if end - begin >= LEAST_ROWS:
+        if end - begin >= least:
             rows = asked.rows.take(slice(begin, end))
             found[period] = Scored(slice(begin, end), rows, rows.blocks(by))
     return found
