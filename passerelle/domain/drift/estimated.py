@@ -123,10 +123,7 @@ def estimate(reference: PerformanceReference, window: Expected, *, seed: int = 0
 
     Raises LayoutError for a window of another reference.
     """
-    if window.reference_id != reference.id:
-        raise LayoutError(
-            f"This window was added up by the reference {window.reference_id}, not by this model's. Add it up again."
-        )
+    need_same_reference(reference, window)
     layout = reference.layout
     if window.rows < LEAST_ROWS:
         return {
@@ -136,12 +133,10 @@ def estimate(reference: PerformanceReference, window: Expected, *, seed: int = 0
     rng = np.random.default_rng(seed)
     main = _column(window.sums, layout)
     found = metrics_of(layout, window.rows, main)
-    draws = metrics_of(layout, window.rows, drawn(layout, window.rows, window.sums, reference.spreads, rng, _DRAWS))
-    reasons = _reasons(layout, main)
+    draws = chances(reference, window, rng)
+    reasons = reasons_of(layout, main)
     return {
-        name: Estimate(reason=reasons[name])
-        if name in reasons
-        else _estimate(name, float(values[0]), draws[name], reference.wander.get(name, 0.0), rng)
+        name: Estimate(reason=reasons[name]) if name in reasons else _estimate(name, float(values[0]), draws[name])
         for name, values in found.items()
     }
 
@@ -159,7 +154,7 @@ def realised(reference: PerformanceReference, answers: Any, labels: Any) -> dict
         return {name: Estimate(reason="No row has an answer.") for name in _names(layout)}
     truth = targets_of(layout.task, found[known], np.asarray(labels)[known])
     sums = layout.add_up(found[known], {name: part[:, None] for name, part in truth.items()})
-    reasons = _reasons(layout, sums, least=1)
+    reasons = reasons_of(layout, sums, least=1)
     metrics = metrics_of(layout, int(known.sum()), sums)
     return {
         name: Estimate(reason=reasons[name])
@@ -171,16 +166,24 @@ def realised(reference: PerformanceReference, answers: Any, labels: Any) -> dict
     }
 
 
-def _estimate(name: str, value: float, draws: Array, wander: float, rng: np.random.Generator) -> Estimate:
-    draws = draws[np.isfinite(draws)]
-    if not np.isfinite(value) or len(draws) < _DRAWS // 2:
-        return Estimate(reason="These rows leave it undefined.")
-    low, high = np.quantile(draws + wander * rng.standard_normal(len(draws)), _LEVELS)
-    least, most = _RANGES.get(name, (-np.inf, np.inf))
-    return Estimate(value=value, lower=float(np.clip(low, least, value)), upper=float(np.clip(high, value, most)))
+def need_same_reference(reference: PerformanceReference, window: Expected) -> None:
+    """Raise LayoutError for a window of another reference."""
+    if window.reference_id != reference.id:
+        raise LayoutError(
+            f"This window was added up by the reference {window.reference_id}, not by this model's. Add it up again."
+        )
 
 
-def _reasons(layout: Layout, sums: Mapping[str, Array], least: int = LEAST_OF_A_KIND) -> dict[str, str]:
+def chances(reference: PerformanceReference, window: Expected, rng: np.random.Generator) -> dict[str, Array]:
+    """Return by metric what the labels may give, in draws: their chance, the reference's, and usual wandering."""
+    layout, spreads = reference.layout, reference.spreads
+    found = metrics_of(layout, window.rows, drawn(layout, window.rows, window.sums, spreads, rng, _DRAWS))
+    wander = {name: reference.wander.get(name, 0.0) for name in found}
+    return {name: draws + wander[name] * rng.standard_normal(len(draws)) for name, draws in found.items()}
+
+
+def reasons_of(layout: Layout, sums: Mapping[str, Array], least: int = LEAST_OF_A_KIND) -> dict[str, str]:
+    """Return by metric why these sums make none of it."""
     if layout.task != "binary":
         return {}
     hits, cells = float(sums["positive"][0].sum()), float(sums["cells"].sum())
@@ -192,6 +195,15 @@ def _reasons(layout: Layout, sums: Mapping[str, Array], least: int = LEAST_OF_A_
     if np.count_nonzero(sums["cells"]) == 1:
         reasons |= dict.fromkeys(("roc_auc", "average_precision"), "All scores are alike: they rank nothing.")
     return reasons
+
+
+def _estimate(name: str, value: float, draws: Array) -> Estimate:
+    draws = draws[np.isfinite(draws)]
+    if not np.isfinite(value) or len(draws) < _DRAWS // 2:
+        return Estimate(reason="These rows leave it undefined.")
+    low, high = np.quantile(draws, _LEVELS)
+    least, most = _RANGES.get(name, (-np.inf, np.inf))
+    return Estimate(value=value, lower=float(np.clip(low, least, value)), upper=float(np.clip(high, value, most)))
 
 
 def _column(sums: Mapping[str, Array], layout: Layout) -> Sums:

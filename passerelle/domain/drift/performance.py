@@ -30,7 +30,7 @@ from passerelle.domain.drift.sums import TARGETS, Layout, Money
 Array = npt.NDArray[Any]
 
 #: Of the file's form; another form's reference is refused with the remedy.
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,8 @@ class PerformanceReference:
 
     `coefficients` has by target the second model, shape (k, 1 + replicates); `spreads` how far rows lie from their
     expectation; `wander` by metric the standard deviation from one block of the reference to another that chance does
-    not explain: what changes by itself, and will again.
+    not explain: what changes by itself, and will again; `baseline` by metric what is expected of the reference's own
+    rows, shape (1 + replicates,), and `scatter` how far that of single rows lies apart: of n rows, by its n-th root.
     """
 
     layout: Layout
@@ -49,6 +50,8 @@ class PerformanceReference:
     spreads: Mapping[str, float] = field(default_factory=dict)
     limits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     wander: Mapping[str, float] = field(default_factory=dict)
+    baseline: Mapping[str, Array] = field(default_factory=dict)
+    scatter: Mapping[str, float] = field(default_factory=dict)
     rows: int
 
     def expected(self, answers: Array, columns: Mapping[str, Any]) -> dict[str, Array]:
@@ -77,6 +80,8 @@ class PerformanceReference:
             "spreads": dict(self.spreads),
             "limits": {name: list(ends) for name, ends in self.limits.items()},
             "wander": dict(self.wander),
+            "baseline": {name: pack(part) for name, part in self.baseline.items()},
+            "scatter": dict(self.scatter),
             "rows": self.rows,
         }
         return json.dumps(found, separators=(",", ":"), allow_nan=False)
@@ -98,6 +103,8 @@ class PerformanceReference:
             spreads=found["spreads"],
             limits={name: (ends[0], ends[1]) for name, ends in found["limits"].items()},
             wander=found["wander"],
+            baseline={name: unpack(part) for name, part in found["baseline"].items()},
+            scatter=found["scatter"],
             rows=found["rows"],
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -38,6 +39,8 @@ _LADDER: Final = (
     (10.0, 10.0, 10.0),
 )
 _DRAWS: Final = 200
+#: Fewer rows make no metric that is like those of many.
+_PART_ROWS: Final = 100
 #: The normal quantile of one in ten: what moves more from block to block than nine in ten of such sums by chance.
 _ONE_IN_TEN: Final = 1.2815515655446004
 
@@ -102,10 +105,13 @@ def make_performance_reference(
             limits[name] = (float(fitted.min() if name == "signed" else max(0.0, fitted.min())), float(fitted.max()))
             spreads[name] = left if name == "signed" else left / max(float(targets[name].mean()) ** 2, 1e-300)
     wander = _wander(layout, found, targets, outside, folds, spreads, rng) if units is not None else {}
-    return PerformanceReference(
+    made = PerformanceReference(
         layout=layout, outputs=outputs, codings=codings, coefficients=coefficients,
         spreads=spreads, limits=limits, wander=wander, rows=int(known.sum()),
     )  # fmt: skip
+    expected = made.expected(found, inputs)
+    baseline = metrics_of(layout, len(found), layout.add_up(found, expected))
+    return replace(made, baseline=baseline, scatter=_scatter(layout, found, expected, rng))
 
 
 def _folds(blocks: Array | None, rows: int, rng: np.random.Generator) -> tuple[Array, Array | None]:
@@ -165,6 +171,19 @@ def _wander(
         for name in found:
             apart.setdefault(name, []).append((float(found[name][0] - estimated[name][0]), float(np.var(chance[name]))))
     return {name: _beyond_chance(np.array(pairs)) for name, pairs in apart.items()}
+
+
+def _scatter(
+    layout: Layout, answers: Array, expected: Mapping[str, Array], rng: np.random.Generator
+) -> dict[str, float]:
+    """Return by metric how far parts drawn by chance lie apart in what is expected of them, times the root of rows."""
+    parts = np.array_split(rng.permutation(len(answers)), int(np.clip(len(answers) // _PART_ROWS, 4, 40)))
+    found: dict[str, list[float]] = {}
+    for rows in parts:
+        sums = layout.add_up(answers[rows], {name: part[rows, :1] for name, part in expected.items()})
+        for name, value in metrics_of(layout, len(rows), sums).items():
+            found.setdefault(name, []).append(float(value[0]) * np.sqrt(len(rows)))
+    return {name: float(np.std(values, ddof=1)) for name, values in found.items() if np.isfinite(values).all()}
 
 
 def _beyond_chance(pairs: Array) -> float:
