@@ -17,8 +17,8 @@ from checks.outcome import BUILD, ROOT, CheckError, run
 FOLDER: Final = BUILD / "assemblies"
 FILES: Final = ("app.py", "cdk.json", "package-lock.json", "requirements.txt")
 FOLDERS: Final = ("environments", "infra", "lambdas", "passerelle", "projects", "training")
-#: Of other states of the sources: an hour is longer than anything that still reads one.
-KEPT_SECONDS: Final = 3_600
+#: Of any state of the sources: longer than a run of all tests, whose first assembly its last test may read, ever takes.
+KEPT_SECONDS: Final = 6 * 3_600
 
 
 def assembly(environment: str, changed: Mapping[str, str] | None = None) -> Path:

@@ -18,6 +18,7 @@ STATUS_COLORS = {
     "refused": "yellow",
     "rejected": "red",
     "duplicate": "cyan",
+    "kept": "cyan",
     "failed": "red",
     "running": "blue",
     "collecting": "blue",
@@ -27,6 +28,7 @@ EXPLANATIONS = {
     "refused": "the gate or the shadow refused the model; what was served before goes on",
     "rejected": "the data broke its contract; nothing was trained, the raw files are untouched",
     "duplicate": "these bytes were processed before; nothing was trained",
+    "kept": "the data was accepted and waits for the next training: `passerelle retrain`, or the project's rule",
     "failed": "something broke",
 }
 
@@ -65,6 +67,7 @@ def show_run(console: Console, record: RunRecord) -> None:
     _show_stages(console, record)
     _show_cost(console, record)
     for label, value in (
+        ("Begun", record.why_begun),
         ("Carried from", record.origin and f"{record.origin.environment} (account {record.origin.account})"),
         ("Compared", record.gate.get("here")),
         ("Image", record.origin and record.image_uri),

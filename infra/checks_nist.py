@@ -31,6 +31,11 @@ EVERYWHERE: Final = {
         "machines and CloudFormation wait for their answer. "
         "https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html"
     ),
+    "CloudWatchAlarmAction": (
+        "Alarms of what windows of predictions show are states for dashboards: the step that judges the windows sends "
+        "one message for each cause itself, and an alarm that tells rings when that step falls silent. "
+        "https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-actions.html"
+    ),
     "S3BucketReplicationEnabled": (
         "Versioned, and protected from deletion; a second region doubles storage and is a choice of the business. "
         "https://docs.aws.amazon.com/AmazonS3/latest/userguide/replication.html"

@@ -95,7 +95,7 @@ class Platform(Construct):
         )
         self.promotion = self._promotion(shared, where, named)
         self._delivery(config, where, named)
-        self._monitoring(config, projects, where, named)
+        self._monitoring(shared, projects, where, named)
         self._tag(config)
 
     def _promotion(self, shared: Shared, where: Environment, named: str) -> PromotionStack | None:
@@ -113,21 +113,18 @@ class Platform(Construct):
             stack_name=f"{named}-promotion",
         )
 
-    def _monitoring(
-        self, config: PlatformConfig, projects: Sequence[ProjectSource], where: Environment, named: str
-    ) -> None:
+    def _monitoring(self, shared: Shared, projects: Sequence[ProjectSource], where: Environment, named: str) -> None:
         """After every other stack: it gathers the alarms of those."""
-        shared: dict[str, Any] = {
-            "config": config,
-            "projects": projects,
-            "alerts": self.foundation.alerts,
-            "env": where,
-        }
+        config = shared.config
         others = [item for item in self.node.children if isinstance(item, Stack)]
         monitoring = MonitoringStack(
             self,
             "Monitoring",
-            **shared,
+            shared=shared,
+            judge_role=self.serving.judge_role,
+            dead_letters=self.foundation.dead_letters,
+            projects=projects,
+            env=where,
             pipeline=self.pipeline.pipeline,
             deploy_model=self.serving.deploy_model,
             stack_name=f"{named}-monitoring",
@@ -135,7 +132,16 @@ class Platform(Construct):
         for stack in others:
             monitoring.add_stack_dependency(stack)
         if config.budget:
-            CostStack(self, "Cost", **shared, budget=config.budget, stack_name=f"{named}-cost")
+            CostStack(
+                self,
+                "Cost",
+                config=config,
+                projects=projects,
+                alerts=shared.alerts,
+                env=where,
+                budget=config.budget,
+                stack_name=f"{named}-cost",
+            )
 
     def _delivery(self, config: PlatformConfig, where: Environment, named: str) -> None:
         if config.delivery:

@@ -231,6 +231,20 @@ class RecordPredictionsSettings(RunFunctionSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class WatchDriftSettings(RunFunctionSettings):
+    """watch_drift: whom it tells, and where the job runs that counts windows of more than `job_from_mib` of records."""
+
+    zones: dict[str, str]
+    alerts_topic_arn: str
+    image_uri: str
+    judge_role_arn: str
+    kms_key_arn: str
+    prepare_instance_type: str
+    job_from_mib: int
+    vpc: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class CloseRunSettings(RunFunctionSettings):
     """close_run."""
 

@@ -1,4 +1,4 @@
-"""The image's ENTRYPOINT: `python -m training prepare|train|evaluate|judge|backtest|serve|compare`."""
+"""The image's ENTRYPOINT: `python -m training prepare|train|evaluate|judge|count|backtest|serve|compare`."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ ENTRIES: Final = {
     "train": "training.train.main",
     "evaluate": "training.evaluate.main",
     "judge": "training.judge.main",
+    "count": "training.count.main",
     "backtest": "training.backtest.main",
     "serve": "training.serve.main",
     "compare": "training.compare",

@@ -33,6 +33,7 @@ class StateMachine(Construct):
         timeout: Duration,
         key: aws_kms.IKey,
         alerts: AlertTopic,
+        to_do: str = "See why in `passerelle runs`, then `runs retry`",
     ) -> None:
         super().__init__(scope, id_)
         self.log_group = aws_logs.LogGroup(
@@ -67,5 +68,5 @@ class StateMachine(Construct):
             "Failed": self.machine.metric_failed(period=Duration.minutes(5)),
             "TimedOut": self.machine.metric_timed_out(period=Duration.minutes(5)),
         }.items():
-            words = f"{self.node.path}: an execution ended {what}. See why in `passerelle runs`, then `runs retry`."
+            words = f"{self.node.path}: an execution ended {what}. {to_do}."
             alarm(self, what, metric, alerts=alerts, description=words)

@@ -1,19 +1,21 @@
-"""What is seen of an environment: one state of health, one dashboard, and one per project."""
+"""What watches an environment: its projects' windows, one state of health, one dashboard, and one per project."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from aws_cdk import Stack, Tags, aws_cloudwatch, aws_cloudwatch_actions
+from aws_cdk import Stack, Tags, aws_cloudwatch, aws_cloudwatch_actions, aws_iam, aws_sqs
 from constructs import Construct
 
-from infra.config import PlatformConfig
 from infra.constructs.alarm import AlertTopic, alarm_name
 from infra.constructs.platform_dashboard import PlatformDashboard
 from infra.constructs.project_dashboard import ProjectDashboard
+from infra.constructs.project_monitors import add_monitors
 from infra.constructs.state_machine import StateMachine
 from infra.projects import ProjectSource
+from infra.resource_parameters import publish_resources
+from infra.shared import Shared
 from passerelle.contracts import tags
 
 
@@ -29,14 +31,18 @@ class MonitoringStack(Stack):
         scope: Construct,
         id_: str,
         *,
-        config: PlatformConfig,
-        alerts: AlertTopic,
+        shared: Shared,
+        judge_role: aws_iam.IRole,
+        dead_letters: aws_sqs.IQueue,
         projects: Sequence[ProjectSource],
         pipeline: StateMachine,
         deploy_model: StateMachine,
         **kwargs: Any,
     ) -> None:
         super().__init__(scope, id_, **kwargs)
+        config, alerts = shared.config, shared.alerts
+        watch = add_monitors(self, shared, judge_role, dead_letters, projects, pipeline)
+        publish_resources(self, config.name, {"watch-project": watch.machine.state_machine_arn})
         paged = [item.name for item in alerts.raised if item.severity == "page"]
         self._unhealthy(alerts, paged)
         PlatformDashboard(

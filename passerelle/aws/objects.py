@@ -6,6 +6,8 @@ import base64
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +19,15 @@ from passerelle.errors import NotFoundError, TransientError
 
 CHUNK_BYTES: Final = 4 * 1024 * 1024
 _GONE: Final = frozenset({"NoSuchKey", "NoSuchVersion", "NoSuchBucket", "404", "MethodNotAllowed", "405"})
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An object as a listing has it."""
+
+    key: str
+    bytes: int
+    modified: datetime
 
 
 class Objects:
@@ -104,9 +115,14 @@ class Objects:
 
     def sizes(self, bucket: str, prefix: str = "") -> Iterator[tuple[str, int]]:
         """Yield the keys below a prefix with their bytes; order and errors as for `keys`."""
+        return ((item.key, item.bytes) for item in self.listed(bucket, prefix))
+
+    def listed(self, bucket: str, prefix: str = "") -> Iterator[Listed]:
+        """Yield what lies below a prefix; order and errors as for `keys`."""
         with _asking(bucket, prefix):
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-                yield from ((item["Key"], int(item["Size"])) for item in page.get("Contents", ()))
+                for item in page.get("Contents", ()):
+                    yield Listed(item["Key"], int(item["Size"]), item["LastModified"])
 
 
 @contextmanager

@@ -77,6 +77,15 @@ class RunsTable:
         condition = "attribute_not_exists(run_id) OR run_id = :holder"
         return self._put(project, sort_key, attributes, condition, {":holder": {"S": holder}})
 
+    def exchange(self, project: str, sort_key: str, *, revision: int, **attributes: Any) -> bool:
+        """Write an item whose `revision` is the given one (0: there is none), and count that up.
+
+        Returns False, and changes nothing, when somebody else has written it meanwhile.
+        """
+        condition = "revision = :revision" if revision else "attribute_not_exists(pk)"
+        values = {":revision": {"N": str(revision)}} if revision else {}
+        return self._put(project, sort_key, {**attributes, "revision": revision + 1}, condition, values)
+
     def delete(self, project: str, sort_key: str, *, run_id: str | None = None) -> bool:
         """Delete an item, if its `run_id` is the given one; returns False when it is another's."""
         request: dict[str, Any] = {"TableName": self._name, "Key": self._key(project, sort_key)}
@@ -168,10 +177,7 @@ class RunsTable:
             record = make(RunRecord.model_validate_json(item["record"]) if item else None)
             record = fitting(record.model_copy(update={"updated_at": utc_now()}))
             revision = int(item["revision"]) if item else 0
-            attributes = {"record": record.model_dump_json(), "revision": revision + 1}
-            condition = "revision = :revision" if item else "attribute_not_exists(pk)"
-            values = {":revision": {"N": str(revision)}} if item else {}
-            if self._put(project, f"RUN#{run_id}", attributes, condition, values):
+            if self.exchange(project, f"RUN#{run_id}", revision=revision, record=record.model_dump_json()):
                 return record
             time.sleep(random.uniform(0, min(1.0, 0.01 * 2**number)))
         raise TransientError(f"Run {run_id} of {project} is being changed by others all the time.")

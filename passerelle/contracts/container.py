@@ -1,7 +1,7 @@
 """What goes into and comes out of the training container, entry by entry.
 
-The image's ENTRYPOINT is `python -m training`; the entries are `prepare`, `train`, `evaluate`, `judge`, `backtest`,
-`serve`, and `compare`, for a run that is trained again (`passerelle reproduce`).
+The image's ENTRYPOINT is `python -m training`; the entries are `prepare`, `train`, `evaluate`, `judge`, `count`,
+`backtest`, `serve`, and `compare`, for a run that is trained again (`passerelle reproduce`).
 SAGEMAKER_BASE_DIR moves `/opt/ml` (SageMaker training toolkit's convention): the laptop sets it.
 """
 
@@ -57,6 +57,10 @@ BACKTEST_INPUTS: Final = {
 }
 BACKTEST_OUTPUTS: Final = {"result": "output/result"}
 QUESTION_FILE: Final = "question.json"
+#: The question (`contracts.monitoring.CountQuestion`) with the reference, and the records of predictions.
+COUNT_INPUTS: Final = {"question": "input/question", "records": "input/records"}
+COUNT_OUTPUTS: Final = {"result": "output/result"}
+REFERENCE_FILE: Final = "reference.json"
 
 # Training channels.
 CHANNELS: Final = ("project", "train", "validation", "test")

@@ -12,5 +12,15 @@ COST_FORECAST: Final = "CostForecast"
 #: Lines that an endpoint captured or logged and that are no predictions; its namespace is `Passerelle/<environment>`,
 #: as a filter of logs has no dimension for the environment.
 BROKEN_LINES: Final = "BrokenCapturedLines"
+#: Of a project's windows, by (environment, project), at the moment when they were judged. How severe the gravest alarm
+#: of a kind is, 0 (none) to 3 (major): of what comes or stays away, of values that are broken, of columns that moved,
+#: of the model's own answers, of its worth as estimated and as labels show it.
+ARRIVALS_SEVERITY: Final = "ArrivalsSeverity"
+QUALITY_SEVERITY: Final = "DataQualitySeverity"
+DRIFT_SEVERITY: Final = "DataDriftSeverity"
+ANSWERS_SEVERITY: Final = "AnswersSeverity"
+#: Predictions of a window, and how many windows were looked at: what watches is itself watched by the latter.
+WINDOW_ROWS: Final = "WindowRows"
+WINDOWS: Final = "WindowsWatched"
 ENVIRONMENT: Final = "Environment"
 PROJECT: Final = "Project"

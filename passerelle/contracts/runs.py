@@ -9,6 +9,8 @@ One DynamoDB table (`runs`), partition key `pk` = "PROJECT#<project>", sort key 
     RUN#<run_id>                      the `RunRecord`
     CHAMPION                          what the endpoint serves: model version, run, bundle URI
     PROMOTION#<time>                  each change of the champion: `contracts.promotions`
+    WATCH                             how far its windows of predictions are judged (`contracts.monitoring`)
+    WINDOW#<start>                    what one of them showed
     STUDY                             the best trials of the latest search, where the next one begins
 """
 
@@ -26,9 +28,10 @@ RunStatus = Literal[
     "refused",  # the gate or the shadow refused the model; it stays registered, the champion goes on serving
     "rejected",  # the data was rejected; nothing was trained
     "duplicate",  # every file was processed before; `duplicate_of` names the run
+    "kept",  # the data was accepted and waits for the next training (training.on_drop: keep)
     "failed",  # something broke; `error` says what, and what to do
 ]
-FINAL_STATUSES: Final = ("succeeded", "refused", "rejected", "duplicate", "failed")
+FINAL_STATUSES: Final = ("succeeded", "refused", "rejected", "duplicate", "kept", "failed")
 
 Stage = Literal["collect", "prepare", "tune", "train", "evaluate", "carry", "register", "deploy"]
 #: Without `carry`, which only a run has that was trained in another environment, and `tune`, which only one has whose
@@ -116,13 +119,15 @@ class RunRecord(Contract):
     the project that it trained. `artefacts` are what the jobs
     left, by name (`train/model.tar.gz`, `evaluate/result.json`), with the SHA-256 that each had when it was recorded;
     a model is carried to another environment only with these bytes. `shadow` is the verdict on the challenger beside
-    the champion, with where its evidence lies. `origin` is None where the run was trained here.
+    the champion, with where its evidence lies. `origin` is None where the run was trained here. `why_begun` says who or
+    what asked for it where no drop did.
     """
 
     project: str
     run_id: str
     attempt: int
     status: RunStatus
+    why_begun: str = ""
     created_at: str
     updated_at: str
     execution_arn: str | None = None

@@ -144,6 +144,16 @@ def ab_reading_key(project: str, name: str, read_at: str) -> str:
     return f"{project}/experiments/{name}/{read_at}.json"
 
 
+def window_prefix(project: str, window: str) -> str:
+    """Reports zone: what a window of time showed (`contracts.monitoring`), by its start as `yyyy-mm-ddThh:mmZ`."""
+    return f"{project}/monitoring/{window}"
+
+
+def counted_prefix(project: str, window: str, source: str) -> str:
+    """Curated zone: what a job is asked to count of a window's records, and what it counted."""
+    return f"{project}/monitoring/{window}/{source}"
+
+
 def s3_uri(bucket: str, key: str) -> str:
     """Return `s3://bucket/key`."""
     return f"s3://{bucket}/{key}"

@@ -18,6 +18,7 @@ STATUSES: Final[dict[str, RunStatus]] = {
     "refused": "refused",
     "rejected": "rejected",
     "duplicate": "duplicate",
+    "kept": "kept",
 }
 
 

@@ -30,7 +30,8 @@ LOG: Final = logging.getLogger(__name__)
 def gather_drop(request: dict[str, Any], settings: GatherDropSettings, *, execution_arn: str = "") -> Answer:
     """Return `waiting`, `nothing`, `duplicate`, or `ready` with the whole CreateProcessingJob request.
 
-    Called twice, it gives the same answer: what a call has assigned to the run stays assigned.
+    Called twice, it gives the same answer: what a call has assigned to the run stays assigned. `why` in the request is
+    that of a run that no drop began: it goes on without new files, to train anew with what was accepted before.
     """
     project, run_id, attempt = request["project"], request["run_id"], int(request["attempt"])
     base: Answer = {"project": project, "run_id": run_id, "attempt": attempt}
@@ -38,7 +39,7 @@ def gather_drop(request: dict[str, Any], settings: GatherDropSettings, *, execut
     with translated("gathering a drop"):
         record = table.get(project, run_id)
         if record is None or record.attempt < attempt:
-            record = _open_record(table, record, base, execution_arn)
+            record = _open_record(table, record, base, execution_arn, str(request.get("why", "")))
         need_attempt(record, attempt)
         wait = _must_wait(table, project, run_id, settings)
         if wait:
@@ -46,20 +47,27 @@ def gather_drop(request: dict[str, Any], settings: GatherDropSettings, *, execut
         if not take_lock(table, project, run_id, attempt, execution_arn):
             return {**base, "status": "waiting", "wait_seconds": settings.poll_seconds}
         files = _take_files(table, project, run_id, attempt)
-        if not files:
+        if not files and not record.why_begun:
             if attempt == 1:
                 _forget(table, project, run_id)
             else:
                 _end_without_files(table, project, run_id)
             return {**base, "status": "nothing"}
-        return _hand_over(table, base, files, settings)
+        return _hand_over(table, base, files, settings, anew=bool(record.why_begun))
 
 
-def _open_record(table: RunsTable, record: RunRecord | None, base: Answer, execution_arn: str) -> RunRecord:
+def _open_record(table: RunsTable, record: RunRecord | None, base: Answer, execution_arn: str, why: str) -> RunRecord:
     """Begin the record of a new run, or of the next attempt of one that failed."""
     moment = utc_now()
     created = record.created_at if record else moment
-    fresh = RunRecord(**base, status="collecting", created_at=created, updated_at=moment, execution_arn=execution_arn)
+    fresh = RunRecord(
+        **base,
+        status="collecting",
+        why_begun=record.why_begun if record else why,
+        created_at=created,
+        updated_at=moment,
+        execution_arn=execution_arn,
+    )
     return table.save(begin_stage(fresh, "collect"))
 
 
@@ -137,7 +145,9 @@ def _end_without_files(table: RunsTable, project: str, run_id: str) -> None:
     table.delete(project, "LOCK", run_id=run_id)
 
 
-def _hand_over(table: RunsTable, base: Answer, claims: list[dict[str, Any]], settings: GatherDropSettings) -> Answer:
+def _hand_over(
+    table: RunsTable, base: Answer, claims: list[dict[str, Any]], settings: GatherDropSettings, *, anew: bool
+) -> Answer:
     project, run_id, attempt = base["project"], base["run_id"], base["attempt"]
     objects = Objects(client("s3"))
     drops, files, problems = [], [], []
@@ -162,11 +172,14 @@ def _hand_over(table: RunsTable, base: Answer, claims: list[dict[str, Any]], set
     manifest, job = with_engine(manifest, run, deployed.project, settings)
     key = zones.drop_manifest_key(project, run_id, attempt)
     objects.write(settings.zones["curated"], key, manifest.model_dump_json(indent=2).encode())
-    status = "ready" if drops else ("duplicate" if any(file.duplicate_of for file in files) else "rejected")
+    ready = bool(drops) or (anew and bool(manifest.earlier_files))
+    if anew and not ready:
+        problems.append(_nothing_accepted(project))
+    status = "ready" if ready else ("duplicate" if any(file.duplicate_of for file in files) else "rejected")
 
     def update(record: RunRecord) -> RunRecord:
         record = end_stage(record, "collect")
-        if drops:
+        if ready:
             record = begin_stage(record, "prepare", job_name=naming.job_name(project, run_id, "prepare", attempt))
         first = next((file.duplicate_of for file in files if file.duplicate_of), None)
         changes = {"files": tuple(files), "problems": tuple(problems), "status": "running"}
@@ -207,6 +220,15 @@ def _drop_file(claim: dict[str, Any], sha256: str) -> DropFile:
         size=int(claim["size"]),
         sha256=sha256,
         etag=claim.get("etag", ""),
+    )
+
+
+def _nothing_accepted(project: str) -> Problem:
+    return Problem(
+        code="nothing_accepted",
+        rule="a model is trained anew with the rows that were accepted before",
+        message=f"Nothing that was dropped for {project} here has been accepted: there is nothing to learn from.",
+        remedy=f"Drop files into {project}/, or carry a model here that was trained elsewhere (docs/delivery.md).",
     )
 
 

@@ -24,7 +24,7 @@ from passerelle.steps.studies import earlier_points
 
 
 def record_dataset(request: dict[str, Any], settings: RecordDatasetSettings) -> dict[str, Any]:
-    """Return `accepted` with the whole CreateTrainingJob request, `tune` with that of a tuning job, or `rejected`.
+    """Return `accepted` with the CreateTrainingJob request, `tune` with that of a tuning job, `kept` or `rejected`.
 
     Files count as accepted from here on: their rows are curated, whatever becomes of the models.
     """
@@ -35,7 +35,8 @@ def record_dataset(request: dict[str, Any], settings: RecordDatasetSettings) -> 
     deployed = read_project(settings.environment, project)
     run = RunRef(project=project, run_id=run_id, attempt=attempt, project_uri=deployed.uri)
     job, tuning, summary = None, None, _summary(result)
-    if result.status == "accepted":
+    kept = result.status == "accepted" and _is_kept(table, base, deployed.project)
+    if result.status == "accepted" and not kept:
         points = earlier_points(table, project) if deployed.project.training.tuning else ""
         job = training_job(job_place(settings), run, deployed.project, result, warm_start=points)
         tuning, engine = _tuning(settings, run, deployed.project, result)
@@ -70,8 +71,17 @@ def record_dataset(request: dict[str, Any], settings: RecordDatasetSettings) -> 
             table.accept_files(project, result.dataset_files, new=accepted)
         table.change(project, run_id, update, attempt=attempt)
     if job is None:
-        return {**base, "status": result.status}
+        return {**base, "status": "kept" if kept else result.status}
     return start_tuning(base, tuning) if tuning and tuning.request else start_training(base, job, deployed.project)
+
+
+def _is_kept(table: RunsTable, base: dict[str, Any], project: Project) -> bool:
+    """Return whether a drop's rows wait for the next training: a project without a model learns from its first."""
+    if project.training.on_drop == "train":
+        return False
+    with translated(f"champion of {project.name}"):
+        asked = table.need(project.name, base["run_id"]).why_begun
+        return not asked and table.item(project.name, "CHAMPION") is not None
 
 
 def _tuning(

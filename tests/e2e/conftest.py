@@ -65,6 +65,14 @@ def laptop() -> Iterator[DeployedLaptop]:
     declared = {"percent": 50, "outcome": "right", "effect": 0.2, "least_days": 1}
     tried = {"profile": "real-time", "capture_percent": 100, "experiment": declared}
     write_project(projects, project_document("tried", "binary", serving=tried))
+    looked_at = {
+        "schedule": "hourly",
+        "incidents": {"opens": 1, "windows": 1, "closes": 1},
+        "retrain": {"drift": "minor", "cool_down_hours": 0},
+    }
+    keeping = project_document("watched", "binary", monitoring=looked_at)
+    keeping["training"] |= {"on_drop": "keep"}
+    write_project(projects, keeping)
     for fault in FAULTS:
         write_project(projects, project_document(fault.project, "binary", **fault.changes))
     platform = DeployedLaptop(folder / "home", free_port(), free_port(), projects)

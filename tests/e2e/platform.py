@@ -24,7 +24,7 @@ from botocore.config import Config
 from passerelle.domain.predictions import once
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-FINAL: Final = ("succeeded", "refused", "rejected", "duplicate", "failed")
+FINAL: Final = ("succeeded", "refused", "rejected", "duplicate", "kept", "failed")
 #: A wait that ends a test when the platform hangs; no test asserts how long anything takes.
 PATIENCE_SECONDS: Final = 600
 

@@ -228,14 +228,14 @@ def test_a_new_call_in_a_step_is_found_and_missed(synthesised: Synthesise, prod:
         .read_text()
         .replace(
             "    status = STATUSES[request",
-            '    client("sns").publish(TopicArn="arn:aws:sns:x", Message="")\n    status = STATUSES[request',
+            '    client("ses").send_email(Source="a@b", Destination={}, Message={})\n    status = STATUSES[request',
         )
     )
     changed = Program(ROOT, extra={"passerelle.steps.close_run": text})
     calls = {call.method: call for call in calls_of_function(prod, changed, _function(prod, "close_run"))}
-    assert calls["publish"].file == step
-    with pytest.raises(UnsaidError, match=r"close_run.py:\d+ .*calls sns:Publish"):
-        needs_of(calls["publish"], prod.account, {})
+    assert calls["send_email"].file == step
+    with pytest.raises(UnsaidError, match=r"close_run.py:\d+ .*calls ses:SendEmail"):
+        needs_of(calls["send_email"], prod.account, {})
 
 
 def test_a_state_of_an_unknown_kind_is_refused(prod: Assembly) -> None:

@@ -18,6 +18,9 @@ from tests.infra.iam.templates import Assembly, Resource
 pytestmark = pytest.mark.xdist_group("infra")
 Synthesised = Callable[[str], Path]
 #: What wakes people, by the end of the alarm's name: something is lost or down until a person acts.
+#: Alarms that tell nobody, and the one that tells when nothing is heard.
+SHOWN = ("-Arrivals", "-Quality", "-Drift", "-Answers")
+SILENT = "-Unwatched"
 PAGED = ("DeadLetters-NotEmpty", "Database-FreeStorageSpace", "Door-Unhealthy")
 
 
@@ -45,12 +48,51 @@ def test_every_alarm_reaches_the_topic_of_its_severity_and_a_pager_hears_the_end
     topics, paged = _topics(assembly), set()
     for alarm in _alarms(assembly):
         name = alarm.properties["AlarmName"]
+        if name.endswith((*SHOWN, SILENT)):
+            continue
         severity = "page" if name.endswith(PAGED) else "notify"
         assert alarm.properties["AlarmActions"] == [topics[severity]], name
         assert alarm.properties.get("OKActions", []) == ([topics["page"]] if severity == "page" else []), name
         assert alarm.properties["TreatMissingData"] == "notBreaching", name
         paged |= {name} if severity == "page" else set()
     assert paged
+
+
+def test_what_incidents_tell_of_is_shown_by_alarms_that_tell_nobody(assembly: Assembly, environment: str) -> None:
+    shown = [alarm.properties for alarm in _alarms(assembly) if alarm.properties["AlarmName"].endswith(SHOWN)]
+    assert [found["AlarmName"].rpartition("-")[2] for found in shown] == ["Arrivals", "Quality", "Drift", "Answers"]
+    for found in shown:
+        assert not {"AlarmActions", "OKActions", "InsufficientDataActions"} & set(found)
+        # flights: daily windows, two of the last three
+        assert (found["Period"], found["EvaluationPeriods"], found["DatapointsToAlarm"]) == (86_400, 3, 2)
+        assert (found["Statistic"], found["Threshold"], found["TreatMissingData"]) == ("Maximum", 1, "notBreaching")
+        assert found["Dimensions"] == [
+            {"Name": "Environment", "Value": environment},
+            {"Name": "Project", "Value": "flights"},
+        ]
+
+
+def test_somebody_is_told_when_nobody_watches_any_more_but_not_before_anybody_did(assembly: Assembly) -> None:
+    (silent,) = [alarm.properties for alarm in _alarms(assembly) if alarm.properties["AlarmName"].endswith(SILENT)]
+    # It begins without data; only having had some, it loses it (user guide, "Alarm states").
+    assert (silent["TreatMissingData"], silent["Statistic"]) == ("missing", "SampleCount")
+    assert silent["InsufficientDataActions"] == [_topics(assembly)["notify"]]
+    assert "AlarmActions" not in silent
+    assert silent["Period"] * silent["EvaluationPeriods"] == 2 * 86_400
+
+
+def test_each_project_is_watched_when_its_days_are_over_and_records_have_come(
+    assembly: Assembly, environment: str
+) -> None:
+    (machine,) = [
+        item for item in assembly.of_type("AWS::StepFunctions::StateMachine") if "WatchProject" in item.logical_id
+    ]
+    (schedule,) = [item for item in assembly.of_type("AWS::Scheduler::Schedule") if "Watch" in item.logical_id]
+    assert schedule.properties["ScheduleExpression"] == "cron(20 0 * * ? *)"
+    target = schedule.properties["Target"]
+    assert json.loads(target["Input"]) == {"project": "flights"}
+    assert target["Arn"] == assembly.arn_of(machine)
+    assert "DeadLetterConfig" in target
 
 
 def test_an_alarm_is_named_after_where_it_stands(assembly: Assembly, environment: str) -> None:

@@ -119,6 +119,7 @@ INTEGRATIONS = {
     "aws-sdk:sagemaker:createInferenceComponent",
     "aws-sdk:sagemaker:updateInferenceComponent",
     "aws-sdk:sagemaker:describeInferenceComponent",
+    "aws-sdk:sfn:startExecution",
     "aws-sdk:cloudwatch:putMetricAlarm",
     "aws-sdk:cloudwatch:describeAlarms",
     "aws-sdk:cloudwatch:deleteAlarms",

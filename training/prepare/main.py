@@ -70,6 +70,8 @@ def prepare(
 ) -> PrepareResult:
     """Validate the new files, merge them with the earlier ones, and build the dataset. The result is written too.
 
+    Without new files it is built of the earlier ones alone: for a model that is trained anew.
+
     `features` is the project's features.py, where it has one. With `buckets` the work is a cluster's, and rows never
     come to this machine: its folders hold what is said of them.
     """
@@ -103,13 +105,13 @@ def _prepared(
     accepted = [_curate(item, manifest, contract, places) for item in kept]
     built: Built | None = None
     files: tuple[DatasetFile, ...] = ()
-    if accepted:
+    if accepted or not manifest.new_files:
         replaced = {file.key for file in accepted}
         current, again = _current(engine, manifest, replaced, contract, validation, places)
         validated += again
         files = merge_files(current, accepted)
     quarantine_uri = keep_quarantine(validated, manifest, quarantine, places)
-    if accepted:
+    if files:
         rows, found = sum(file.rows for file in files), [places.curated(file) for file in files]
         identity, derived = dataset_id(files, contract), validation.contract.derived
         built = build_dataset(engine, found, project, rows=rows, output=places.dataset(identity), derived=derived)

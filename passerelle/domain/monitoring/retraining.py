@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, Self
 
 from passerelle.domain.drift.signal import SEVERITIES, Severity
 from passerelle.domain.monitoring.incidents import Cause, Incident
+from passerelle.domain.project.monitoring import Retrain
 
 Trigger = Literal["schedule", "drift", "estimated", "realised", "labels"]
-#: Data that is broken or stays away is to be mended, not learnt from.
-_FAULTS: tuple[Cause, ...] = ("arrivals", "absent", "broken")
+#: Values that are broken or stay away are to be mended, not learnt from.
+_FAULTS: tuple[Cause, ...] = ("absent", "broken")
 
 
 @dataclass(frozen=True, kw_only=True)
 class RetrainRule:
-    """When to train anew; None never does for that reason.
+    """When to train anew; None never does for that reason. Never without new labelled rows, or on data with a fault.
 
     `every` is a schedule; `drift` the severity from which lasting drift does; `loss` how much of the metric may be
     lost, estimated or realised, before it does; `labels` how many new labels do, as a share of the rows that the
@@ -29,6 +30,17 @@ class RetrainRule:
     loss: float | None = None
     labels: float | None = None
     cool_down: timedelta = timedelta(days=1)
+
+    @classmethod
+    def of(cls, declared: Retrain) -> Self:
+        """Return the rule that a project.yaml declares."""
+        return cls(
+            every=None if declared.every_days is None else timedelta(days=declared.every_days),
+            drift=declared.drift,
+            loss=declared.loss,
+            labels=declared.labels,
+            cool_down=timedelta(hours=declared.cool_down_hours),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +54,10 @@ class Loss:
 
 @dataclass(frozen=True, kw_only=True)
 class State:
-    """What is known when it is asked: `trained` is when the champion's run began, `began` when any run last did."""
+    """What is known when it is asked: `trained` is when the champion's run began, `began` when any run last trained.
+
+    `new_labels` are the labelled rows that were accepted since then, which no model has seen.
+    """
 
     now: datetime
     trained: datetime
@@ -96,6 +111,8 @@ def _triggers(rule: RetrainRule, state: State) -> Iterator[tuple[Trigger, str]]:
 
 
 def _held_back(rule: RetrainRule, state: State) -> str:
+    if not state.new_labels:
+        return "no labelled rows came since a model was last trained: it would learn nothing new"
     since = state.now - state.began
     if since < rule.cool_down:
         return f"a run began {_hours(since)} ago; the next one may after {_hours(rule.cool_down)}"

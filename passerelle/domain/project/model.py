@@ -16,6 +16,7 @@ from passerelle.contracts.naming import PROJECT_PATTERN
 from passerelle.contracts.words import NULL_WORDS
 from passerelle.domain.project.features import Features
 from passerelle.domain.project.metric_names import CANDIDATES, METRICS, OWN, RULE, complexity
+from passerelle.domain.project.monitoring import Monitoring
 from passerelle.domain.project.part import Part
 from passerelle.domain.project.patterns import pattern_error
 from passerelle.domain.project.serving import Serving
@@ -186,13 +187,6 @@ class Task(Part):
     segments: tuple[str, ...] = ()
     min_segment_rows: int = Field(default=200, ge=1)
     decision: Decision = Decision()
-
-
-class Monitoring(Part):
-    """When drift is looked for, and what follows."""
-
-    schedule: Literal["hourly", "daily", "weekly"] = "daily"
-    retrain: Literal["never", "on_drift", "weekly", "monthly"] = "on_drift"
 
 
 class Budget(Part):

@@ -81,8 +81,11 @@ class Training(Part):
     project.yaml whose `make_model` competes as candidate `own`.
     A fit under way is kept each `checkpoint_seconds`: an interruption loses at most so much of it.
     `resample_by` says which rows vary together, for every interval of the choice and the gate.
+    With `on_drop: keep` a drop trains the first model only; later ones are validated and kept, and `monitoring.retrain`
+    (or `passerelle retrain`) says when they are learnt from.
     """
 
+    on_drop: Literal["train", "keep"] = "train"
     candidates: tuple[str, ...] = ()
     reduce_features: bool = True
     class_weight: Literal["balanced"] | dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] | None = None

@@ -66,6 +66,7 @@ _RESOURCES: Final[dict[str, str]] = {
     # The stream is part of what is authorised, also where the request names none (CloudWatch Logs user guide).
     "logs": "logs|log-group:{logGroupName}:log-stream:{logStreamName}",
     "secretsmanager": "|{SecretId}",
+    "sns:Publish": "|{TopicArn}",
     "sts:AssumeRole": "|{RoleArn}",
     "sagemaker:InvokeEndpoint": "sagemaker|endpoint/{EndpointName}",
     "sagemaker:DescribeInferenceComponent": "sagemaker|inference-component/{InferenceComponentName}",

@@ -10,15 +10,17 @@ from typing import Any, Final
 from passerelle.contracts import zones
 from passerelle.contracts.container import PrepareResult, SplitPart
 from passerelle.domain.batch import StoredObject, form_of
+from passerelle.domain.monitoring.windows import window_at
 from passerelle.domain.project import Project, load_project
 from passerelle.domain.requests.backtest import backtest_job
 from passerelle.domain.requests.batch import BatchJob, transform_job
 from passerelle.domain.requests.components import ServedComponent
 from passerelle.domain.requests.hosting import HostingPlace, deployment
-from passerelle.domain.requests.jobs import RunRef, evaluate_job, judge_job, prepare_job, training_job
+from passerelle.domain.requests.jobs import JobPlace, RunRef, evaluate_job, judge_job, prepare_job, training_job
 from passerelle.domain.requests.rollout import RolloutPlace, Served, rollout
 from passerelle.domain.requests.spark import spark_job
 from passerelle.domain.requests.tuning import tuning_job
+from passerelle.domain.requests.watch import count_job
 from passerelle.domain.tuning.fleet import Share
 from passerelle.domain.tuning.space import SPACES
 from passerelle.settings import GatherDropSettings, JudgeShadowSettings, PlanDeploymentSettings
@@ -97,8 +99,9 @@ def sagemaker_requests(assembly: Assembly) -> Requests:
     judge = judge_place(JudgeShadowSettings.from_env(handler_settings(assembly, "judge_shadow")))
     aged = backtest_job(judge, run, project, name="backtest", training_job="job", dataset_id="set")
     judged = _judging(assembly, run, project, models)
+    counted = _counting(judge, run, project)
     found: dict[str, list[Request]] = {
-        "CreateProcessingJob": [prepare_job(place, run, project), evaluation, judged, aged],
+        "CreateProcessingJob": [prepare_job(place, run, project), evaluation, judged, aged, counted],
         "CreateTrainingJob": [training_job(place, run, project, dataset)],
         "CreateHyperParameterTuningJob": [
             tuning_job(place, run, project, dataset, SPACES["xgboost"], Share(trials=9, seconds=600, parallel=3))
@@ -143,6 +146,14 @@ def _judging(assembly: Assembly, run: RunRef, project: Project, model: str) -> R
         "challenger": zones.s3_uri(settings.zones["predictions"], zones.capture_prefix(project.name)),
     }
     return judge_job(judge_place(settings), run, project, listed=listed, model=model, suffix="abcdef")
+
+
+def _counting(place: JobPlace, run: RunRef, project: Project) -> Request:
+    """Return the job that counts a large window, with the records themselves as what its manifest lists."""
+    window = window_at(datetime(2026, 1, 1, tzinfo=UTC), "daily")
+    records = zones.s3_uri(place.zones["predictions"], zones.prediction_records_prefix(project.name))
+    folder = zones.s3_uri(place.zones["curated"], zones.counted_prefix(project.name, window.name, "source"))
+    return count_job(place, project, window, "abcdef", project_uri=run.project_uri, records=records, folder=folder)
 
 
 def _hosted(assembly: Assembly, project: Project, model_data_url: str) -> list[dict[str, Request]]:

@@ -104,6 +104,8 @@ def _task(where: str, state: dict[str, Any], assembly: Assembly, requests: Reque
         yield Need("lambda:InvokeFunction", arguments["FunctionName"], where)
     elif integration == "states:startExecution.sync:2":
         yield from _nested(where, arguments["StateMachineArn"], assembly)
+    elif integration == "aws-sdk:sfn:startExecution":
+        yield Need("states:StartExecution", arguments["StateMachineArn"], where)
     elif integration == "emr-serverless:startJobRun.sync":
         yield from _spark(where, assembly, requests)
     elif match := re.fullmatch(r"sagemaker:(\w+)\.sync", integration):

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 
+from passerelle.contracts.base import Contract
+from passerelle.contracts.monitoring import CountedWindow
 from passerelle.contracts.zones import split_s3_uri
 from tests.infra.requests.machines import RefusalError
 from tests.infra.requests.samples import sample_answer
 from tests.unit.steps import results
+from tests.unit.steps.watched import reference
 
 Request = Mapping[str, Any]
 EXAMPLE: Final[dict[str, Any]] = {"dataframe_split": {"columns": ["a"], "data": [[1.5]]}, "predictions": [1]}
@@ -95,10 +98,11 @@ class Services:
     def _process(self, request: Request) -> dict[str, Any]:
         stage = request["AppSpecification"]["ContainerArguments"][0]
         uris = {item["OutputName"]: item["S3Output"]["S3Uri"] for item in request["ProcessingOutputConfig"]["Outputs"]}
-        found = {
+        found: dict[str, Callable[[], Contract]] = {
             "prepare": lambda: results.prepared(contract_hash=self.contract_hash),
             "evaluate": results.evaluated,
             "judge": results.judged,
+            "count": lambda: CountedWindow(rows=0, delivered=0),
         }
         result = found[stage]()
         self.put(f"{uris['result']}/result.json", result.model_dump_json().encode())
@@ -124,7 +128,11 @@ class Services:
             }
             output = f"{request['OutputDataConfig']['S3OutputPath']}/{name}/output"
             self.put(f"{output}/output.tar.gz", results.archive(files))
-            bundle = {"input_example.json": EXAMPLE, "metadata.json": request["HyperParameters"]}
+            bundle = {
+                "input_example.json": EXAMPLE,
+                "metadata.json": request["HyperParameters"],
+                "profile.json": reference().to_dict(),
+            }
             packed = {name: json.dumps(document).encode() for name, document in bundle.items()}
             self.put(f"{output}/model.tar.gz", results.archive(packed))
         return {**request, "SecondaryStatusTransitions": [], "BillableTimeInSeconds": 60, **said}

@@ -8,11 +8,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import boto3
 
+from infra.constructs.project_monitors import JOB_FROM_MIB
 from passerelle.aws.runs_table import RunsTable
+from passerelle.contracts import zones
 from passerelle.steps.serve_again import deployment_request
 from tests.infra.requests.cloud import Cloud, execution_context
 from tests.infra.requests.machines import RefusalError, Rendered, machine_of, machine_of_file
@@ -31,7 +34,10 @@ _INTERRUPTED: Final = [{"Status": "Interrupted"}] * 2
 
 @dataclass(frozen=True)
 class Story:
-    """One project, and what becomes of its run. `runs` of it follow each other; then an A/B test `tries` the first's."""
+    """One project, and what becomes of its run.
+
+    `runs` of it follow each other; then an A/B test `tries` the first's, or what its model is asked is `watched`.
+    """
 
     name: str
     environment: str = "prod"
@@ -42,6 +48,7 @@ class Story:
     attempt: int = 1
     longest: bool = False
     tries: bool = False
+    watched: bool = False
 
     @property
     def project_name(self) -> str:
@@ -177,6 +184,18 @@ STORIES: Final = (
         tries=True,
     ),
     Story(
+        "watched",
+        project={
+            **_real_time(capture_percent=100),
+            "training": {"on_drop": "keep"},
+            "monitoring": {"retrain": {"every_days": 1, "cool_down_hours": 0}},
+            "tags": _TAGS,
+        },
+        runs=2,
+        longest=True,
+        watched=True,
+    ),
+    Story(
         "longest names",
         project={"training": _SCARCE, "tags": _TAGS, **_real_time(capture_percent=100)},
         happens=_no_capacity_twice,
@@ -201,7 +220,24 @@ def tell(story: Story, cloud: Cloud) -> list[Rendered]:
         machine = machine_of(cloud.deployed, started["stateMachineArn"])
         context = execution_context(cloud.deployed, machine, name, story.redrives)
         found += cloud.execute(machine, context, request, services)
+    if story.watched:
+        found += _watch(cloud, project, services)
     return found + (_try(cloud, project, services) if story.tries else [])
+
+
+def _watch(cloud: Cloud, project: str, services: Services) -> list[Rendered]:
+    """Look at two days, one of more records than a function counts: a job does, and then the project trains anew."""
+    table = RunsTable(boto3.client("dynamodb", region_name=cloud.region), cloud.runs_table)
+    (kept,) = [record for record in table.newest(project) if record.status == "kept"]
+    accepted = [file.model_copy(update={"rows_accepted": 10}) for file in kept.files]
+    table.save(kept.model_copy(update={"files": tuple(accepted)}))
+    today = datetime.now(UTC)
+    key = f"{zones.prediction_records_prefix(project)}/{today:%Y-%m-%d}/a.parquet"
+    cloud.s3.put_object(Bucket=cloud.zones["predictions"], Key=key, Body=bytes((JOB_FROM_MIB + 1) * 2**20))
+    machine = machine_of_file(cloud.deployed, "watch_project.asl.json")
+    assert machine is not None
+    request = {"project": project, "now": (today + timedelta(days=2)).isoformat()}
+    return cloud.execute(machine, execution_context(cloud.deployed, machine, f"{project}-watch"), request, services)
 
 
 def _try(cloud: Cloud, project: str, services: Services) -> list[Rendered]:

@@ -1,0 +1,131 @@
+"""Recorded predictions of a window of time, read from their Parquet files by DuckDB and counted in chunks.
+
+Used alike by the function and, where a window is too large for one, by a processing job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import numpy as np
+
+from passerelle.aws.parquet_file import SETTINGS, quoted
+from passerelle.contracts.monitoring import CountedWindow, CountQuestion
+from passerelle.contracts.prediction import DECISION, IDENTITY, INPUT, SCORE, once_sql
+from passerelle.domain.drift.profile import count
+from passerelle.domain.drift.reference import Reference
+
+_CHUNK_ROWS: Final = 100_000
+#: What a file needs to be one of predictions.
+_NEEDED: Final = (*IDENTITY, "event_time", "version", "score", "decision")
+_UNKNOWN: Final = "unknown"
+
+
+def recorded_name(column: str) -> str:
+    """Return what records call a column of a reference."""
+    return {SCORE: "score", DECISION: "decision"}.get(column, f"{INPUT}{column.lower()}")
+
+
+def count_window(
+    files: Sequence[Path], question: CountQuestion, reference: Reference, *, memory_mib: int
+) -> CountedWindow:
+    """Return what the records of a window counted.
+
+    Parameters
+    ----------
+    reference : of the columns that records may have; those that none of the files has count as absent.
+    memory_mib : what DuckDB may use; beyond it, it writes beside the first file.
+    """
+    settings: dict[str, Any] = {**SETTINGS, "memory_limit": f"{memory_mib}MiB", "preserve_insertion_order": False}
+    if files:
+        settings["temp_directory"] = str(files[0].parent)
+    with duckdb.connect(":memory:", config=settings) as connection:
+        sound, broken = _sound(connection, files)
+        if not sound:
+            return CountedWindow(rows=0, delivered=0, broken=broken)
+        listed = ", ".join(quoted(str(file)) for file in sound)
+        delivered, latest = _deliver(connection, listed, question)
+        others = _others(connection, question.version)
+        columns = _there(connection, reference)
+        profile = count(reference.layout, {name: [] for name in columns})
+        for chunk in _chunks(connection, columns, question.version):
+            profile = profile + count(reference.layout, chunk)
+        return CountedWindow(
+            rows=profile.rows,
+            delivered=delivered,
+            others=others,
+            latest=latest,
+            broken=broken,
+            profile=profile.to_dict(),
+        )
+
+
+def _sound(connection: Any, files: Sequence[Path]) -> tuple[list[Path], dict[str, str]]:
+    """Return the files that hold predictions, and why the others do not: one that is broken costs no other."""
+    sound, broken = list[Path](), dict[str, str]()
+    for file in files:
+        try:
+            described = connection.execute(f"DESCRIBE FROM read_parquet({quoted(str(file))})").fetchall()
+        except duckdb.Error as error:
+            broken[file.name] = str(error).splitlines()[0]
+            continue
+        missing = sorted(set(_NEEDED) - {row[0] for row in described})
+        if missing:
+            broken[file.name] = f"has no column {', '.join(missing)}"
+        else:
+            sound.append(file)
+    return sound, broken
+
+
+def _deliver(connection: Any, listed: str, question: CountQuestion) -> tuple[int, str | None]:
+    """Make the table `predictions`, each once; return how many were delivered, and the newest one's moment."""
+    begin, end = (f"TIMESTAMP '{_utc(moment):%Y-%m-%d %H:%M:%S}'" for moment in (question.start, question.end))
+    within = f"event_time >= {begin} AND event_time < {end} AND variant = {quoted(question.variant)}"
+    relation = f"(FROM read_parquet([{listed}], union_by_name = true) WHERE {within})"
+    names = [row[0] for row in connection.execute(f"DESCRIBE FROM {relation}").fetchall() if row[0] != "day"]
+    connection.execute(f"CREATE TEMP TABLE predictions AS {once_sql(relation, names)}")
+    (delivered, latest) = connection.execute(f"SELECT count(*), max(event_time) FROM {relation}").fetchone()
+    return int(delivered), None if latest is None else f"{latest.isoformat()}+00:00"
+
+
+def _utc(moment: str) -> datetime:
+    return datetime.fromisoformat(moment).astimezone(UTC)
+
+
+def _others(connection: Any, version: str) -> dict[str, int]:
+    query = (
+        f"SELECT coalesce(version, '{_UNKNOWN}') AS other, count(*) FROM predictions "
+        "WHERE version IS DISTINCT FROM ? GROUP BY other ORDER BY other"
+    )
+    return {str(name): int(rows) for name, rows in connection.execute(query, [version]).fetchall()}
+
+
+def _there(connection: Any, reference: Reference) -> dict[str, str]:
+    """Return, by column of the reference, the records' column of it, where they have one."""
+    names = {row[0] for row in connection.execute("DESCRIBE predictions").fetchall()}
+    wanted = {column: recorded_name(column) for column in reference.layout.columns}
+    return {column: name for column, name in wanted.items() if name in names}
+
+
+def _chunks(connection: Any, columns: Mapping[str, str], version: str) -> Iterator[dict[str, Any]]:
+    chosen = ", ".join(f'"{name}" AS "{column.replace(chr(34), chr(34) * 2)}"' for column, name in columns.items())
+    (last,) = connection.execute("SELECT coalesce(max(rowid), -1) FROM predictions").fetchone()
+    for begin in range(0, int(last) + 1, _CHUNK_ROWS):
+        query = f"SELECT {chosen} FROM predictions WHERE version = ? AND rowid >= ? AND rowid < ?"
+        found = connection.execute(query, [version, begin, begin + _CHUNK_ROWS]).fetchnumpy()
+        yield {column: _plain(values) for column, values in found.items()}
+
+
+def _plain(values: Any) -> Any:
+    """Return a column with its missing values as `count` knows them: NaN of numbers, NaT of times, else None."""
+    if not np.ma.isMaskedArray(values):
+        return values
+    absent = np.ma.getmaskarray(values)
+    kind = values.dtype.kind
+    plain = values.data.astype(np.float64 if kind in "fiu" else values.dtype if kind == "M" else object)
+    plain[absent] = np.nan if kind in "fiu" else np.datetime64("NaT") if kind == "M" else None
+    return plain

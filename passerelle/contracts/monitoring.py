@@ -1,0 +1,104 @@
+"""What monitoring keeps of a project's windows: as the steps write it, and command line, dashboard and reports read it.
+
+In the runs table WATCH (what is known of the windows so far, `Watched`) and WINDOW#<start> (one each, `WindowRecord`);
+in the reports zone, below `zones.window_prefix`, the files of FILES.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+from passerelle.contracts.base import Contract
+
+WATCH: Final = "WATCH"
+WINDOW: Final = "WINDOW#"
+#: A window's files: what was counted, the verdict, a page for people, and SageMaker Model Monitor's three files.
+PROFILE_FILE: Final = "profile.json"
+DRIFT_FILE: Final = "drift.json"
+PAGE_FILE: Final = "page.html"
+MODEL_MONITOR_FILES: Final = ("statistics.json", "constraints.json", "constraint_violations.json")
+
+#: judged: compared with the reference. empty: nobody asked the model. unjudged: rows came, and `line` says why they
+#: could not be compared.
+WindowStatus = Literal["judged", "empty", "unjudged"]
+SeverityName = Literal["none", "minor", "moderate", "major"]
+
+
+class CountedWindow(Contract):
+    """What counting the records of a window gave, in a function or in a job.
+
+    Attributes
+    ----------
+    rows : predictions of the judged model's version, each once.
+    delivered : rows in all files, within the window, of the endpoint's own variant; more than `rows` where some came
+        twice.
+    others : by version, predictions of other models (`unknown`: not said), each once.
+    latest : moment of the newest prediction of all versions, ISO 8601, UTC.
+    broken : files that could not be read, with the reason.
+    profile : the form that `Profile.to_dict` gives.
+    """
+
+    rows: int
+    delivered: int
+    others: dict[str, int] = {}
+    latest: str | None = None
+    broken: dict[str, str] = {}
+    profile: dict[str, Any] = {}
+
+
+class CountQuestion(Contract):
+    """What is asked of whoever counts a window: from `start` until before `end` (ISO 8601, UTC), of one variant's
+    predictions those of one version of the model.
+    """
+
+    start: str
+    end: str
+    variant: str
+    version: str
+
+
+class WindowRecord(Contract):
+    """One window as it was judged last.
+
+    Attributes
+    ----------
+    start, end : ISO 8601, UTC; `end` is not part of it.
+    source : names what was counted; other bytes, another source. What comes late makes the window be judged again.
+    version, run_id : the model that served at its end, whose training data is the reference.
+    severity : of its gravest alarm; `alarms` counts them, `line` says it in a sentence.
+    moved : by column (`__score` and `__decision` are the model's), the share of rows that moved, 0 to 1.
+    severities : by column that alarms, how severe.
+    prefix : s3:// URI below which its files lie; "" where there are none.
+    judged_at : ISO 8601, UTC.
+    """
+
+    project: str
+    start: str
+    end: str
+    status: WindowStatus
+    source: str
+    version: str | None = None
+    run_id: str | None = None
+    rows: int = 0
+    delivered: int = 0
+    others: dict[str, int] = {}
+    broken: int = 0
+    severity: SeverityName = "none"
+    alarms: int = 0
+    line: str
+    moved: dict[str, float] = {}
+    severities: dict[str, SeverityName] = {}
+    prefix: str = ""
+    judged_at: str
+
+
+class Watched(Contract):
+    """How far a project's windows are judged, and what lasts: `watch` is the form that `Watch.to_dict` gives.
+
+    `next` is the start of the first window that is not judged yet; `untold` are messages (subject and text) that were
+    decided on and may not have been sent yet.
+    """
+
+    next: str
+    watch: dict[str, Any]
+    untold: tuple[tuple[str, str], ...] = ()

@@ -1,0 +1,163 @@
+"""What a window showed, written down: its files in the reports zone, its record in the runs table."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from passerelle.aws.clients import client, translated
+from passerelle.aws.objects import Objects
+from passerelle.aws.runs_table import RunsTable, utc_now
+from passerelle.contracts import zones
+from passerelle.contracts.monitoring import (
+    DRIFT_FILE,
+    PAGE_FILE,
+    PROFILE_FILE,
+    WINDOW,
+    CountedWindow,
+    WindowRecord,
+)
+from passerelle.domain.drift.judged import Drift
+from passerelle.domain.drift.model_monitor import constraints, statistics, violations
+from passerelle.domain.drift.page import Heading, drift_page, verdict
+from passerelle.domain.drift.profile import Profile
+from passerelle.domain.drift.reference import Reference
+from passerelle.domain.monitoring.window_verdict import Arrivals, judge_window, limits_of, moved_columns
+from passerelle.domain.monitoring.windows import LENGTHS, Window, window_named
+from passerelle.domain.project import Project
+from passerelle.steps.served_references import Served
+
+#: Windows before one that say how many rows are usual: as many of its hour, or of its weekday, as these hold.
+_EARLIER: Final = 24 * 14
+_JSON: Final = "application/json"
+
+
+class WindowResults:
+    """The windows of one project."""
+
+    def __init__(self, project: Project, table: RunsTable, bucket: str) -> None:
+        self._project, self._table, self._bucket = project, table, bucket
+        self._objects = Objects(client("s3"))
+
+    def of(self, window: Window) -> WindowRecord | None:
+        """Return what is written of a window, None where nothing is."""
+        with translated(f"window {window.name} of {self._project.name}"):
+            item = self._table.item(self._project.name, f"{WINDOW}{window.name}")
+        return WindowRecord.model_validate_json(item["record"]) if item else None
+
+    def judge(
+        self, window: Window, served: Served, counted: CountedWindow, source: str, *, now: datetime, newest: bool
+    ) -> tuple[Drift, WindowRecord]:
+        """Judge what was counted, and write it down."""
+        whole = served.reference
+        assert whole is not None  # windows without a reference are not counted
+        reference = whole.only([*counted.profile.get("columns", whole.layout.columns)])
+        profile = Profile.from_dict(counted.profile, reference.layout) if counted.profile else None
+        limits = limits_of(self._project.monitoring.severities)
+        drift = judge_window(reference, profile, self._arrivals(window, counted, now, newest=newest), limits)
+        moved, severities = moved_columns(drift)
+        prefix = zones.window_prefix(self._project.name, window.name)
+        record = WindowRecord(
+            **self._named(window, served, source),
+            status="judged" if counted.rows else "empty",
+            rows=counted.rows,
+            delivered=counted.delivered,
+            others=counted.others,
+            broken=len(counted.broken),
+            severity=drift.severity,
+            alarms=len(drift.alarms),
+            line=_line(drift, counted),
+            moved=moved,
+            severities=severities,
+            prefix=zones.s3_uri(self._bucket, prefix),
+            judged_at=utc_now(),
+        )
+        self._write(prefix, {DRIFT_FILE: {**record.model_dump(), "counted": counted.model_dump(exclude={"profile"}),
+                                          "drift": drift.to_dict()}})  # fmt: skip
+        if profile is not None:
+            self._write_profile(prefix, window, served, drift, reference, profile)
+        self._keep(record)
+        return drift, record
+
+    def unjudged(self, window: Window, served: Served, source: str, why: str, *, files: int) -> WindowRecord:
+        """Write down why a window is not judged."""
+        record = WindowRecord(
+            **self._named(window, served, source),
+            status="unjudged" if files else "empty",
+            line=f"{'Not judged' if files else 'No rows came; nothing could be judged'}: {why}",
+            judged_at=utc_now(),
+        )
+        self._keep(record)
+        return record
+
+    def _named(self, window: Window, served: Served, source: str) -> dict[str, Any]:
+        return {
+            "project": self._project.name,
+            "start": window.start.isoformat(),
+            "end": window.end.isoformat(),
+            "source": source,
+            "version": served.version,
+            "run_id": served.run_id,
+        }
+
+    def _arrivals(self, window: Window, counted: CountedWindow, now: datetime, *, newest: bool) -> Arrivals:
+        """Say how many rows came: all versions count. None is due where none ever came, or usually comes."""
+        schedule = self._project.monitoring.schedule
+        known = self._before(window)
+        like = [record for record in known if window.is_like(window_named(record.start, schedule), schedule)]
+        earlier = [record.rows + sum(record.others.values()) for record in like]
+        latest = datetime.fromisoformat(counted.latest) if counted.latest else None
+        if latest is None:
+            ends = [record for record in known if record.rows or record.others]
+            latest = datetime.fromisoformat(ends[0].end) if ends else None
+        quiet = bool(earlier) and not any(earlier)
+        grace = timedelta(minutes=self._project.monitoring.grace_minutes)
+        due = LENGTHS[schedule] + grace if newest and latest and not quiet else None
+        rows = counted.rows + sum(counted.others.values())
+        return Arrivals(rows=rows, earlier=earlier, latest=latest, now=now, due=due)
+
+    def _before(self, window: Window) -> list[WindowRecord]:
+        """Return the windows before one, the newest first."""
+        with translated(f"windows of {self._project.name}"):
+            items = self._table.items(self._project.name, WINDOW, newest_first=True, limit=_EARLIER)
+        records = [WindowRecord.model_validate_json(item["record"]) for item in items]
+        return [record for record in records if datetime.fromisoformat(record.start) < window.start]
+
+    def _write_profile(
+        self, prefix: str, window: Window, served: Served, drift: Drift, reference: Reference, profile: Profile
+    ) -> None:
+        types = {c.name: c.type for c in (*self._project.data.columns, *self._project.derived_columns)}
+        limits = limits_of(self._project.monitoring.severities)
+        documents = {
+            PROFILE_FILE: profile.to_dict(),
+            "statistics.json": statistics(reference.layout, profile, types),
+            "constraints.json": constraints(reference, types, limits),
+            "constraint_violations.json": violations(drift),
+        }
+        self._write(prefix, documents)
+        heading = Heading(project=self._project.name, window=window.words, model=f"version {served.version}")
+        page = drift_page(heading, drift, reference, profile).encode()
+        self._objects.write(self._bucket, f"{prefix}/{PAGE_FILE}", page, content_type="text/html; charset=utf-8")
+
+    def _write(self, prefix: str, documents: dict[str, Any]) -> None:
+        for name, document in documents.items():
+            text = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
+            self._objects.write(self._bucket, f"{prefix}/{name}", text, content_type=_JSON)
+
+    def _keep(self, record: WindowRecord) -> None:
+        name = window_named(record.start, self._project.monitoring.schedule).name
+        with translated(f"window {name} of {self._project.name}"):
+            self._table.put(self._project.name, f"{WINDOW}{name}", record=record.model_dump_json())
+
+
+def _line(drift: Drift, counted: CountedWindow) -> str:
+    """Return the verdict in a sentence, and what of the records was not judged."""
+    parts = [verdict(drift)]
+    others = sum(counted.others.values())
+    if others:
+        parts.append(f"{others:,} predictions of other models are not compared ({', '.join(counted.others)}).")
+    if counted.broken:
+        first = next(iter(counted.broken.items()))
+        parts.append(f"{len(counted.broken):,} files could not be read, first {first[0]}: {first[1]}.")
+    return " ".join(parts)
