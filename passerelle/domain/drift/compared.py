@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from passerelle.domain.drift.cuts import LevelCuts, NumberCuts
 from passerelle.domain.drift.effect import Effect, moved_share, share_change
 from passerelle.domain.drift.form import LayoutError
 from passerelle.domain.drift.layout import pair_name
-from passerelle.domain.drift.levels import LevelCounts
+from passerelle.domain.drift.levels import LevelCounts, cells_beside
 from passerelle.domain.drift.numbers import NumberCounts
 from passerelle.domain.drift.pairs import dependence
 from passerelle.domain.drift.profile import Profile
@@ -19,7 +20,7 @@ from passerelle.domain.drift.reference import Reference
 from passerelle.domain.drift.segment_signals import segment_signals
 from passerelle.domain.drift.signal import Kind, Signal
 from passerelle.domain.drift.tails import all_drawn, binomial_tail, same_share
-from passerelle.domain.drift.tested import levels_p_value, ordered_p_value
+from passerelle.domain.drift.tested import classes_p_value, levels_p_value, ordered_p_value
 from passerelle.domain.drift.worded import cells_in_words, levels_in_words, share_in_words
 
 Array = npt.NDArray[Any]
@@ -101,13 +102,14 @@ def _levels(name: str, cuts: LevelCuts, current: LevelCounts, before: LevelCount
     if not current.held or not before.held:
         return
     yield _unseen(name, cuts, current, before.held)
-    cells, cells_before = current.all_cells, before.all_cells
+    shares, variances = np.array([(each.share, each.variance) for each in cuts.classes]).reshape(-1, 2).T
+    classes = classes_p_value(current.others, current.held, shares, variances) if len(shares) else None
     constant = current.held >= _CONSTANT_ROWS and current.distinct == 1 and cuts.distinct > 1
     yield Signal(
         column=name,
         kind="constant" if constant else "distribution",
-        effect=moved_share(cells, cells_before, ordered=False),
-        p_value=levels_p_value(cells, cells_before),
+        effect=moved_share(*cells_beside(cuts, current, before), ordered=False),
+        p_value=levels_p_value(current.all_cells, before.all_cells, classes),
         usual=usual,
         words=levels_in_words(cuts, current, before),
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Collection, Iterable, Sequence
+import math
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, Self
@@ -23,8 +24,10 @@ _QUANTILES: Final = np.array([*_ENDS, *(i / OWN_CELLS for i in range(1, OWN_CELL
 #: Levels with a counter of their own; the rest is known by a filter, and counted together.
 OWN_LEVELS: Final = 100
 _FILTERED_LEVELS: Final = 4_000
-_BITS_PER_LEVEL: Final = 10
-_HASHES: Final = 7
+_BITS_PER_LEVEL: Final = 12
+_HASHES: Final = 8
+#: Levels without a counter are counted together by how often the reference held them: once; to 3; to 7; more often.
+_BORDERS: Final = (0, 1, 3, 7)
 #: Levels whose hashes are remembered: a stream of windows holds the same ones again and again.
 _REMEMBERED: Final = 1 << 14
 #: Fixed-point steps of a scale in which moments are summed, so that sums are exact whatever their order.
@@ -103,15 +106,27 @@ def _tail(shares: Array) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LevelClass:
+    """Levels without a counter that the reference held about as often: `known` tells which they are.
+
+    `share` of rows is what they are expected to hold in other windows, with this `variance` (`rarely`).
+    """
+
+    known: LevelFilter
+    share: float
+    variance: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class LevelCuts:
-    """Levels with a counter each, most frequent first; `known` tells whether another level was ever seen.
+    """Levels with a counter each, most frequent first; the `classes` know all others, the rarest first.
 
     `singles` is how many levels the reference held once: by it, how many unseen ones are no news (Good 1953,
     Biometrika 40).
     """
 
     levels: tuple[str, ...]
-    known: LevelFilter
+    classes: tuple[LevelClass, ...]
     distinct: int
     singles: int
 
@@ -122,15 +137,52 @@ class LevelCuts:
         own, rest = ordered[:OWN_LEVELS], ordered[OWN_LEVELS:]
         return cls(
             levels=tuple(level for level, _ in own),
-            known=LevelFilter.of([level for level, _ in rest]),
+            classes=tuple(_classes(rest, np.array([count for _, count in ordered]))),
             distinct=len(ordered),
             singles=sum(1 for _, count in ordered if count == 1),
         )
 
 
+def _classes(rest: Sequence[tuple[str, int]], counts: Array) -> Iterator[LevelClass]:
+    if not rest:
+        return
+    most = rest[0][1]
+    borders = (0,) if len(rest) > _FILTERED_LEVELS else [border for border in _BORDERS if border < most]
+    tied = sum(count == most for _, count in rest) / max(1, int((counts == most).sum()))
+    for least, greatest in zip(borders, (*borders[1:], most), strict=True):
+        share, variance = rarely(counts, least + 1, greatest, tied if greatest == most else 1.0)
+        known = LevelFilter.of([level for level, count in rest if least < count <= greatest])
+        yield LevelClass(known=known, share=float(f"{share:.6g}"), variance=float(f"{variance:.6g}"))
+
+
+def rarely(counts: Array, least: int, greatest: int, tied: float = 1.0) -> tuple[float, float]:
+    """Return the share of other windows' rows that levels seen so often here will hold, and its variance.
+
+    What was seen rarely was seen too rarely or too often by chance, and chosen for it: of levels seen r times r + 1
+    rows for each that was seen r + 1 times are to be expected (Good 1953; Robbins 1956). Where few levels were seen
+    about so often, the neighbouring counts are averaged.
+
+    Parameters
+    ----------
+    counts : how often each level was seen, shape (n,).
+    tied : which part of the levels seen `greatest` times is meant.
+    """
+    rows = float(counts.sum())
+    inner = float(counts[(counts > least) & (counts <= greatest)].sum())
+    out = tied * _rows_at(counts, greatest + 1)
+    variance = inner + (least + 1) * _rows_at(counts, least + 2) + (greatest + 1) * out
+    return (inner + out) / rows, variance / rows**2
+
+
+def _rows_at(counts: Array, at: int) -> float:
+    """Return how many rows levels seen so often hold, from the counts around: half a deviation to either side."""
+    near = int(math.sqrt(at) / 2)
+    return float(counts[(counts >= at - near) & (counts <= at + near)].sum()) / (2 * near + 1)
+
+
 @dataclass(frozen=True, kw_only=True)
 class LevelFilter:
-    """A Bloom filter (Bloom 1970, Communications of the ACM 13): in 100 unseen levels it takes one for known.
+    """A Bloom filter (Bloom 1970, Communications of the ACM 13): in 300 unseen levels it takes one for known.
 
     `whole` is false where there were too many levels to remember: then no level is called unseen.
     """

@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from passerelle.domain.drift.cuts import LevelCuts, LevelFilter, NumberCuts
+from passerelle.domain.drift.cuts import LevelClass, LevelCuts, LevelFilter, NumberCuts
 from passerelle.domain.drift.levels import level_places
 from passerelle.domain.drift.numbers import as_numbers, missing_rows
 from passerelle.domain.drift.packed import pack, unpack
@@ -133,9 +133,12 @@ def _cuts_to_dict(cuts: Cuts) -> dict[str, Any]:
         return {"kind": "number", **asdict(cuts), "cuts": pack(np.array(cuts.cuts, np.float64))}
     if isinstance(cuts, TimeCuts):
         return {"kind": "time"}
-    known = {"known": cuts.known.text, "whole": cuts.known.whole}
-    rest = {"levels": list(cuts.levels), "distinct": cuts.distinct, "singles": cuts.singles}
-    return {"kind": "level", **rest, **known}
+    classes = [
+        {"known": each.known.text if each.known.whole else None, "share": each.share, "variance": each.variance}
+        for each in cuts.classes
+    ]
+    rest = {"distinct": cuts.distinct, "singles": cuts.singles}
+    return {"kind": "level", "levels": list(cuts.levels), "classes": classes, **rest}
 
 
 def _cuts_from_dict(found: Mapping[str, Any]) -> Cuts:
@@ -144,5 +147,13 @@ def _cuts_from_dict(found: Mapping[str, Any]) -> Cuts:
         return NumberCuts(cuts=tuple(unpack(found["cuts"]).tolist()), **rest)
     if found["kind"] == "time":
         return TimeCuts()
-    known = LevelFilter(bits=base64.b64decode(found["known"]), whole=found["whole"])
-    return LevelCuts(levels=tuple(found["levels"]), known=known, distinct=found["distinct"], singles=found["singles"])
+    classes = tuple(
+        LevelClass(
+            known=LevelFilter(bits=base64.b64decode(each["known"] or ""), whole=each["known"] is not None),
+            share=each["share"],
+            variance=each["variance"],
+        )
+        for each in found["classes"]
+    )
+    rest = {name: found[name] for name in ("distinct", "singles")}
+    return LevelCuts(levels=tuple(found["levels"]), classes=classes, **rest)

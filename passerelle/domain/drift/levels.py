@@ -39,14 +39,14 @@ class Encoded:
 
 @dataclass(frozen=True, kw_only=True)
 class LevelCounts:
-    """Counts of a column of levels: of each that has a counter, of `other` known ones, of unseen ones.
+    """Counts of a column of levels: of each that has a counter, of `others` by class, of unseen ones.
 
     `news` has up to SKETCH unseen levels, those of the least hashes, with their exact counts; `sketch` the least hashes
     of all levels. Both are the same whatever the order in which windows are added.
     """
 
     cells: Array
-    other: int = 0
+    others: Array
     unseen: int = 0
     missing: int = 0
     news: Mapping[str, int] = field(default_factory=dict)
@@ -61,6 +61,11 @@ class LevelCounts:
     def held(self) -> int:
         """How many rows with a level."""
         return self.rows - self.missing
+
+    @property
+    def other(self) -> int:
+        """How many rows with a known level without a counter."""
+        return int(self.others.sum())
 
     @property
     def all_cells(self) -> Array:
@@ -79,7 +84,7 @@ class LevelCounts:
         news.update(other.news)
         return LevelCounts(
             cells=self.cells + other.cells,
-            other=self.other + other.other,
+            others=self.others + other.others,
             unseen=self.unseen + other.unseen,
             missing=self.missing + other.missing,
             news=_least(news),
@@ -89,18 +94,20 @@ class LevelCounts:
     @classmethod
     def nothing(cls, cuts: LevelCuts) -> LevelCounts:
         """Return the counts of no rows."""
-        return cls(cells=np.zeros(len(cuts.levels), np.int64))
+        return cls(cells=np.zeros(len(cuts.levels), np.int64), others=np.zeros(len(cuts.classes), np.int64))
 
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON holds of it."""
-        found = {name: getattr(self, name) for name in ("other", "unseen", "missing", "news")}
-        return {"cells": self.cells.tolist(), **found, "sketch": _hashes_text(self.sketch)}
+        found = {name: getattr(self, name) for name in ("unseen", "missing", "news")}
+        found |= {name: getattr(self, name).tolist() for name in ("cells", "others")}
+        return {**found, "sketch": _hashes_text(self.sketch)}
 
     @classmethod
     def from_dict(cls, found: Mapping[str, Any]) -> Self:
         """Return the counts that `to_dict` gave."""
         sketch = _hashes_of(found["sketch"])
-        return cls(**{**found, "cells": np.array(found["cells"], np.int64), "sketch": sketch})
+        arrays = {name: np.array(found[name], np.int64) for name in ("cells", "others")}
+        return cls(**{**found, **arrays, "sketch": sketch})
 
 
 def count_levels(cuts: LevelCuts, values: Any) -> LevelCounts:
@@ -108,18 +115,40 @@ def count_levels(cuts: LevelCuts, values: Any) -> LevelCounts:
     tallied = values if isinstance(values, Tallied) else level_counts(values)
     counted, missing = dict(tallied.counts), tallied.missing
     cells = np.array([counted.pop(level, 0) for level in cuts.levels], np.int64)
-    known = cuts.known.holds(level_hashes(counted)).tolist()
-    news = {level: count for (level, count), seen in zip(counted.items(), known, strict=True) if not seen}
+    places = class_places(cuts, level_hashes(counted)).tolist()
+    others = np.zeros(len(cuts.classes) + 1, np.int64)
+    for place, count in zip(places, counted.values(), strict=True):
+        others[place] += count
+    news = {level: count for (level, count), place in zip(counted.items(), places, strict=True) if place < 0}
     hashes = {level_hash(level) for level in (*counted, *(one for one, n in zip(cuts.levels, cells, strict=True) if n))}
-    unseen = sum(news.values())
     return LevelCounts(
         cells=cells,
-        other=sum(counted.values()) - unseen,
-        unseen=unseen,
+        others=others[:-1],
+        unseen=int(others[-1]),
         missing=missing,
         news=_least(news),
         sketch=_least_hashes(hashes),
     )
+
+
+def class_places(cuts: LevelCuts, hashes: Array) -> Array:
+    """Return the class that knows each level without a counter, -1 for an unseen one; shape (n,)."""
+    found = np.full(len(hashes), -1)
+    for place, each in enumerate(cuts.classes):
+        found[(found < 0) & each.known.holds(hashes)] = place
+    return found
+
+
+def cells_beside(cuts: LevelCuts, current: LevelCounts, before: LevelCounts) -> tuple[Array, Array]:
+    """Return the cells of both windows side by side: levels with a counter, classes of others, unseen ones.
+
+    Of the classes and the unseen the reference has what it foretells of other windows, not what it held.
+    """
+    if not cuts.classes:
+        return current.all_cells, before.all_cells
+    foretold = [*(each.share * before.held for each in cuts.classes), float(cuts.singles)]
+    now = np.concatenate([current.cells, current.others, [current.unseen]])
+    return now, np.concatenate([before.cells, foretold])
 
 
 class Tallied(NamedTuple):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from passerelle.contracts.bundle import ColumnType
 
 #: Of the file's form; another form's reference is refused with the remedy.
-FORMAT: Final = 3
+FORMAT: Final = 4
 _NUMBERS: Final = ("integer", "number")
 
 

@@ -46,22 +46,27 @@ def segment_tables(layout: Layout, by: str, values: Any, parts: Mapping[str, Arr
 
 
 def tables_to_dict(tables: Mapping[str, Array]) -> dict[str, Any]:
-    """Return what JSON holds of them: a column that has a value in each row of each level is left out."""
-    full = _without_missing(tables[ROWS])
-    return {
-        name: table.tolist()
-        for name, table in sorted(tables.items())
-        if name == ROWS or table.shape != full.shape or not np.array_equal(table, full)
-    }
+    """Return what JSON holds of them: of a column in two parts its missing values, if it has any."""
+    rows = tables[ROWS]
+    found: dict[str, Any] = {}
+    for name, table in sorted(tables.items()):
+        if name == ROWS or not np.array_equal(table, _of_missing(rows, table[:, -1])):
+            found[name] = table.tolist()
+        elif table[:, -1].any():
+            found[name] = table[:, -1].tolist()
+    return found
 
 
 def tables_from_dict(found: Mapping[str, Any], layout: Layout, by: str) -> Tables:
     """Return the tables that `tables_to_dict` gave."""
     rows = np.array(found[ROWS], np.int64)
-    names = [name for name in layout.columns if name != by]
-    held = {name: np.array(found[name], np.int64) for name in names if name in found}
-    return {ROWS: rows} | {name: held.get(name, _without_missing(rows)) for name in names}
+    nothing = np.zeros(len(rows), np.int64)
+    held = {name: np.array(found[name], np.int64) for name in layout.columns if name in found}
+    tables = {name: held.get(name, nothing) for name in layout.columns if name != by}
+    return {ROWS: rows} | {
+        name: _of_missing(rows, table) if table.ndim == 1 else table for name, table in tables.items()
+    }
 
 
-def _without_missing(rows: Array) -> Array:
-    return np.column_stack([rows[:, 0], np.zeros(len(rows), np.int64)])
+def _of_missing(rows: Array, missing: Array) -> Array:
+    return np.column_stack([rows[:, 0] - missing, missing])

@@ -109,17 +109,19 @@ def cells_p_value(current: Array, reference: Array) -> float:
     return _pearson(*neighbours(current, reference))
 
 
-def levels_p_value(current: Array, reference: Array) -> float:
+def levels_p_value(current: Array, reference: Array, classes: float | None = None) -> float:
     """Return the p-value of one distribution over levels without an order.
 
     Pearson's chi-square, with the rarest levels taken together; the one level that moved most (Fisher's exact,
     Bonferroni over levels); and the first smooth component over levels by how frequent both windows together have them:
     the first sees a mix that changes, the second one level of many, the third rows that go from frequent levels to rare
-    ones or back, each a little, which the others hardly see. Weights were chosen by simulation.
+    ones or back, each a little, which the others hardly see; and, where there are any, the classes of levels without a
+    counter. Weights were chosen by simulation.
 
     Parameters
     ----------
     current, reference : counts of the levels, shape (k,) each; the last is of all levels without a counter.
+    classes : what `classes_p_value` says of those.
     """
     n, m = int(current.sum()), int(reference.sum())
     if not n or not m:
@@ -134,7 +136,28 @@ def levels_p_value(current: Array, reference: Array) -> float:
     one = same_share(int(current[at]), n, int(reference[at]), m) * np.count_nonzero(current + reference)
     order = np.append(np.argsort(-(current + reference)[:-1], kind="stable"), len(current) - 1)
     towards_rare = two_sided(float(components(current[order], reference[order])[0]))
-    return combined([(whole, 0.5), (min(1.0, one), 0.25), (towards_rare, 0.25)])
+    if classes is None:
+        return combined([(whole, 0.5), (min(1.0, one), 0.25), (towards_rare, 0.25)])
+    return combined([(whole, 0.4), (min(1.0, one), 0.2), (towards_rare, 0.2), (classes, 0.2)])
+
+
+def classes_p_value(others: Array, rows: int, shares: Array, variances: Array) -> float | None:
+    """Return the p-value of classes of rare levels holding the shares of rows that the reference foretells.
+
+    None where too few rows are expected to say so. Each class is as uncertain as its foretold share and as these rows
+    make it; their squares are added up (that rows are in one class alone makes it a little careful).
+
+    Parameters
+    ----------
+    others : rows of each class, shape (k,), of `rows` in all.
+    shares, variances : foretold of each class, shape (k,).
+    """
+    asked = shares * rows >= EXPECTED
+    if not asked.any():
+        return None
+    apart = (others / rows - shares)[asked]
+    square = float((apart**2 / (shares * (1 - shares) / rows + variances)[asked]).sum())
+    return chi_square_tail(square, int(asked.sum()))
 
 
 def _pearson(current: Array, reference: Array) -> float:

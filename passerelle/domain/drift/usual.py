@@ -7,9 +7,10 @@ from typing import Final
 
 import numpy as np
 
+from passerelle.domain.drift.cuts import LevelCuts
 from passerelle.domain.drift.effect import moved_share
 from passerelle.domain.drift.layout import pair_name
-from passerelle.domain.drift.levels import LevelCounts
+from passerelle.domain.drift.levels import LevelCounts, cells_beside
 from passerelle.domain.drift.numbers import NumberCounts
 from passerelle.domain.drift.pairs import dependence
 from passerelle.domain.drift.profile import Profile
@@ -34,20 +35,23 @@ def usual_moves(reference: Reference, windows: Iterable[Profile]) -> dict[str, f
         return {}
     moves: dict[str, list[float]] = {}
     for window in kept:
-        for name, moved in (*_moves(reference.profile, window), *_of_segments(reference, window)):
+        for name, moved in (*_moves(reference, window), *_of_segments(reference, window)):
             moves.setdefault(name, []).append(moved)
     usual = {name: float(np.quantile(found, _QUANTILE)) for name, found in moves.items()}
     return {name: round(value, 4) for name, value in usual.items() if value >= 1e-4}
 
 
-def _moves(whole: Profile, window: Profile) -> Iterator[tuple[str, float]]:
+def _moves(reference: Reference, window: Profile) -> Iterator[tuple[str, float]]:
+    whole = reference.profile
     for name, before in whole.columns.items():
-        now = window.columns[name]
+        now, cuts = window.columns[name], reference.layout.columns[name]
         if isinstance(now, NumberCounts) and isinstance(before, NumberCounts):
             if now.finite and before.finite:
                 yield name, moved_share(now.cells, before.cells, ordered=True).value
-        elif isinstance(now, LevelCounts) and isinstance(before, LevelCounts) and now.held and before.held:
-            yield name, moved_share(now.all_cells, before.all_cells, ordered=False).value
+        elif not (isinstance(cuts, LevelCuts) and isinstance(now, LevelCounts) and isinstance(before, LevelCounts)):
+            continue
+        elif now.held and before.held:
+            yield name, moved_share(*cells_beside(cuts, now, before), ordered=False).value
     for pair, cells in whole.pairs.items():
         if window.pairs[pair].sum():
             yield pair_name(pair), dependence(window.pairs[pair], cells)[0].value
