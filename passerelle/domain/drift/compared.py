@@ -102,17 +102,24 @@ def _levels(name: str, cuts: LevelCuts, current: LevelCounts, before: LevelCount
     if not current.held or not before.held:
         return
     yield _unseen(name, cuts, current, before.held)
+    cells, cells_before = cells_beside(cuts, current, before)
+    together, together_before = (_rest_together(each, len(cuts.levels)) for each in (cells, cells_before))
     shares, variances = np.array([(each.share, each.variance) for each in cuts.classes]).reshape(-1, 2).T
     classes = classes_p_value(current.others, current.held, shares, variances) if len(shares) else None
     constant = current.held >= _CONSTANT_ROWS and current.distinct == 1 and cuts.distinct > 1
     yield Signal(
         column=name,
         kind="constant" if constant else "distribution",
-        effect=moved_share(*cells_beside(cuts, current, before), ordered=False),
-        p_value=levels_p_value(current.all_cells, before.all_cells, classes),
+        # Foretold counts have the reference's order: one by both windows would sort by what the window has by chance.
+        effect=moved_share(cells, cells_before, ordered=bool(cuts.classes)),
+        p_value=levels_p_value(together, together_before, classes),
         usual=usual,
-        words=levels_in_words(cuts, current, before),
+        words=levels_in_words(cuts.levels, together, together_before),
     )
+
+
+def _rest_together(cells: Array, levels: int) -> Array:
+    return np.append(cells[:levels], cells[levels:].sum())
 
 
 def _unseen(name: str, cuts: LevelCuts, current: LevelCounts, held_before: int) -> Signal:

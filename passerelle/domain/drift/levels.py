@@ -19,6 +19,8 @@ Array = npt.NDArray[Any]
 #: Hashes that a sketch of distinct levels keeps; the estimate's standard error is an eighth (Bar-Yossef et al. 2002).
 SKETCH: Final = 64
 _HASH_RANGE: Final = 1 << 64
+#: A level that was chosen for its count is foretold to hold half of it at least.
+_MOST_LESS: Final = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,15 +142,29 @@ def class_places(cuts: LevelCuts, hashes: Array) -> Array:
 
 
 def cells_beside(cuts: LevelCuts, current: LevelCounts, before: LevelCounts) -> tuple[Array, Array]:
-    """Return the cells of both windows side by side: levels with a counter, classes of others, unseen ones.
+    """Return the cells of both windows side by side: levels with a counter, classes of others, unseen ones; by rarity.
 
-    Of the classes and the unseen the reference has what it foretells of other windows, not what it held.
+    Where levels were chosen for a counter, the reference has what it foretells of other windows, not what it held: of
+    levels that are as frequent those were chosen that were seen too often.
     """
     if not cuts.classes:
         return current.all_cells, before.all_cells
-    foretold = [*(each.share * before.held for each in cuts.classes), float(cuts.singles)]
-    now = np.concatenate([current.cells, current.others, [current.unseen]])
-    return now, np.concatenate([before.cells, foretold])
+    rest = np.array([*(each.share * before.held for each in cuts.classes[::-1]), cuts.singles])
+    now = np.concatenate([current.cells, current.others[::-1], [current.unseen]])
+    own = _foretold(before.cells, before.held - float(rest.sum()))
+    return now, np.rint(np.concatenate([own, rest])).astype(np.int64)
+
+
+def _foretold(cells: Array, total: float) -> Array:
+    """Return the counts of the chosen levels brought to this total: the nearer to the rarest of them, the more."""
+    over = float(cells.sum()) - total
+    if over <= 0 or total <= 0:
+        return np.asarray(cells * (max(0.0, total) / max(1.0, float(cells.sum()))))
+    rarest = max(1.0, float(cells.min()))
+    weight = cells * np.exp(-(cells - rarest) / (2 * np.sqrt(rarest)))
+    less = cells - weight * min(_MOST_LESS, over / weight.sum())
+    found: Array = less * (total / less.sum())
+    return found
 
 
 class Tallied(NamedTuple):

@@ -121,12 +121,14 @@ def levels_p_value(current: Array, reference: Array, classes: float | None = Non
     Parameters
     ----------
     current, reference : counts of the levels, shape (k,) each; the last is of all levels without a counter.
-    classes : what `classes_p_value` says of those.
+    classes : what `classes_p_value` says of those, where counts are foretold ones: they come in the reference's order,
+        the most frequent first, as one that heeds the window's counts would sort by what it has by chance.
     """
     n, m = int(current.sum()), int(reference.sum())
     if not n or not m:
         return 1.0
-    whole = _pearson(*rarest_together(current, reference))
+    together = rarest_together if classes is None else neighbours
+    whole = _pearson(*together(current, reference))
     if np.count_nonzero(current + reference) <= 2:
         return whole
     share = (current + reference) / (n + m)
@@ -134,18 +136,20 @@ def levels_p_value(current: Array, reference: Array, classes: float | None = Non
     moved = np.abs(current / n - reference / m) / spread
     at = int(np.argmax(moved))
     one = same_share(int(current[at]), n, int(reference[at]), m) * np.count_nonzero(current + reference)
-    order = np.append(np.argsort(-(current + reference)[:-1], kind="stable"), len(current) - 1)
+    order = np.arange(len(current))
+    if classes is None:
+        order[:-1] = np.argsort(-(current + reference)[:-1], kind="stable")
     towards_rare = two_sided(float(components(current[order], reference[order])[0]))
     if classes is None:
         return combined([(whole, 0.5), (min(1.0, one), 0.25), (towards_rare, 0.25)])
     return combined([(whole, 0.4), (min(1.0, one), 0.2), (towards_rare, 0.2), (classes, 0.2)])
 
 
-def classes_p_value(others: Array, rows: int, shares: Array, variances: Array) -> float | None:
+def classes_p_value(others: Array, rows: int, shares: Array, variances: Array) -> float:
     """Return the p-value of classes of rare levels holding the shares of rows that the reference foretells.
 
-    None where too few rows are expected to say so. Each class is as uncertain as its foretold share and as these rows
-    make it; their squares are added up (that rows are in one class alone makes it a little careful).
+    A half, which says nothing, where too few rows are expected. Each class is as uncertain as its foretold share and as
+    these rows make it; their squares are added up (that a row is in one class alone makes it a little careful).
 
     Parameters
     ----------
@@ -154,7 +158,7 @@ def classes_p_value(others: Array, rows: int, shares: Array, variances: Array) -
     """
     asked = shares * rows >= EXPECTED
     if not asked.any():
-        return None
+        return 0.5
     apart = (others / rows - shares)[asked]
     square = float((apart**2 / (shares * (1 - shares) / rows + variances)[asked]).sum())
     return chi_square_tail(square, int(asked.sum()))

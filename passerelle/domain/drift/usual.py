@@ -51,7 +51,7 @@ def _moves(reference: Reference, window: Profile) -> Iterator[tuple[str, float]]
         elif not (isinstance(cuts, LevelCuts) and isinstance(now, LevelCounts) and isinstance(before, LevelCounts)):
             continue
         elif now.held and before.held:
-            yield name, moved_share(*cells_beside(cuts, now, before), ordered=False).value
+            yield name, moved_share(*cells_beside(cuts, now, before), ordered=bool(cuts.classes)).value
     for pair, cells in whole.pairs.items():
         if window.pairs[pair].sum():
             yield pair_name(pair), dependence(window.pairs[pair], cells)[0].value

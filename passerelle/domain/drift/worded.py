@@ -9,8 +9,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from passerelle.domain.drift.cuts import LevelCuts, NumberCuts
-from passerelle.domain.drift.levels import LevelCounts
+from passerelle.domain.drift.cuts import NumberCuts
 from passerelle.domain.drift.numbers import NumberCounts
 
 Array = npt.NDArray[Any]
@@ -66,13 +65,10 @@ def _between(cuts: NumberCuts, begin: int, end: int) -> str:
     return f"above {number(low)} up to {number(high)}" if begin > 1 else f"up to {number(high)}"
 
 
-def levels_in_words(cuts: LevelCuts, current: LevelCounts, before: LevelCounts) -> str:
-    """Return the levels that gained or lost most rows."""
-    change = current.cells / max(1, current.held) - before.cells / max(1, before.held)
-    rest = (current.other + current.unseen) / max(1, current.held) - (before.other + before.unseen) / max(
-        1, before.held
-    )
-    named = [*zip(cuts.levels, change.tolist(), strict=True), ("all others", rest)]
+def levels_in_words(levels: Sequence[str], current: Array, before: Array) -> str:
+    """Return the levels that gained or lost most rows; the last count is of all others."""
+    change = current / max(1, current.sum()) - before / max(1, before.sum())
+    named = zip((*levels, "all others"), change.tolist(), strict=True)
     most = sorted(named, key=lambda found: -abs(found[1]))[:_NAMED]
     return ", ".join(f"{level} {'+' if by > 0 else '−'}{_percent(abs(by))}" for level, by in most if round(by, 3))
 
