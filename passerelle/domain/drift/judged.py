@@ -59,11 +59,11 @@ def judge(reference: Reference, window: Profile, limits: Limits | None = None) -
     weighted = [min(1.0, signal.p_value / weight) for signal, weight in zip(signals, weights, strict=True)]
     adjusted = adjusted_p_values(weighted)
     judged = [_judged(signal, p_value, limits) for signal, p_value in zip(signals, adjusted, strict=True)]
-    judged.sort(key=_rank)
+    judged.sort(key=rank)
     return Drift(rows=window.rows, reference_rows=reference.profile.rows, signals=tuple(judged))
 
 
-def _rank(signal: Signal) -> tuple[bool, int, bool, float]:
+def rank(signal: Signal) -> tuple[bool, int, bool, float]:
     """Return what the gravest signals have least of: the whole comes before a segment that is as grave."""
     return not signal.alarm, -SEVERITIES.index(signal.severity), bool(signal.segment), signal.adjusted_p_value
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from passerelle.domain.drift.arrivals import freshness, volume
-from passerelle.domain.drift.judged import Drift, judge
+from passerelle.domain.drift.judged import Drift, judge, rank
 from passerelle.domain.drift.profile import Profile
 from passerelle.domain.drift.reference import Reference
-from passerelle.domain.drift.signal import SEVERITIES, Limits, Severity, Signal
+from passerelle.domain.drift.signal import Limits, Severity, Signal
 from passerelle.domain.monitoring.incidents import Cause, cause_of
 from passerelle.domain.project.monitoring import Severities
 
@@ -49,17 +49,20 @@ def judge_window(reference: Reference, profile: Profile | None, arrivals: Arriva
     signals += [told] if told else []
     if arrivals.due is not None:
         signals.append(freshness(arrivals.latest, arrivals.now, arrivals.due))
-    signals.sort(key=lambda signal: (not signal.alarm, -SEVERITIES.index(signal.severity), signal.adjusted_p_value))
+    signals.sort(key=rank)
     rows = profile.rows if profile is not None else 0
     return Drift(rows=rows, reference_rows=reference.profile.rows, signals=tuple(signals))
 
 
 def moved_columns(drift: Drift) -> tuple[dict[str, float], dict[str, Severity]]:
-    """Return, by column, the share of rows whose distribution moved, and how severe its gravest alarm is."""
+    """Return, by column, the share of all rows whose distribution moved, and how severe its gravest alarm is.
+
+    An alarm within a segment is one of its column's; what moved there is not what moved of all rows.
+    """
     moved = {
         signal.column: round(signal.effect.value, 4)
         for signal in drift.signals
-        if signal.column and signal.kind in ("distribution", "constant")
+        if signal.column and not signal.segment and signal.kind in ("distribution", "constant")
     }
     severities: dict[str, Severity] = {}
     for signal in drift.alarms:  # the gravest come first

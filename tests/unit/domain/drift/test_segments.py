@@ -21,6 +21,7 @@ from passerelle.domain.drift.reference import Reference, make_reference
 from passerelle.domain.drift.segments import ALL_LEVELS, LEVELS, segment_cuts
 from passerelle.domain.drift.usual import usual_moves
 from passerelle.domain.monitoring.incidents import Watch, follow
+from passerelle.domain.monitoring.window_verdict import moved_columns
 
 TYPES: dict[str, ColumnType] = {"x": "number", "kind": "category", "note": "text", "site": "category", SCORE: "number"}
 Change = Callable[[dict[str, Any]], None]
@@ -202,3 +203,12 @@ def test_segments_of_a_part_and_of_answers_joined_keep_their_own_rows() -> None:
     assert both.profile.segments["site"][SCORE].sum() == 1_000
     assert Reference.from_json(both.to_json()).to_json() == both.to_json()
     assert not judge(both, count(both.layout, rows(900, 6))).alarms
+
+
+def test_what_a_segment_moved_is_not_taken_for_what_all_rows_moved() -> None:
+    drift = judged(moved(0.8, "D"))
+    whole = next(each for each in drift.signals if (each.segment, each.column, each.kind) == ("", "x", "distribution"))
+    assert ("site = D", "x", "distribution") in alarms(drift)
+    shares, severities = moved_columns(drift)
+    assert shares["x"] == round(whole.effect.value, 4)
+    assert severities["x"] == drift.severity
