@@ -51,7 +51,7 @@ def count_window(
         delivered, latest = _deliver(connection, listed, question)
         others = _others(connection, question.version)
         columns = _there(connection, reference)
-        profile = count(reference.layout, {name: [] for name in columns})
+        profile = count(reference.layout, {})
         for chunk in _chunks(connection, columns, question.version):
             profile = profile + count(reference.layout, chunk)
         return CountedWindow(

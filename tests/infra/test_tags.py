@@ -67,7 +67,7 @@ def test_what_belongs_to_one_project_is_paid_by_its_cost_centre(synthesised: Syn
             if found.get(tags.PROJECT) == project.name:
                 assert found[tags.COST_CENTRE] == project.budget.cost_centre
                 marked.add(resource["Type"])
-        own = {"AWS::SSM::Parameter", "AWS::CloudWatch::Dashboard"}
+        own = {"AWS::SSM::Parameter", "AWS::CloudWatch::Dashboard", "AWS::CloudWatch::Alarm"}
         assert marked == own | (set() if environment == "laptop" else {"AWS::Budgets::Budget"})
 
 

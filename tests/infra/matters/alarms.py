@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
+from passerelle.contracts.metrics import NAMESPACE
 from tests.infra.matters.platform import Platform
 
 #: Type -> (namespace, dimension, the metrics of which each needs an alarm).
@@ -16,10 +17,16 @@ WATCHED: Final = {
 
 
 def everything_that_fails_tells_somebody(platform: Platform) -> Iterator[str]:
-    """Each function, state machine and queue has an alarm for each way to fail, and each alarm a topic."""
+    """Each function, state machine and queue has an alarm for each way to fail, and each alarm a topic.
+
+    Those of how severe a project's windows are have none: the step that judges windows tells people itself, and an
+    alarm that has tells when it falls silent.
+    """
     watched = set()
     for place, alarm in platform.of("AWS::CloudWatch::Alarm"):
-        actions = alarm.get("AlarmActions", [])
+        actions = [*alarm.get("AlarmActions", []), *alarm.get("InsufficientDataActions", [])]
+        if alarm.get("Namespace") == NAMESPACE and alarm["MetricName"].endswith("Severity"):
+            continue
         if not any(platform.is_a(place, action, "AWS::SNS::Topic") for action in actions):
             yield f"{place} tells nobody"
         elif alarm.get("ActionsEnabled", True) is True:

@@ -348,4 +348,4 @@ def test_clocks_that_run_ahead_put_no_row_into_a_window_that_is_not_over(world: 
 def test_the_reference_of_the_tests_is_what_quiet_days_are_like() -> None:
     rows: Rows = rows_of(10, FIRST)
     assert rows[0]["event_time"] == datetime(2026, 11, 1, tzinfo=UTC)
-    assert set(reference().layout.columns) == {"distance", "origin", "__score", "__decision"}
+    assert set(reference().layout.columns) == {"distance", "origin", "time_hour", "__score", "__decision"}

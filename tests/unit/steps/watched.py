@@ -31,7 +31,7 @@ from .world import MOMENT, ROLE, Aws
 FIRST = datetime(2026, 11, 1, tzinfo=UTC)
 AIRPORTS = ("EWR", "JFK", "LGA")
 TYPES: dict[str, ColumnType] = {
-    "distance": "number", "origin": "category", SCORE: "number", DECISION: "boolean",
+    "distance": "number", "origin": "category", "time_hour": "datetime", SCORE: "number", DECISION: "boolean",
 }  # fmt: skip
 Rows = list[dict[str, Any]]
 
@@ -54,6 +54,7 @@ def rows_of(
             "entity_id": f"e{number}",
             "input_distance": float(round(distances[number])),
             "input_origin": AIRPORTS[int(random.integers(3))],
+            "input_time_hour": moment + timedelta(hours=number % 24),
             "score": float(scores[number]),
             "decision": str(bool(scores[number] >= 0.5)).lower(),
             "latency_ms": 1.0,
@@ -70,6 +71,7 @@ def reference() -> Reference:
     columns = {
         "distance": np.round(random.normal(1000, 300, 20_000)),
         "origin": np.array(AIRPORTS, object)[random.integers(3, size=20_000)],
+        "time_hour": np.datetime64("2026-06-01T00", "s") + random.integers(0, 100 * 86_400, 20_000),
         SCORE: scores,
         DECISION: scores >= 0.5,
     }
@@ -121,7 +123,9 @@ class Watched:
 
     def record(self, rows: Rows, *, name: str = "a") -> str:
         """Put a file of predictions; returns its key."""
-        inputs: Sequence[tuple[str, ColumnType]] = (("distance", "number"), ("origin", "category"))
+        inputs: Sequence[tuple[str, ColumnType]] = (
+            ("distance", "number"), ("origin", "category"), ("time_hour", "datetime")
+        )  # fmt: skip
         day = f"{rows[0]['event_time']:%Y-%m-%d}"
         key = f"{zones.prediction_records_prefix('flights')}/{day}/{name}.parquet"
         with tempfile.TemporaryDirectory() as folder:
