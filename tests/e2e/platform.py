@@ -40,7 +40,9 @@ class DeployedLaptop:
 
     @property
     def environment(self) -> dict[str, str]:
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "PASSERELLE_", "COV_"))}
+        # The width of whatever terminal the tests were started from must not cut tables.
+        unlike_a_user = ("AWS_", "PASSERELLE_", "COV_", "COLUMNS")
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(unlike_a_user)}
         return kept | {
             "PASSERELLE_HOME": str(self.home),
             "PASSERELLE_PORT": str(self.port),
