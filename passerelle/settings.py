@@ -185,7 +185,7 @@ class PlanDeploymentSettings(RunFunctionSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class JudgeShadowSettings(RunFunctionSettings):
-    """judge_shadow: where the job runs that compares both models' answers, and as whom."""
+    """judge_shadow: where jobs run that read what endpoints were asked, and as whom."""
 
     zones: dict[str, str]
     image_uri: str
@@ -231,17 +231,11 @@ class RecordPredictionsSettings(RunFunctionSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class WatchDriftSettings(RunFunctionSettings):
-    """watch_drift: whom it tells, and where the job runs that counts windows of more than `job_from_mib` of records."""
+class WatchDriftSettings(JudgeShadowSettings):
+    """watch_drift: whom it tells; a job like judge_shadow's counts windows of more than `job_from_mib` of records."""
 
-    zones: dict[str, str]
     alerts_topic_arn: str
-    image_uri: str
-    judge_role_arn: str
-    kms_key_arn: str
-    prepare_instance_type: str
     job_from_mib: int
-    vpc: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -55,6 +56,18 @@ def read_train_result(output_path: str, job_name: str) -> TrainResult:
     if text is None:
         raise _left_nothing(job_name, bucket, key)
     return _parse(TrainResult, text, job_name, zones.s3_uri(bucket, key))
+
+
+def failure_reason(cause: str, *, otherwise: str) -> str:
+    """Return why a job failed: Step Functions gives its description as the error's cause.
+
+    `otherwise` is what is said where that gives no reason.
+    """
+    try:
+        job = json.loads(cause)
+        return str(job.get("ExitMessage") or job.get("FailureReason") or otherwise)
+    except (ValueError, AttributeError):
+        return cause or otherwise
 
 
 def _read_processed(model: type[ResultT], bucket: str, base: dict[str, Any], stage: str) -> ResultT:

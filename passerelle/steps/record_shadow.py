@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from passerelle.aws.clients import client, translated
@@ -12,7 +11,7 @@ from passerelle.contracts import zones
 from passerelle.contracts.experiment import Verdict
 from passerelle.contracts.runs import RunRecord
 from passerelle.settings import RecordShadowSettings
-from passerelle.steps.job_results import read_shadow_evidence
+from passerelle.steps.job_results import failure_reason, read_shadow_evidence
 from passerelle.steps.run_stages import end_stage
 
 
@@ -23,7 +22,8 @@ def record_shadow(request: dict[str, Any], settings: RecordShadowSettings) -> di
     """
     project, run_id, attempt = request["project"], request["run_id"], int(request["attempt"])
     if "unjudged" in request:
-        words = f"it could not be judged: {_reason(str(request['unjudged'].get('Cause', '')))}"
+        cause = str(request["unjudged"].get("Cause", ""))
+        words = f"it could not be judged: {failure_reason(cause, otherwise=cause)}"
         return _then(request, "withdraw", words, judged=False)
     base = {"project": project, "run_id": run_id, "attempt": attempt}
     evidence = read_shadow_evidence(settings.zones["curated"], base)
@@ -59,12 +59,3 @@ _WORDS: dict[Verdict, str] = {
     "keep": "it has not shown that it may take over",
     "reject": "it has shown that it must not take over",
 }
-
-
-def _reason(cause: str) -> str:
-    """Return why a job failed: Step Functions gives its description as the error's cause."""
-    try:
-        job = json.loads(cause)
-        return str(job.get("ExitMessage") or job.get("FailureReason") or cause)
-    except (ValueError, AttributeError):
-        return cause

@@ -7,7 +7,6 @@ places. What people are told is decided with the window, kept, and sent after it
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from passerelle.domain.monitoring.windows import LENGTHS, Window, before, window
 from passerelle.domain.project.monitoring import Schedule
 from passerelle.errors import NotFoundError, TransientError
 from passerelle.settings import WatchDriftSettings
+from passerelle.steps.job_results import failure_reason
 from passerelle.steps.project_source import DeployedProject, read_project
 from passerelle.steps.retraining import retraining_due
 from passerelle.steps.served_references import Served, ServedReferences
@@ -112,7 +112,8 @@ class _Watching:
             if served.reference is None:
                 record = self._unjudged(window, served, records.source, served.why, len(records.keys))
             elif uncounted and uncounted["window"] == window.name:
-                why = f"the job that was to count it failed: {_reason(uncounted)}"
+                reason = failure_reason(str(uncounted.get("cause", "")), otherwise=str(uncounted["error"]))
+                why = f"the job that was to count it failed: {reason}"
                 record = self._unjudged(window, served, records.source, why, len(records.keys))
             else:
                 reference = self._counts.comparable(served.reference)
@@ -211,13 +212,3 @@ class _Watching:
         for title, text in known.watched.untold:
             tell(self._settings.alerts_topic_arn, title, text)
         self._keep(known.watched.model_copy(update={"untold": ()}), known.revision)
-
-
-def _reason(uncounted: dict[str, Any]) -> str:
-    """Return why a job failed: Step Functions gives its description as the error's cause."""
-    cause = str(uncounted.get("cause", ""))
-    try:
-        job = json.loads(cause)
-        return str(job.get("ExitMessage") or job.get("FailureReason") or uncounted["error"])
-    except (ValueError, AttributeError):
-        return cause or str(uncounted["error"])

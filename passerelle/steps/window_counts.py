@@ -20,11 +20,11 @@ from passerelle.contracts.prediction import prediction_columns
 from passerelle.contracts.variants import VARIANT
 from passerelle.domain.drift.reference import Reference
 from passerelle.domain.monitoring.windows import Window
-from passerelle.domain.requests.jobs import JobPlace
 from passerelle.domain.requests.manifest import manifest
 from passerelle.domain.requests.watch import count_job
 from passerelle.errors import NotFoundError
 from passerelle.settings import WatchDriftSettings
+from passerelle.steps.judge_shadow import judge_place
 from passerelle.steps.project_source import DeployedProject
 from passerelle.steps.served_references import Served
 
@@ -79,7 +79,7 @@ class WindowCounts:
         bucket_uri = zones.s3_uri(self._settings.zones["predictions"], "")
         self._objects.write(curated, f"{folder}/records.manifest", manifest(bucket_uri, records.keys))
         return count_job(
-            _place(self._settings),
+            judge_place(self._settings),
             self._deployed.project,
             window,
             hashlib.sha256(f"{records.source} {execution}".encode()).hexdigest(),
@@ -125,16 +125,3 @@ class WindowCounts:
 def _question(window: Window, served: Served) -> CountQuestion:
     start, end = window.start.isoformat(), window.end.isoformat()
     return CountQuestion(start=start, end=end, variant=VARIANT, version=served.version)
-
-
-def _place(settings: WatchDriftSettings) -> JobPlace:
-    """Return where the job runs: in the role that may read what endpoints were asked, which no other job may."""
-    return JobPlace(
-        environment=settings.environment,
-        zones=settings.zones,
-        image_uri=settings.image_uri,
-        role_arn=settings.judge_role_arn,
-        kms_key_arn=settings.kms_key_arn,
-        prepare_instance_type=settings.prepare_instance_type,
-        vpc=settings.vpc,
-    )
