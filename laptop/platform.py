@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from laptop import mlflow_server, postgres
+from laptop import clock, mlflow_server, postgres
 from laptop.access import ensure_administrator, open_url
 from laptop.certificates import ensure_certificate
 from laptop.processes import SYSTEM_ENVIRONMENT, Processes, uninterrupted
@@ -202,6 +202,7 @@ def clean_environment() -> dict[str, str]:
         "LANG": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",
         "PYTHONPATH": str(REPOSITORY),
+        **clock.inherited(),
     }
 
 

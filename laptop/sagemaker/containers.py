@@ -22,6 +22,7 @@ from typing import Final, TextIO
 
 import psutil
 
+from laptop import clock
 from laptop.settings import REPOSITORY, LaptopSettings
 from laptop.surroundings import Surroundings
 
@@ -77,6 +78,7 @@ def container_environment(
         "AWS_EC2_METADATA_DISABLED": "true",
         **aws,
         **extra,
+        **clock.inherited(),
         # Where it is, and whose: a request cannot move it elsewhere.
         "SAGEMAKER_BASE_DIR": str(base),
         HOME_MARKER: str(settings.home),
