@@ -26,6 +26,9 @@ Array = npt.NDArray[Any]
 _SECONDS: Final = {"hourly": 3_600, "daily": 86_400, "weekly": 604_800}
 #: Windows of a period that are looked at for what is usual, evenly spread over it.
 _WINDOWS: Final = 60
+#: A period of fewer is cut into so many that overlap, unless it has hardly any.
+_OVERLAPPING: Final = 12
+_LEAST: Final = 4
 _RANKED_ROWS: Final = 20_000
 
 
@@ -112,12 +115,20 @@ def answers_reference(
 
 
 def _windows(reference: Reference, columns: dict[str, Array], times: Array, schedule: str) -> Iterator[Profile]:
-    """Yield the windows that monitoring will have, as they would have been in the reference's own time."""
-    seconds = times.astype("datetime64[s]").astype(np.int64)
+    """Yield the windows that monitoring will have, as they would have been in the reference's own time.
+
+    They follow one another. Where there are few (weeks, in two months) they overlap: what moves in each of them, as the
+    day of the month does, would else not be known.
+    """
+    seconds, length = times.astype("datetime64[s]").astype(np.int64), _SECONDS[schedule]
     order = np.argsort(seconds, kind="stable")
-    numbers = seconds[order] // _SECONDS[schedule]
+    seconds = seconds[order]
+    numbers = seconds // length
     starts = np.flatnonzero(np.diff(numbers, prepend=numbers[:1] - 1))
     ends = np.append(starts[1:], len(numbers))
+    if _LEAST <= len(starts) < _OVERLAPPING:
+        begins = np.linspace(seconds[0], seconds[-1] + 1 - length, _OVERLAPPING)
+        starts, ends = (np.searchsorted(seconds, moments) for moments in (begins, begins + length))
     step = max(1, -(-len(starts) // _WINDOWS))
     for begin, end in zip(starts[::step], ends[::step], strict=True):
         rows = order[begin:end]

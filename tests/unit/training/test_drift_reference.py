@@ -98,6 +98,16 @@ def test_a_day_like_those_of_the_training_period_is_no_news_though_each_day_diff
     assert not judged(reference, {}).alarms
 
 
+@pytest.mark.parametrize(("days", "known"), [(41, True), (14, False)])
+def test_weeks_of_a_period_that_holds_few_of_them_say_what_is_usual_all_the_same(days: int, known: bool) -> None:
+    made = context()
+    weekly = Project.model_validate(project_document("p-x", "binary", monitoring={"schedule": "weekly"}))
+    profile = make_profile(replace(made, project=weekly, train=rows_of(range(days))), predicted(2_000), 0.4)
+    usual = Reference.from_json(json.dumps(profile)).usual
+    assert usual.get("day", 0.0) > 0.7 if known else "day" not in usual
+    assert usual.get("noise", 0.0) < 0.1
+
+
 def test_a_day_that_is_unlike_them_alarms(reference: Reference) -> None:
     load = np.random.default_rng(1).normal(13, 2, ROWS_A_DAY)
     assert {signal.column for signal in judged(reference, {"load": load}).alarms} >= {"load"}
