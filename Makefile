@@ -8,7 +8,7 @@ RUN = PATH="$(NODE_BIN):$(PATH)" $(BIN)
 UV_VERSION := 0.13.8
 UV = VIRTUAL_ENV=$(VENV) $(BIN)/uv pip
 
-.PHONY: help demo test bench-serving bench-cold bench-tuning bench-prepare bench-spot bench-gpu bench-experiment bench-drift bench-estimated check format install lock clean up down
+.PHONY: help demo test bench-serving bench-cold bench-tuning bench-prepare bench-spot bench-gpu bench-experiment bench-drift bench-estimated bench-year check format install lock clean up down
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -78,6 +78,9 @@ bench-drift: install ## Measure drift beside Evidently, NannyML and alibi's rule
 
 bench-estimated: install ## Measure estimates without labels beside the AUC that labels give
 	@$(BIN)/python -m bench.estimated
+
+bench-year: install ## Replay the flights of 2013: monitored retraining beside never and every month
+	@$(RUN)/python -m bench.year
 
 check: install ## Judge code and templates (style, types, imports, cdk-nag, cfn-lint, checkov, ASL)
 	@$(RUN)/python -m checks

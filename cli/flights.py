@@ -50,6 +50,12 @@ def sample_rows(month: int, count: int) -> list[dict[str, str]]:
     return [dict(zip(header, row, strict=True)) for row in rows[::step][:count]]
 
 
+def read_months(months: range) -> list[dict[str, str]]:
+    """Return all flights of some months: text by column."""
+    header, rows = _read(months)
+    return [dict(zip(header, row, strict=True)) for row in rows]
+
+
 def _read(months: range) -> tuple[list[str], list[list[str]]]:
     lines = _lines()
     header = next(lines)
