@@ -28,6 +28,7 @@ _ALARMS: Final = {
     "Quality": (metrics.QUALITY_SEVERITY, "inputs stay away, or are broken, more often than in the training data"),
     "Drift": (metrics.DRIFT_SEVERITY, "inputs are no longer like those of the training data"),
     "Answers": (metrics.ANSWERS_SEVERITY, "the model's scores or decisions are no longer what they were"),
+    "Worth": (metrics.WORTH_SEVERITY, "the model is probably worse, by its metric, than when it was accepted"),
 }
 #: CloudWatch looks back seven days at most, with periods of an hour and more (API reference, PutMetricAlarm).
 _MOST_PERIODS: Final = {"hourly": 24, "daily": 7, "weekly": 7}
@@ -43,7 +44,7 @@ def add_monitors(
 ) -> StateMachine:
     """Add them; `pipeline` trains anew what is to be.
 
-    Idle, a project costs 0.50 USD a month for its five alarms; served, some 1.80 more for its six metrics.
+    Idle, a project costs 0.60 USD a month for its six alarms; served, some 2.40 more for its eight metrics.
     """
     watch = _function(stack, shared, judge_role)
     machine = StateMachine(

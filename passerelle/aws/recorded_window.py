@@ -5,7 +5,7 @@ Used alike by the function and, where a window is too large for one, by a proces
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +16,8 @@ import numpy as np
 from passerelle.aws.parquet_file import SETTINGS, quoted
 from passerelle.contracts.monitoring import CountedWindow, CountQuestion
 from passerelle.contracts.prediction import DECISION, IDENTITY, INPUT, SCORE, once_sql
+from passerelle.domain.drift.estimated import Expected, expect
+from passerelle.domain.drift.performance import PerformanceReference
 from passerelle.domain.drift.profile import count
 from passerelle.domain.drift.reference import Reference
 
@@ -31,13 +33,19 @@ def recorded_name(column: str) -> str:
 
 
 def count_window(
-    files: Sequence[Path], question: CountQuestion, reference: Reference, *, memory_mib: int
+    files: Sequence[Path],
+    question: CountQuestion,
+    reference: Reference,
+    performance: PerformanceReference | None,
+    *,
+    memory_mib: int,
 ) -> CountedWindow:
     """Return what the records of a window counted.
 
     Parameters
     ----------
     reference : of the columns that records may have; those that none of the files has count as absent.
+    performance : says what the model's errors should be; None where nothing does.
     memory_mib : what DuckDB may use; beyond it, it writes beside the first file.
     """
     settings: dict[str, Any] = {**SETTINGS, "memory_limit": f"{memory_mib}MiB", "preserve_insertion_order": False}
@@ -50,10 +58,16 @@ def count_window(
         listed = ", ".join(quoted(str(file)) for file in sound)
         delivered, latest = _deliver(connection, listed, question)
         others = _others(connection, question.version)
-        columns = _there(connection, reference)
+        seen = [coding.name for coding in performance.codings] if performance else []
+        columns = _there(connection, [*reference.layout.columns, *seen, SCORE])
         profile = count(reference.layout, {})
+        expected: Expected | None = None
         for chunk in _chunks(connection, columns, question.version):
-            profile = profile + count(reference.layout, chunk)
+            mine = {name: values for name, values in chunk.items() if name in reference.layout.columns}
+            profile = profile + count(reference.layout, mine)
+            if performance is not None:
+                part = expect(performance, chunk[SCORE], {name: chunk[name] for name in seen if name in chunk})
+                expected = part if expected is None else expected + part
         return CountedWindow(
             rows=profile.rows,
             delivered=delivered,
@@ -61,6 +75,7 @@ def count_window(
             latest=latest,
             broken=broken,
             profile=profile.to_dict(),
+            expected=expected.to_dict() if expected is not None else {},
         )
 
 
@@ -104,10 +119,10 @@ def _others(connection: Any, version: str) -> dict[str, int]:
     return {str(name): int(rows) for name, rows in connection.execute(query, [version]).fetchall()}
 
 
-def _there(connection: Any, reference: Reference) -> dict[str, str]:
-    """Return, by column of the reference, the records' column of it, where they have one."""
+def _there(connection: Any, columns: Iterable[str]) -> dict[str, str]:
+    """Return, by column of the references, the records' column of it, where they have one."""
     names = {row[0] for row in connection.execute("DESCRIBE predictions").fetchall()}
-    wanted = {column: recorded_name(column) for column in reference.layout.columns}
+    wanted = {column: recorded_name(column) for column in columns}
     return {column: name for column, name in wanted.items() if name in names}
 
 

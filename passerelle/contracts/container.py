@@ -36,6 +36,8 @@ EVALUATE_INPUTS: Final = {
     "training": "input/training",  # output.tar.gz of the training job
 }
 EVALUATE_OUTPUTS: Final = {"result": "output/result"}
+#: Beside `evaluate`'s result: what the model's errors on the test rows were like (domain.drift.performance).
+PERFORMANCE_FILE: Final = "performance.json"
 #: The question (`ShadowQuestion`), and what was captured of each variant; or what was recorded of the champion, and the
 #: challenger's model.tar.gz.
 JUDGE_INPUTS: Final = {

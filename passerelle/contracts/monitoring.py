@@ -36,6 +36,7 @@ class CountedWindow(Contract):
     latest : moment of the newest prediction of all versions, ISO 8601, UTC.
     broken : files that could not be read, with the reason.
     profile : the form that `Profile.to_dict` gives.
+    expected : the form that `Expected.to_dict` gives, of what the model's errors should be; empty where nothing says.
     """
 
     rows: int
@@ -44,6 +45,16 @@ class CountedWindow(Contract):
     latest: str | None = None
     broken: dict[str, str] = {}
     profile: dict[str, Any] = {}
+    expected: dict[str, Any] = {}
+
+
+class Figure(Contract):
+    """A metric of a window with its 95 % interval; `before` is what it was on the test period."""
+
+    value: float
+    lower: float
+    upper: float
+    before: float | None = None
 
 
 class CountQuestion(Contract):
@@ -68,6 +79,7 @@ class WindowRecord(Contract):
     severity : of its gravest alarm; `alarms` counts them, `line` says it in a sentence.
     moved : by column (`__score` and `__decision` are the model's), the share of rows that moved, 0 to 1.
     severities : by column that alarms, how severe.
+    estimated : by metric, what it probably is, before labels are known.
     prefix : s3:// URI below which its files lie; "" where there are none.
     judged_at : ISO 8601, UTC.
     """
@@ -88,6 +100,7 @@ class WindowRecord(Contract):
     line: str
     moved: dict[str, float] = {}
     severities: dict[str, SeverityName] = {}
+    estimated: dict[str, Figure] = {}
     prefix: str = ""
     judged_at: str
 

@@ -10,15 +10,22 @@ from passerelle.aws.clients import translated
 from passerelle.aws.runs_table import RunsTable
 from passerelle.contracts.runs import FINAL_STATUSES, RunRecord
 from passerelle.domain.monitoring.incidents import Incident
-from passerelle.domain.monitoring.retraining import RetrainRule, State, Verdict, decide
+from passerelle.domain.monitoring.retraining import Loss, RetrainRule, State, Verdict, decide
 from passerelle.domain.project import Project
 
 #: So many runs back the last one that trained is looked for.
 _RUNS: Final = 200
 
 
-def retraining_due(table: RunsTable, project: Project, incidents: Sequence[Incident], now: datetime) -> Verdict | None:
-    """Return the verdict, None where no model serves or a run is at work."""
+def retraining_due(
+    table: RunsTable, project: Project, incidents: Sequence[Incident], now: datetime, estimated: Loss | None
+) -> Verdict | None:
+    """Return the verdict, None where no model serves or a run is at work.
+
+    Parameters
+    ----------
+    estimated : what the last window has probably lost of the metric.
+    """
     with translated(f"runs of {project.name}"):
         champion = table.item(project.name, "CHAMPION")
         runs = table.newest(project.name, limit=_RUNS)
@@ -34,6 +41,7 @@ def retraining_due(table: RunsTable, project: Project, incidents: Sequence[Incid
         trained=_moment(served.created_at) if served else began,
         began=began,
         incidents=incidents,
+        estimated=estimated,
         new_labels=rows,
         trained_rows=_trained_rows(served),
     )

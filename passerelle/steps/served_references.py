@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,29 +10,33 @@ from passerelle.aws.clients import client, translated
 from passerelle.aws.objects import Objects
 from passerelle.aws.runs_table import RunsTable
 from passerelle.contracts.bundle import PROFILE_FILE
+from passerelle.contracts.container import PERFORMANCE_FILE
 from passerelle.contracts.promotions import PREFIX, Promotion
-from passerelle.domain.drift.form import LayoutError
+from passerelle.contracts.runs import RunRecord
+from passerelle.domain.drift.performance import PerformanceReference
 from passerelle.domain.drift.reference import Reference
 from passerelle.errors import BundleError, InputError, NotFoundError
 from passerelle.steps.archives import read_member
-from passerelle.steps.artefacts import BUNDLE, training_key
+from passerelle.steps.artefacts import BUNDLE, result_key, training_key
 
 
 @dataclass(frozen=True, kw_only=True)
 class Served:
-    """A model that served: its reference, or why there is none."""
+    """A model that served: its reference, or why there is none; and what its errors were like, where that is known."""
 
     version: str
     run_id: str
     reference: Reference | None
+    performance: PerformanceReference | None = None
     why: str = ""
 
 
 class ServedReferences:
     """The champions of one project by time; each bundle is read once."""
 
-    def __init__(self, table: RunsTable, project: str, models: str) -> None:
-        self._table, self._project, self._models = table, project, models
+    def __init__(self, table: RunsTable, project: str, buckets: Mapping[str, str]) -> None:
+        self._table, self._project = table, project
+        self._models, self._curated = buckets["models"], buckets["curated"]
         with translated(f"champions of {project}"):
             items = table.items(project, PREFIX)
         self._promotions = [Promotion.model_validate_json(item["promotion"]) for item in items]
@@ -55,13 +60,23 @@ class ServedReferences:
     def _read(self, promotion: Promotion) -> Served:
         run_id, version = promotion.run_id, promotion.version
         try:
-            return Served(version=version, run_id=run_id, reference=self._reference(run_id))
-        except (NotFoundError, BundleError, LayoutError, InputError) as error:
+            with translated(f"run {run_id} of {self._project}"):
+                record = self._table.need(self._project, run_id)
+            reference = self._reference(record)
+        except (NotFoundError, BundleError, InputError) as error:
             return Served(version=version, run_id=run_id, reference=None, why=str(error))
+        return Served(version=version, run_id=run_id, reference=reference, performance=self._performance(record))
 
-    def _reference(self, run_id: str) -> Reference:
-        with translated(f"run {run_id} of {self._project}"):
-            record = self._table.need(self._project, run_id)
+    def _performance(self, record: RunRecord) -> PerformanceReference | None:
+        """Return what the model's errors were like; None where `evaluate` left nothing that this version reads."""
+        key = result_key(self._project, record.run_id, record.attempt, f"evaluate/{PERFORMANCE_FILE}")
+        try:
+            return PerformanceReference.from_json(Objects(client("s3")).read(self._curated, key))
+        except InputError:
+            return None
+
+    def _reference(self, record: RunRecord) -> Reference:
+        run_id = record.run_id
         jobs = [stage.job_name for stage in record.stages if stage.stage == "train" and stage.job_name]
         if not jobs:
             raise NotFoundError(f"Run {run_id} names no training job, so its model's reference is not found.")

@@ -19,9 +19,11 @@ from passerelle.aws.monitor_metrics import emit
 from passerelle.aws.runs_table import RunsTable
 from passerelle.contracts import metrics, naming
 from passerelle.contracts.monitoring import WATCH, CountedWindow, Watched, WindowRecord
+from passerelle.domain.drift.estimated import Estimate
 from passerelle.domain.drift.judged import Drift
 from passerelle.domain.drift.signal import SEVERITIES
 from passerelle.domain.monitoring.incidents import Cause, Rule, Watch, follow
+from passerelle.domain.monitoring.retraining import Loss
 from passerelle.domain.monitoring.told import message, subject
 from passerelle.domain.monitoring.window_verdict import severity_by_cause
 from passerelle.domain.monitoring.windows import LENGTHS, Window, before, window_at, window_named, windows_until
@@ -33,7 +35,7 @@ from passerelle.steps.project_source import DeployedProject, read_project
 from passerelle.steps.retraining import retraining_due
 from passerelle.steps.served_references import Served, ServedReferences
 from passerelle.steps.window_counts import WindowCounts
-from passerelle.steps.window_results import WindowResults
+from passerelle.steps.window_results import WindowResults, judged_by
 
 #: Windows judged before that are looked at again for what came late: two days, two days, one week.
 _AGAIN: Final[dict[Schedule, int]] = {"hourly": 48, "daily": 2, "weekly": 1}
@@ -47,6 +49,7 @@ _METRICS: Final[dict[str, tuple[Cause, ...]]] = {
     metrics.QUALITY_SEVERITY: ("absent", "broken"),
     metrics.DRIFT_SEVERITY: ("drift",),
     metrics.ANSWERS_SEVERITY: ("answers",),
+    metrics.WORTH_SEVERITY: ("estimated", "realised"),
 }
 
 
@@ -86,7 +89,7 @@ class _Watching:
         self._project = deployed.project
         self._schedule: Schedule = self._project.monitoring.schedule
         self._table = RunsTable(client("dynamodb"), settings.runs_table)
-        self._served = ServedReferences(self._table, self._project.name, settings.zones["models"])
+        self._served = ServedReferences(self._table, self._project.name, settings.zones)
         self._counts = WindowCounts(deployed, settings)
         self._results = WindowResults(self._project, self._table, settings.zones["reports"])
 
@@ -134,7 +137,7 @@ class _Watching:
         """
         known = self._known()
         watch = Watch.from_dict(known.watched.watch) if known else Watch()
-        verdict = retraining_due(self._table, self._project, watch.incidents, self._now)
+        verdict = retraining_due(self._table, self._project, watch.incidents, self._now, self._loss(known))
         if known is None or verdict is None or not verdict.triggers:
             return {}
         why = "; ".join(f"{trigger}: {reason}" for trigger, reason in verdict.triggers)
@@ -145,6 +148,18 @@ class _Watching:
         execution = naming.execution_name(self._project.name, run_id, 1)
         run = {"project": self._project.name, "run_id": run_id, "attempt": 1, "why": why[:_WHY_CHARACTERS]}
         return {"status": "retrain", "execution_name": execution, "run": run}
+
+    def _loss(self, known: _Known | None) -> Loss | None:
+        """Return what the window that was judged last has probably lost of the project's metric."""
+        if known is None:
+            return None
+        record = self._results.of(before(window_named(known.watched.next, self._schedule), 1, self._schedule)[0])
+        metric = self._project.task.metric
+        figure = record.estimated.get(metric) if record else None
+        if figure is None or figure.before is None:
+            return None
+        found = {metric: Estimate(value=figure.value, lower=figure.lower, upper=figure.upper)}
+        return judged_by(self._project).loss(found, {metric: figure.before})
 
     def _due(self, first: Window, following: Window) -> Iterator[Window]:
         """Yield windows judged before `following`, for what came late, and then those that are over now."""
@@ -203,6 +218,8 @@ class _Watching:
             for name, causes in _METRICS.items()
         }
         values = {metrics.WINDOW_ROWS: float(record.rows), **(grades if drift else {})}
+        estimated = record.estimated.get(self._project.task.metric)
+        values |= {metrics.ESTIMATED: estimated.value} if estimated else {}
         emit(self._settings.environment, self._project.name, values)
 
     def _tell(self) -> None:

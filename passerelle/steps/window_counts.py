@@ -14,7 +14,7 @@ from passerelle.aws.clients import client
 from passerelle.aws.objects import Listed, Objects
 from passerelle.aws.recorded_window import count_window, recorded_name
 from passerelle.contracts import zones
-from passerelle.contracts.container import QUESTION_FILE, REFERENCE_FILE, RESULT_FILE
+from passerelle.contracts.container import PERFORMANCE_FILE, QUESTION_FILE, REFERENCE_FILE, RESULT_FILE
 from passerelle.contracts.monitoring import CountedWindow, CountQuestion
 from passerelle.contracts.prediction import prediction_columns
 from passerelle.contracts.variants import VARIANT
@@ -54,7 +54,8 @@ class WindowCounts:
         """Return the files that may hold records of a window."""
         found = [item for day in window.days for item in self._of_day(day) if item.modified >= window.start - _SKEW]
         reference = served.reference.layout.id if served.reference else ""
-        named = [served.version, reference, *(f"{item.key} {item.bytes}" for item in found)]
+        performance = served.performance.id if served.performance else ""
+        named = [served.version, reference, performance, *(f"{item.key} {item.bytes}" for item in found)]
         digest = hashlib.sha256("\n".join(named).encode()).hexdigest()[:16]
         return Records(tuple(item.key for item in found), sum(item.bytes for item in found), digest)
 
@@ -66,16 +67,20 @@ class WindowCounts:
             return self._of_job(window, records)
         with tempfile.TemporaryDirectory() as folder:
             files = self._download(records.keys, Path(folder))
-            return count_window(files, _question(window, served), reference, memory_mib=_MEMORY_MIB)
+            question = _question(window, served)
+            return count_window(files, question, reference, served.performance, memory_mib=_MEMORY_MIB)
 
     def job(
         self, window: Window, served: Served, reference: Reference, records: Records, execution: str
     ) -> dict[str, Any]:
         """Return the request of the job that counts a window for an execution, its question written down."""
         curated, folder = self._settings.zones["curated"], self._folder(window, records)
-        text = _question(window, served).model_dump_json().encode()
-        self._objects.write(curated, f"{folder}/question/{QUESTION_FILE}", text)
+        question = _question(window, served).model_dump_json().encode()
+        self._objects.write(curated, f"{folder}/question/{QUESTION_FILE}", question)
         self._objects.write(curated, f"{folder}/question/{REFERENCE_FILE}", reference.to_json().encode())
+        if served.performance is not None:
+            text = served.performance.to_json().encode()
+            self._objects.write(curated, f"{folder}/question/{PERFORMANCE_FILE}", text)
         bucket_uri = zones.s3_uri(self._settings.zones["predictions"], "")
         self._objects.write(curated, f"{folder}/records.manifest", manifest(bucket_uri, records.keys))
         return count_job(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -16,15 +17,20 @@ from passerelle.contracts.monitoring import (
     PROFILE_FILE,
     WINDOW,
     CountedWindow,
+    Figure,
     WindowRecord,
 )
+from passerelle.domain.drift.estimated import Estimate, Expected, estimate
 from passerelle.domain.drift.judged import Drift
 from passerelle.domain.drift.model_monitor import constraints, statistics, violations
 from passerelle.domain.drift.page import Heading, drift_page, verdict
+from passerelle.domain.drift.performance import PerformanceReference
 from passerelle.domain.drift.profile import Profile
 from passerelle.domain.drift.reference import Reference
+from passerelle.domain.drift.signal import Signal
 from passerelle.domain.monitoring.window_verdict import Arrivals, judge_window, limits_of, moved_columns
 from passerelle.domain.monitoring.windows import LENGTHS, Window, window_named
+from passerelle.domain.monitoring.worth import Judged
 from passerelle.domain.project import Project
 from passerelle.steps.served_references import Served
 
@@ -55,7 +61,9 @@ class WindowResults:
         reference = whole.only([*counted.profile.get("columns", whole.layout.columns)])
         profile = Profile.from_dict(counted.profile, reference.layout) if counted.profile else None
         limits = limits_of(self._project.monitoring.severities)
-        drift = judge_window(reference, profile, self._arrivals(window, counted, now, newest=newest), limits)
+        arrivals = self._arrivals(window, counted, now, newest=newest)
+        estimated = self._estimated(served, counted)
+        drift = judge_window(reference, profile, arrivals, limits, self._worth(served, estimated))
         moved, severities = moved_columns(drift)
         prefix = zones.window_prefix(self._project.name, window.name)
         record = WindowRecord(
@@ -70,6 +78,7 @@ class WindowResults:
             line=_line(drift, counted),
             moved=moved,
             severities=severities,
+            estimated=_figures(estimated, served.performance),
             prefix=zones.s3_uri(self._bucket, prefix),
             judged_at=utc_now(),
         )
@@ -79,6 +88,20 @@ class WindowResults:
             self._write_profile(prefix, window, served, drift, reference, profile)
         self._keep(record)
         return drift, record
+
+    def _estimated(self, served: Served, counted: CountedWindow) -> dict[str, Estimate]:
+        """Return the model's metrics as they probably are, nothing where nothing says."""
+        if served.performance is None or not counted.expected:
+            return {}
+        return estimate(served.performance, Expected.from_dict(counted.expected))
+
+    def _worth(self, served: Served, estimated: Mapping[str, Estimate]) -> list[Signal]:
+        judged = judged_by(self._project)
+        before = _before(served.performance)
+        loss = judged.loss(estimated, before)
+        if loss is None:
+            return []
+        return [judged.signal("estimated", loss, estimated[judged.metric], before[judged.metric])]
 
     def unjudged(self, window: Window, served: Served, source: str, why: str, *, files: int) -> WindowRecord:
         """Write down why a window is not judged."""
@@ -149,6 +172,26 @@ class WindowResults:
         name = window_named(record.start, self._project.monitoring.schedule).name
         with translated(f"window {name} of {self._project.name}"):
             self._table.put(self._project.name, f"{WINDOW}{name}", record=record.model_dump_json())
+
+
+def judged_by(project: Project) -> Judged:
+    """Return what a project's model is judged by."""
+    limits, better = project.monitoring.severities.loss, project.greater_is_better
+    return Judged(metric=project.task.metric, greater_is_better=better, limits=limits)
+
+
+def _figures(found: Mapping[str, Estimate], performance: PerformanceReference | None) -> dict[str, Figure]:
+    before = _before(performance)
+    return {
+        name: Figure(value=one.value, lower=one.lower, upper=one.upper, before=before.get(name))
+        for name, one in found.items()
+        if one.value is not None and one.lower is not None and one.upper is not None
+    }
+
+
+def _before(performance: PerformanceReference | None) -> dict[str, float]:
+    """Return each metric as the test rows make it expected."""
+    return {name: float(found[0]) for name, found in performance.baseline.items()} if performance is not None else {}
 
 
 def _line(drift: Drift, counted: CountedWindow) -> str:

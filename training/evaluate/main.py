@@ -10,7 +10,14 @@ import numpy as np
 
 from passerelle.contracts.archive import unpack
 from passerelle.contracts.bundle import SignatureColumn
-from passerelle.contracts.container import EVALUATE_INPUTS, EVALUATE_OUTPUTS, RESULT_FILE, EvaluateResult, TrainResult
+from passerelle.contracts.container import (
+    EVALUATE_INPUTS,
+    EVALUATE_OUTPUTS,
+    PERFORMANCE_FILE,
+    RESULT_FILE,
+    EvaluateResult,
+    TrainResult,
+)
 from passerelle.domain.extra_metrics import extra_metrics
 from passerelle.domain.gate import check_gate, verdict_in_words
 from passerelle.errors import BundleError, InputError
@@ -24,6 +31,7 @@ from training.evaluate.explain import write_explanations
 from training.evaluate.inputs import Inputs, score_every_metric
 from training.evaluate.intervals import intervals
 from training.evaluate.money import decisions_worth
+from training.evaluate.performance import performance_reference
 from training.figures.draw import draw_all, draw_curve
 from training.paths import base_dir, processing
 from training.progress import tell
@@ -53,6 +61,11 @@ def main() -> int:
     if inputs.training.curve:
         figures.append(draw_curve(output / "figures", inputs.training.curve, inputs.training.metric))
     explanations = write_explanations(inputs, output)
+    performance = performance_reference(inputs, predicted)
+    if isinstance(performance, str):
+        tell("not_estimated", why=performance)
+    else:
+        (output / PERFORMANCE_FILE).write_text(performance.to_json(), encoding="utf-8")
     if explanations:
         figures += explanations.figures
     result = result.model_copy(update={"figures": tuple(figures), "seconds": time.monotonic() - started})

@@ -61,7 +61,7 @@ class TrainingReference:
 
     def dividing(self, rows: Rows, names: Iterable[str]) -> dict[str, Array]:
         """Return these columns of other rows, as the reference counts them."""
-        return {name: _column(rows, name, self._types[name]) for name in names}
+        return {name: column_of(rows, name, self._types[name]) for name in names}
 
     @cached_property
     def _types(self) -> dict[str, ColumnType]:
@@ -69,7 +69,7 @@ class TrainingReference:
 
     @cached_property
     def _columns(self) -> dict[str, Array]:
-        return {name: _column(self.train, name, type_) for name, type_ in self._types.items()}
+        return {name: column_of(self.train, name, type_) for name, type_ in self._types.items()}
 
 
 def reference_of(project: Project, signature: BundleSignature, train: Rows) -> TrainingReference:
@@ -150,12 +150,12 @@ def most_telling(columns: dict[str, Array], types: dict[str, ColumnType], labels
     return sorted(told, key=lambda name: -told[name])
 
 
-def _column(rows: Rows, name: str, type_: ColumnType) -> Array:
+def column_of(rows: Rows, name: str, type_: ColumnType) -> Array:
     return _values(rows.frame[name] if name in rows.frame else rows.sent_frame[name], type_)
 
 
 def _values(values: pd.Series[Any], type_: ColumnType) -> Array:
-    """Typed frames hold truth values as numbers; callers send them as what they are."""
+    """Return a column of a typed frame, which holds truth values as numbers, as callers send it."""
     array: Array = values.to_numpy()
     if type_ != "boolean":
         return array

@@ -133,6 +133,11 @@ def follow(
         opened = _opened(cause, alarmed[cause][0], window, found)
         still_open[cause] = opened
         events.append(Event(change="opened", incident=opened))
+    # What followed from an incident in the same window is told with it.
+    events = [
+        replace(event, incident=still_open[event.incident.cause]) if event.change != "closed" else event
+        for event in events
+    ]
     kept_alarmed = {cause: windows for cause, windows in alarmed.items() if windows}
     ordered = tuple(sorted(still_open.values(), key=lambda one: CAUSES.index(one.cause)))
     return Watch(recent=recent, alarmed=kept_alarmed, incidents=ordered), tuple(events)

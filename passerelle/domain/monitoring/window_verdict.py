@@ -32,17 +32,24 @@ class Arrivals:
 
 def limits_of(severities: Severities) -> Limits:
     """Return the limits that a project.yaml declares."""
-    return Limits(**severities.model_dump())
+    return Limits(**severities.model_dump(exclude={"loss"}))
 
 
-def judge_window(reference: Reference, profile: Profile | None, arrivals: Arrivals, limits: Limits) -> Drift:
+def judge_window(
+    reference: Reference,
+    profile: Profile | None,
+    arrivals: Arrivals,
+    limits: Limits,
+    worth: Sequence[Signal] = (),
+) -> Drift:
     """Return a window's verdict, the gravest signals first.
 
     Parameters
     ----------
     profile : None, or of no rows, where nobody asked the model: then only its arrivals are judged.
+    worth : what is said of the model's worth (`worth.Judged.signal`).
     """
-    signals = list[Signal]()
+    signals = list[Signal](worth)
     if profile is not None and profile.rows:
         signals += judge(reference, profile, limits).signals
     told = volume(arrivals.rows, arrivals.earlier, limits)

@@ -17,15 +17,17 @@ class Severities(Part):
     """From which effect on a difference is minor, moderate, major: shares of rows (docs/drift.md).
 
     `distribution` is of columns, `answers` of the model's score and decision, `share` of missing, unseen and other
-    values that should not be. `false_alarms` is the share of quiet windows that may alarm.
+    values that should not be. `loss` is of the project's metric, as estimated or as labels show it: in points where it
+    lies between 0 and 1, else as a share of what it was. `false_alarms` is the share of quiet windows that may alarm.
     """
 
     distribution: tuple[Effect, Effect, Effect] = (0.05, 0.10, 0.20)
     answers: tuple[Effect, Effect, Effect] = (0.02, 0.05, 0.10)
     share: tuple[Effect, Effect, Effect] = (0.01, 0.05, 0.20)
+    loss: tuple[Effect, Effect, Effect] = (0.01, 0.03, 0.06)
     false_alarms: float = Field(default=0.05, gt=0, le=0.5)
 
-    @field_validator("distribution", "answers", "share")
+    @field_validator("distribution", "answers", "share", "loss")
     @classmethod
     def _grows(cls, limits: tuple[float, float, float]) -> tuple[float, float, float]:
         if not limits[0] < limits[1] < limits[2]:

@@ -16,7 +16,7 @@ from passerelle.steps import watch_drift as step
 from passerelle.steps.watch_drift import watch_drift
 from training.count.main import main as count_entry
 
-from .watched import FIRST, Rows, Watched, day, reference, rows_of
+from .watched import FIRST, Rows, Watched, day, performance, reference, rows_of
 from .world import Aws
 
 LATE = timedelta(minutes=20)
@@ -110,6 +110,7 @@ def test_metrics_say_how_severe_each_kind_is_and_that_somebody_watches(
         "DataQualitySeverity": [0.0],
         "DataDriftSeverity": [2.0],
         "AnswersSeverity": [0.0],
+        "PerformanceSeverity": [0.0],
     }
 
 
@@ -207,6 +208,50 @@ def test_each_window_is_compared_with_the_model_that_served_at_its_end(world: Wa
     assert (world.window(day(1)).rows, world.window(day(1)).others) == (300, {"4": 200})
 
 
+def test_a_quiet_day_is_probably_as_good_as_the_test_period_and_the_metric_says_so(
+    aws: Aws, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world = Watched(aws)
+    world.serve(errors=performance())
+    _days(world, 0, 0, count=2_000)
+    capsys.readouterr()
+    _watch(world, day(1) + LATE)
+    figure = world.window(FIRST).estimated["roc_auc"]
+    assert figure.before is not None
+    assert figure.lower < figure.before < figure.upper
+    assert {"log_loss", "brier", "accuracy"} <= set(world.window(FIRST).estimated)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+    assert lines[0]["EstimatedPerformance"] == [figure.value]
+    assert lines[0]["PerformanceSeverity"] == [0.0]
+
+
+def test_rows_that_the_model_is_weak_on_are_told_before_any_label_comes(aws: Aws) -> None:
+    world = Watched(aws)
+    world.serve(errors=performance())
+    rows = rows_of(2_000, FIRST)
+    # All scores near 0.3: nothing ranks them.
+    world.record([{**row, "score": 0.28 + row["score"] * 0.05} for row in rows])
+    _watch(world, day(1) + LATE)
+    record = world.window(FIRST)
+    figure = record.estimated["roc_auc"]
+    assert figure.before is not None
+    assert figure.upper < figure.before - 0.06
+    ((title, text),) = world.told()
+    # Scores that moved are the cause; the loss follows from it, and is told with it.
+    assert "the model's score" in title or "__score" in title
+    assert "estimated" in text
+
+
+def test_a_performance_reference_of_another_form_costs_the_estimate_only(aws: Aws) -> None:
+    world = Watched(aws)
+    world.serve(errors=performance())
+    key = "flights/runs/r1/1/evaluate/performance.json"
+    aws.s3.put_object(Bucket=aws.buckets["curated"], Key=key, Body=b'{"format": 0}')
+    _days(world, 0, 0)
+    _watch(world, day(1) + LATE)
+    assert (world.window(FIRST).status, world.window(FIRST).estimated) == ("judged", {})
+
+
 def test_a_project_that_is_gone_is_watched_no_more(world: Watched) -> None:
     answer = watch_drift({"project": "gone", "now": day(1).isoformat()}, world.settings)
     assert (answer["status"], answer["windows"]) == ("done", 0)
@@ -252,11 +297,12 @@ def _run_job(world: Watched, job: dict[str, Any], tmp_path: Any, monkeypatch: py
 def test_a_window_too_large_for_a_function_is_counted_by_a_job_with_the_same_result(
     world: Watched, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    world.serve(errors=performance())
     _days(world, 0, 0, shift=0.4)
     _watch(world, day(1) + LATE)
     inline = world.window(FIRST)
     large = Watched(Aws("large"), job_from_mib=0)
-    large.serve()
+    large.serve(errors=performance())
     _days(large, 0, 1, shift=0.4)
     answer = _watch(large, day(1) + LATE)
     assert (answer["status"], answer["window"]) == ("count", "2026-11-01T00:00Z")
@@ -264,7 +310,7 @@ def test_a_window_too_large_for_a_function_is_counted_by_a_job_with_the_same_res
     assert len(answer["count_job"]["ProcessingJobName"]) <= 63
     _run_job(large, answer["count_job"], tmp_path, monkeypatch)
     assert _watch(large, day(1) + LATE)["status"] == "done"
-    kept = ("rows", "delivered", "severity", "alarms", "line", "moved", "severities")
+    kept = ("rows", "delivered", "severity", "alarms", "line", "moved", "severities", "estimated")
     assert {name: getattr(large.window(FIRST), name) for name in kept} == {name: getattr(inline, name) for name in kept}
 
 

@@ -16,13 +16,16 @@ import numpy as np
 from passerelle.aws.parquet_file import write_parquet
 from passerelle.contracts import zones
 from passerelle.contracts.bundle import ColumnType
+from passerelle.contracts.container import PERFORMANCE_FILE
 from passerelle.contracts.monitoring import WINDOW, WindowRecord
 from passerelle.contracts.prediction import DECISION, SCORE, prediction_columns
 from passerelle.contracts.promotions import PREFIX, Promotion
 from passerelle.contracts.runs import StageRecord
+from passerelle.domain.drift.performance import PerformanceReference
+from passerelle.domain.drift.performance_made import make_performance_reference
 from passerelle.domain.drift.reference import Reference, make_reference
 from passerelle.settings import WatchDriftSettings
-from passerelle.steps.artefacts import BUNDLE, training_key
+from passerelle.steps.artefacts import BUNDLE, result_key, training_key
 
 from . import results
 from .world import MOMENT, ROLE, Aws
@@ -78,6 +81,21 @@ def reference() -> Reference:
     return make_reference(columns, TYPES)
 
 
+def performance() -> PerformanceReference:
+    """Return what the model's errors were like: its scores mean what they say."""
+    random = np.random.default_rng(8)
+    scores = random.beta(2, 5, 8_000)
+    labels = (random.random(8_000) < scores).astype(float)
+    columns = {
+        "distance": np.round(random.normal(1000, 300, 8_000)),
+        "origin": np.array(AIRPORTS, object)[random.integers(3, size=8_000)],
+    }
+    types: dict[str, ColumnType] = {"distance": "number", "origin": "category"}
+    return make_performance_reference(
+        "binary", scores, labels, columns=columns, types=types, blocks=np.arange(8_000) // 400
+    )
+
+
 @dataclass
 class Watched:
     """One environment in which a model serves since `FIRST`."""
@@ -108,9 +126,21 @@ class Watched:
         )
 
     def serve(
-        self, profile: str | bytes | None = None, *, run_id: str = "r1", version: str = "4", at: datetime = FIRST
+        self,
+        profile: str | bytes | None = None,
+        *,
+        run_id: str = "r1",
+        version: str = "4",
+        at: datetime = FIRST,
+        errors: PerformanceReference | None = None,
     ) -> None:
-        """Let a run's model be the champion since a moment; `profile` is its bundle's, b"" for none."""
+        """Let a run's model be the champion since a moment; `profile` is its bundle's, b"" for none.
+
+        `errors` are those that `evaluate` saw, if it left any.
+        """
+        if errors is not None:
+            key = result_key("flights", run_id, 1, f"evaluate/{PERFORMANCE_FILE}")
+            self.aws.s3.put_object(Bucket=self.aws.buckets["curated"], Key=key, Body=errors.to_json().encode())
         job = f"flights-{run_id}-train-1"
         stage = StageRecord(stage="train", status="done", started_at=MOMENT, job_name=job)
         self.aws.begin_run(run_id, stages=(stage,), model_version=version)

@@ -29,9 +29,11 @@ ALL = {"binary": ["baseline", "logistic", "random_forest", "hist_gradient_boosti
        "regression": ["baseline", "linear", "random_forest", "hist_gradient_boosting", "xgboost"]}  # fmt: skip
 
 
-def job(tmp_path: Path, task: str, candidates: list[str] | None = None, *, reduce: bool = False) -> Path:
+def job(
+    tmp_path: Path, task: str, candidates: list[str] | None = None, *, reduce: bool = False, rows: int = 500
+) -> Path:
     """Lay out a training job's /opt/ml."""
-    result, folders = run(tmp_path / "prepare", {"p-x/a.csv": as_csv(make_rows(500))}, task)
+    result, folders = run(tmp_path / "prepare", {"p-x/a.csv": as_csv(make_rows(rows))}, task)
     base = tmp_path / "ml"
     data = base / "input" / "data"
     data.mkdir(parents=True)
