@@ -39,14 +39,13 @@ def show_windows(console: Console, project: str, monitored: Monitored) -> None:
         table.add_row(_start(record), _severity(record), sentence, f"{record.rows:,}", record.version or "")
     console.print(table)
     _show_map(console, list(reversed(monitored.windows[:_CELLS])))
-    incidents = monitored.watched.watch["incidents"] if monitored.watched else []
-    for incident in incidents:
+    for incident in monitored.incidents:
         colour = _COLOURS[incident["severity"]]
         console.print(
             f"[{colour}]Lasts:[/] {escape(incident['words'])} ({incident['severity']}, {incident['cause']}, since "
             f"{incident['since']})"
         )
-    if not incidents:
+    if not monitored.incidents:
         console.print("[green]Nothing lasts.[/]")
 
 

@@ -231,6 +231,14 @@ class RecordPredictionsSettings(RunFunctionSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class JoinLabelsSettings(RunFunctionSettings):
+    """join_labels: `hash_key_secret` is "" where no project has a personal entity."""
+
+    zones: dict[str, str]
+    hash_key_secret: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class WatchDriftSettings(JudgeShadowSettings):
     """watch_drift: whom it tells; a job like judge_shadow's counts windows of more than `job_from_mib` of records."""
 

@@ -46,7 +46,7 @@ def drift(
     monitored = read_monitored(session.platform, project, limit=limit)
     if session.as_json:
         windows = [record.model_dump(mode="json") for record in monitored.windows]
-        incidents = monitored.watched.watch["incidents"] if monitored.watched else []
+        incidents = monitored.incidents
         session.print_json({"project": project, "windows": windows, "incidents": incidents})
     else:
         show_windows(session.console, project, monitored)

@@ -18,7 +18,7 @@ from infra.shared import Shared
 from passerelle.contracts import metrics, tags
 from passerelle.domain.project import Project
 from passerelle.domain.project.monitoring import Monitoring
-from passerelle.settings import WatchDriftSettings
+from passerelle.settings import JoinLabelsSettings, WatchDriftSettings
 
 #: More of a window's records than this are counted by a processing job: some five million predictions.
 JOB_FROM_MIB: Final = 96
@@ -28,7 +28,7 @@ _ALARMS: Final = {
     "Quality": (metrics.QUALITY_SEVERITY, "inputs stay away, or are broken, more often than in the training data"),
     "Drift": (metrics.DRIFT_SEVERITY, "inputs are no longer like those of the training data"),
     "Answers": (metrics.ANSWERS_SEVERITY, "the model's scores or decisions are no longer what they were"),
-    "Worth": (metrics.WORTH_SEVERITY, "the model is probably worse, by its metric, than when it was accepted"),
+    "Worth": (metrics.WORTH_SEVERITY, "the model is worse, by its metric, than when it was accepted, or probably is"),
 }
 #: CloudWatch looks back seven days at most, with periods of an hour and more (API reference, PutMetricAlarm).
 _MOST_PERIODS: Final = {"hourly": 24, "daily": 7, "weekly": 7}
@@ -44,7 +44,7 @@ def add_monitors(
 ) -> StateMachine:
     """Add them; `pipeline` trains anew what is to be.
 
-    Idle, a project costs 0.60 USD a month for its six alarms; served, some 2.40 more for its eight metrics.
+    Idle, a project costs 0.60 USD a month for its six alarms; served, some 2.70 more for its nine metrics.
     """
     watch = _function(stack, shared, judge_role)
     machine = StateMachine(
@@ -52,7 +52,7 @@ def add_monitors(
         "WatchProject",
         file="watch_project.asl.json",
         config=shared.config,
-        functions={"WatchDrift": watch},
+        functions={"JoinLabels": _labels(stack, shared), "WatchDrift": watch},
         substitutions={"TrainingPipeline": pipeline.machine.state_machine_arn},
         statements=[
             may.sagemaker(
@@ -106,6 +106,28 @@ def _function(stack: Stack, shared: Shared, judge_role: aws_iam.IRole) -> Functi
             may.read_objects(zones["predictions"], zones["models"], zones["curated"]),
             may.write_objects(zones["curated"], zones["reports"]),
             may.allow(["sns:Publish"], topic.topic_arn),
+        ],
+        timeout_seconds=900,
+        memory_mib=2048,
+    )
+
+
+def _labels(stack: Stack, shared: Shared) -> Function:
+    zones, secret = shared.zones, shared.hash_key_secret
+    return shared.function_in(
+        stack,
+        "JoinLabels",
+        "join_labels",
+        JoinLabelsSettings(**shared.settings, zones=shared.buckets, hash_key_secret=secret),
+        [
+            *may.read_projects(stack, shared.config.name),
+            shared.read_archives(),
+            may.allow(["s3:ListBucket"], shared.archive_bucket_arn),
+            shared.runs("GetItem", "PutItem", "Query"),
+            may.list_objects(zones["predictions"], zones["curated"]),
+            may.read_objects(zones["predictions"], zones["curated"]),
+            may.write_objects(zones["curated"]),
+            *([may.allow(["secretsmanager:GetSecretValue"], secret)] if secret else []),
         ],
         timeout_seconds=900,
         memory_mib=2048,

@@ -27,6 +27,13 @@ class Monitored:
     windows: tuple[WindowRecord, ...]
     watched: Watched | None
 
+    @property
+    def incidents(self) -> list[dict[str, Any]]:
+        """What lasts, of windows as they came and of what their labels showed."""
+        if self.watched is None:
+            return []
+        return [*self.watched.watch["incidents"], *self.watched.worth.get("incidents", ())]
+
 
 def read_monitored(platform: DeployedPlatform, project: str, *, limit: int) -> Monitored:
     """Return a project's windows."""

@@ -16,6 +16,7 @@ import numpy as np
 from passerelle.aws.parquet_file import SETTINGS, quoted
 from passerelle.contracts.monitoring import CountedWindow, CountQuestion
 from passerelle.contracts.prediction import DECISION, IDENTITY, INPUT, SCORE, once_sql
+from passerelle.domain.drift.concept import Confirmed, confirm
 from passerelle.domain.drift.estimated import Expected, expect
 from passerelle.domain.drift.performance import PerformanceReference
 from passerelle.domain.drift.profile import count
@@ -25,6 +26,7 @@ _CHUNK_ROWS: Final = 100_000
 #: What a file needs to be one of predictions.
 _NEEDED: Final = (*IDENTITY, "event_time", "version", "score", "decision")
 _UNKNOWN: Final = "unknown"
+_LABEL: Final = "__label"
 
 
 def recorded_name(column: str) -> str:
@@ -38,6 +40,7 @@ def count_window(
     reference: Reference,
     performance: PerformanceReference | None,
     *,
+    labels: Path | None = None,
     memory_mib: int,
 ) -> CountedWindow:
     """Return what the records of a window counted.
@@ -46,6 +49,7 @@ def count_window(
     ----------
     reference : of the columns that records may have; those that none of the files has count as absent.
     performance : says what the model's errors should be; None where nothing does.
+    labels : the labels of predictions as far as they are known (`contracts.monitoring.LABELS_FILE`).
     memory_mib : what DuckDB may use; beyond it, it writes beside the first file.
     """
     settings: dict[str, Any] = {**SETTINGS, "memory_limit": f"{memory_mib}MiB", "preserve_insertion_order": False}
@@ -62,12 +66,20 @@ def count_window(
         columns = _there(connection, [*reference.layout.columns, *seen, SCORE])
         profile = count(reference.layout, {})
         expected: Expected | None = None
+        confirmed: Confirmed | None = None
+        if performance is not None and labels is not None:
+            _label(connection, labels)
+            columns = {**columns, _LABEL: _LABEL}
         for chunk in _chunks(connection, columns, question.version):
             mine = {name: values for name, values in chunk.items() if name in reference.layout.columns}
             profile = profile + count(reference.layout, mine)
             if performance is not None:
-                part = expect(performance, chunk[SCORE], {name: chunk[name] for name in seen if name in chunk})
+                inputs = {name: chunk[name] for name in seen if name in chunk}
+                part = expect(performance, chunk[SCORE], inputs)
                 expected = part if expected is None else expected + part
+                if _LABEL in chunk:
+                    told = confirm(performance, chunk[SCORE], chunk[_LABEL], inputs)
+                    confirmed = told if confirmed is None else confirmed + told
         return CountedWindow(
             rows=profile.rows,
             delivered=delivered,
@@ -76,6 +88,7 @@ def count_window(
             broken=broken,
             profile=profile.to_dict(),
             expected=expected.to_dict() if expected is not None else {},
+            confirmed=confirmed.to_dict() if confirmed is not None else {},
         )
 
 
@@ -105,6 +118,14 @@ def _deliver(connection: Any, listed: str, question: CountQuestion) -> tuple[int
     connection.execute(f"CREATE TEMP TABLE predictions AS {once_sql(relation, names)}")
     (delivered, latest) = connection.execute(f"SELECT count(*), max(event_time) FROM {relation}").fetchone()
     return int(delivered), None if latest is None else f"{latest.isoformat()}+00:00"
+
+
+def _label(connection: Any, labels: Path) -> None:
+    """Give the predictions their labels: a column of numbers, missing where a label is not known."""
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE predictions AS SELECT p.*, l.label AS {_LABEL} FROM predictions AS p LEFT JOIN "
+        f"read_parquet({quoted(str(labels))}) AS l USING (inference_id, request_row)"
+    )
 
 
 def _utc(moment: str) -> datetime:

@@ -59,8 +59,9 @@ BACKTEST_INPUTS: Final = {
 }
 BACKTEST_OUTPUTS: Final = {"result": "output/result"}
 QUESTION_FILE: Final = "question.json"
-#: The question (`contracts.monitoring.CountQuestion`) with the reference, and the records of predictions.
-COUNT_INPUTS: Final = {"question": "input/question", "records": "input/records"}
+#: The question (`contracts.monitoring.CountQuestion`) with the references, the records of predictions, and their labels
+#: where these are known.
+COUNT_INPUTS: Final = {"question": "input/question", "records": "input/records", "labels": "input/labels"}
 COUNT_OUTPUTS: Final = {"result": "output/result"}
 REFERENCE_FILE: Final = "reference.json"
 

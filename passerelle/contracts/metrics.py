@@ -19,8 +19,9 @@ ARRIVALS_SEVERITY: Final = "ArrivalsSeverity"
 QUALITY_SEVERITY: Final = "DataQualitySeverity"
 DRIFT_SEVERITY: Final = "DataDriftSeverity"
 ANSWERS_SEVERITY: Final = "AnswersSeverity"
-#: What the project's metric probably is, before labels are known, and how severe its loss is.
+#: What the project's metric probably is, before labels are known, what they show, and how severe its loss is.
 ESTIMATED: Final = "EstimatedPerformance"
+REALISED: Final = "RealisedPerformance"
 WORTH_SEVERITY: Final = "PerformanceSeverity"
 #: Predictions of a window, and how many windows were looked at: what watches is itself watched by the latter.
 WINDOW_ROWS: Final = "WindowRows"

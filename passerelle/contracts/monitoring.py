@@ -1,7 +1,7 @@
 """What monitoring keeps of a project's windows: as the steps write it, and command line, dashboard and reports read it.
 
-In the runs table WATCH (what is known of the windows so far, `Watched`) and WINDOW#<start> (one each, `WindowRecord`);
-in the reports zone, below `zones.window_prefix`, the files of FILES.
+In the runs table WATCH (what is known of the windows so far, `Watched`), WINDOW#<start> (one each, `WindowRecord`) and
+JOINED#<sha256> (an accepted file whose labels are joined); in the reports zone, below `zones.window_prefix`, files.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from passerelle.contracts.base import Contract
 
 WATCH: Final = "WATCH"
 WINDOW: Final = "WINDOW#"
+JOINED: Final = "JOINED#"
+#: In the curated zone, below `zones.labels_prefix`: inference_id, request_row, label, and the file that told it.
+LABELS_FILE: Final = "labels.parquet"
 #: A window's files: what was counted, the verdict, a page for people, and SageMaker Model Monitor's three files.
 PROFILE_FILE: Final = "profile.json"
 DRIFT_FILE: Final = "drift.json"
@@ -37,6 +40,7 @@ class CountedWindow(Contract):
     broken : files that could not be read, with the reason.
     profile : the form that `Profile.to_dict` gives.
     expected : the form that `Expected.to_dict` gives, of what the model's errors should be; empty where nothing says.
+    confirmed : the form that `Confirmed.to_dict` gives, of predictions whose label is known.
     """
 
     rows: int
@@ -46,6 +50,7 @@ class CountedWindow(Contract):
     broken: dict[str, str] = {}
     profile: dict[str, Any] = {}
     expected: dict[str, Any] = {}
+    confirmed: dict[str, Any] = {}
 
 
 class Figure(Contract):
@@ -80,6 +85,8 @@ class WindowRecord(Contract):
     moved : by column (`__score` and `__decision` are the model's), the share of rows that moved, 0 to 1.
     severities : by column that alarms, how severe.
     estimated : by metric, what it probably is, before labels are known.
+    labelled : predictions whose label is known; `realised` is by metric what they say, `why` whether other inputs or
+        other outcomes of the same inputs (concept) changed the project's metric, as far as that is sure.
     prefix : s3:// URI below which its files lie; "" where there are none.
     judged_at : ISO 8601, UTC.
     """
@@ -101,6 +108,9 @@ class WindowRecord(Contract):
     moved: dict[str, float] = {}
     severities: dict[str, SeverityName] = {}
     estimated: dict[str, Figure] = {}
+    labelled: int = 0
+    realised: dict[str, Figure] = {}
+    why: str = ""
     prefix: str = ""
     judged_at: str
 
@@ -108,10 +118,13 @@ class WindowRecord(Contract):
 class Watched(Contract):
     """How far a project's windows are judged, and what lasts: `watch` is the form that `Watch.to_dict` gives.
 
-    `next` is the start of the first window that is not judged yet; `untold` are messages (subject and text) that were
-    decided on and may not have been sent yet.
+    `next` is the start of the first window that is not judged yet; `again` names earlier ones that have new labels.
+    `worth` is a watch of its own, of what labels show: they come when their windows were judged long ago. `untold` are
+    messages (subject and text) that were decided on and may not have been sent yet.
     """
 
     next: str
     watch: dict[str, Any]
+    worth: dict[str, Any] = {}
+    again: tuple[str, ...] = ()
     untold: tuple[tuple[str, str], ...] = ()

@@ -11,6 +11,7 @@ One DynamoDB table (`runs`), partition key `pk` = "PROJECT#<project>", sort key 
     PROMOTION#<time>                  each change of the champion: `contracts.promotions`
     WATCH                             how far its windows of predictions are judged (`contracts.monitoring`)
     WINDOW#<start>                    what one of them showed
+    JOINED#<sha256>                   an accepted file whose labels were joined to predictions
     STUDY                             the best trials of the latest search, where the next one begins
 """
 

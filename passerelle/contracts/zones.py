@@ -149,6 +149,11 @@ def window_prefix(project: str, window: str) -> str:
     return f"{project}/monitoring/{window}"
 
 
+def labels_prefix(project: str, window: str) -> str:
+    """Curated zone: the labels of a window's predictions, as far as they are known."""
+    return f"{project}/monitoring/{window}/labels"
+
+
 def counted_prefix(project: str, window: str, source: str) -> str:
     """Curated zone: what a job is asked to count of a window's records, and what it counted."""
     return f"{project}/monitoring/{window}/{source}"

@@ -18,13 +18,19 @@ _RUNS: Final = 200
 
 
 def retraining_due(
-    table: RunsTable, project: Project, incidents: Sequence[Incident], now: datetime, estimated: Loss | None
+    table: RunsTable,
+    project: Project,
+    incidents: Sequence[Incident],
+    now: datetime,
+    *,
+    estimated: Loss | None,
+    realised: Loss | None,
 ) -> Verdict | None:
     """Return the verdict, None where no model serves or a run is at work.
 
     Parameters
     ----------
-    estimated : what the last window has probably lost of the metric.
+    estimated, realised : what the last window has probably lost of the metric, and the last one with labels has.
     """
     with translated(f"runs of {project.name}"):
         champion = table.item(project.name, "CHAMPION")
@@ -42,6 +48,7 @@ def retraining_due(
         began=began,
         incidents=incidents,
         estimated=estimated,
+        realised=realised,
         new_labels=rows,
         trained_rows=_trained_rows(served),
     )

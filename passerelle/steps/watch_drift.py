@@ -8,7 +8,7 @@ places. What people are told is decided with the window, kept, and sent after it
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -18,11 +18,11 @@ from passerelle.aws.clients import client, translated
 from passerelle.aws.monitor_metrics import emit
 from passerelle.aws.runs_table import RunsTable
 from passerelle.contracts import metrics, naming
-from passerelle.contracts.monitoring import WATCH, CountedWindow, Watched, WindowRecord
+from passerelle.contracts.monitoring import PAGE_FILE, WATCH, CountedWindow, Figure, Watched, WindowRecord
 from passerelle.domain.drift.estimated import Estimate
 from passerelle.domain.drift.judged import Drift
 from passerelle.domain.drift.signal import SEVERITIES
-from passerelle.domain.monitoring.incidents import Cause, Rule, Watch, follow
+from passerelle.domain.monitoring.incidents import Cause, Event, Rule, Watch, follow
 from passerelle.domain.monitoring.retraining import Loss
 from passerelle.domain.monitoring.told import message, subject
 from passerelle.domain.monitoring.window_verdict import severity_by_cause
@@ -41,6 +41,8 @@ from passerelle.steps.window_results import WindowResults, judged_by
 _AGAIN: Final[dict[Schedule, int]] = {"hourly": 48, "daily": 2, "weekly": 1}
 #: A call begins no other window after this; the state machine calls again.
 _BEGIN_WITHIN_SECONDS: Final = 420.0
+#: So many windows back labels are looked for before nobody knows what the model is worth now.
+_LABELLED: Final = 31
 #: Of a run's record.
 _WHY_CHARACTERS: Final = 1_000
 #: The severity of these kinds of alarms is a metric each.
@@ -102,7 +104,8 @@ class _Watching:
         first = window_at(since, self._schedule)
         known = self._known()
         following = window_named(known.watched.next, self._schedule) if known else first
-        for window in self._due(first, following):
+        again = known.watched.again if known else ()
+        for window in self._due(first, following, again):
             served = self._served.before(window.end)
             if served is None:
                 continue
@@ -126,7 +129,7 @@ class _Watching:
                     return {"status": "count", "window": window.name, "count_job": job, "windows": judged, "line": line}
                 record = self._judge(window, served, counted, records.source)
             judged, line = judged + 1, f"{window.words}: {record.line}"
-        self._tell()
+        self._tell(again)
         emit(self._settings.environment, self._project.name, {metrics.WINDOWS: float(judged)})
         return {"status": "done", "windows": judged, "line": line, **self._retraining()}
 
@@ -136,8 +139,11 @@ class _Watching:
         The run is named by the window that was judged last, so that it is begun once.
         """
         known = self._known()
-        watch = Watch.from_dict(known.watched.watch) if known else Watch()
-        verdict = retraining_due(self._table, self._project, watch.incidents, self._now, self._loss(known))
+        watch, _ = self._watches(known)
+        estimated, realised = self._losses(known)
+        verdict = retraining_due(
+            self._table, self._project, watch.incidents, self._now, estimated=estimated, realised=realised
+        )
         if known is None or verdict is None or not verdict.triggers:
             return {}
         why = "; ".join(f"{trigger}: {reason}" for trigger, reason in verdict.triggers)
@@ -149,22 +155,31 @@ class _Watching:
         run = {"project": self._project.name, "run_id": run_id, "attempt": 1, "why": why[:_WHY_CHARACTERS]}
         return {"status": "retrain", "execution_name": execution, "run": run}
 
-    def _loss(self, known: _Known | None) -> Loss | None:
-        """Return what the window that was judged last has probably lost of the project's metric."""
+    def _losses(self, known: _Known | None) -> tuple[Loss | None, Loss | None]:
+        """Return what the newest window has probably lost of the metric, and what the newest one with labels has."""
         if known is None:
-            return None
-        record = self._results.of(before(window_named(known.watched.next, self._schedule), 1, self._schedule)[0])
-        metric = self._project.task.metric
-        figure = record.estimated.get(metric) if record else None
-        if figure is None or figure.before is None:
-            return None
-        found = {metric: Estimate(value=figure.value, lower=figure.lower, upper=figure.upper)}
-        return judged_by(self._project).loss(found, {metric: figure.before})
+            return None, None
+        last = window_named(known.watched.next, self._schedule)
+        records = [record for record in map(self._results.of, before(last, _LABELLED, self._schedule)) if record]
+        records.reverse()
+        metric, judged = self._project.task.metric, judged_by(self._project)
 
-    def _due(self, first: Window, following: Window) -> Iterator[Window]:
-        """Yield windows judged before `following`, for what came late, and then those that are over now."""
+        def lost(figure: Figure | None) -> Loss | None:
+            if figure is None or figure.before is None:
+                return None
+            found = {metric: Estimate(value=figure.value, lower=figure.lower, upper=figure.upper)}
+            return judged.loss(found, {metric: figure.before})
+
+        estimated = lost(records[0].estimated.get(metric)) if records else None
+        shown = (record.realised[metric] for record in records if metric in record.realised)
+        return estimated, lost(next(shown, None))
+
+    def _due(self, first: Window, following: Window, again: Sequence[str]) -> Iterator[Window]:
+        """Yield windows judged before `following`, for labels and what came late, and then those that are over now."""
+        late = before(following, _AGAIN[self._schedule], self._schedule)
+        told = [window_named(name, self._schedule) for name in again]
+        yield from (window for window in sorted({*late, *told}) if first <= window < following)
         grace = timedelta(minutes=self._project.monitoring.grace_minutes)
-        yield from (window for window in before(following, _AGAIN[self._schedule], self._schedule) if window >= first)
         yield from windows_until(following, self._now, grace, self._schedule)
 
     def _judge(self, window: Window, served: Served, counted: CountedWindow, source: str) -> WindowRecord:
@@ -184,26 +199,47 @@ class _Watching:
         return _Known(Watched.model_validate_json(item["watched"]), int(item["revision"])) if item else None
 
     def _follow(self, window: Window, drift: Drift | None, record: WindowRecord) -> None:
-        """Take a window into account, once: a window that is judged again has been told of."""
+        """Take a window into account, once; what its labels show, which come later, once as well."""
         known = self._known()
-        if known and window < window_named(known.watched.next, self._schedule):
+        new = known is None or window >= window_named(known.watched.next, self._schedule)
+        watch, worth = self._watches(known)
+        signals = drift.signals if drift else ()
+        shown = [signal for signal in signals if signal.kind == "realised"]
+        events, labelled = tuple[Event, ...](), tuple[Event, ...]()
+        if new and drift:
+            rest = [signal for signal in signals if signal.kind != "realised"]
+            watch, events = follow(watch, window.name, rest, self._rule)
+        if shown:
+            worth, labelled = follow(worth, window.name, shown, self._rule)
+        self._emit(drift, record, new=new)
+        if not new and not shown:
             return
-        watch = Watch.from_dict(known.watched.watch) if known else Watch()
-        incidents = self._project.monitoring.incidents
-        rule = Rule(opens=incidents.opens, windows=incidents.windows, closes=incidents.closes)
-        watch, events = follow(watch, window.name, drift.signals if drift else (), rule) if drift else (watch, ())
-        page = f"{record.prefix}/page.html" if record.prefix else ""
-        told = tuple(
-            (
-                subject(self._project.name, self._settings.environment, event),
-                message(self._project.name, self._settings.environment, event, page),
-            )
-            for event in events
+        watched = Watched(
+            next=window_at(window.end, self._schedule).name if new or known is None else known.watched.next,
+            watch=watch.to_dict(),
+            worth=worth.to_dict(),
+            again=known.watched.again if known else (),
+            untold=(*(known.watched.untold if known else ()), *self._messages((*events, *labelled), record)),
         )
-        self._emit(drift, record)
-        following = window_at(window.end, self._schedule).name
-        untold = (*(known.watched.untold if known else ()), *told)
-        self._keep(Watched(next=following, watch=watch.to_dict(), untold=untold), known.revision if known else 0)
+        self._keep(watched, known.revision if known else 0)
+
+    @staticmethod
+    def _watches(known: _Known | None) -> tuple[Watch, Watch]:
+        """Return what lasts of windows as they come, and of what labels show."""
+        if known is None:
+            return Watch(), Watch()
+        worth = known.watched.worth
+        return Watch.from_dict(known.watched.watch), Watch.from_dict(worth) if worth else Watch()
+
+    @property
+    def _rule(self) -> Rule:
+        incidents = self._project.monitoring.incidents
+        return Rule(opens=incidents.opens, windows=incidents.windows, closes=incidents.closes)
+
+    def _messages(self, events: Iterable[Event], record: WindowRecord) -> tuple[tuple[str, str], ...]:
+        name, environment = self._project.name, self._settings.environment
+        page = f"{record.prefix}/{PAGE_FILE}" if record.prefix else ""
+        return tuple((subject(name, environment, event), message(name, environment, event, page)) for event in events)
 
     def _keep(self, watched: Watched, revision: int) -> None:
         with translated(f"windows of {self._project.name}"):
@@ -211,21 +247,28 @@ class _Watching:
         if not kept:
             raise TransientError(f"The windows of {self._project.name} are being judged by somebody else, too.")
 
-    def _emit(self, drift: Drift | None, record: WindowRecord) -> None:
+    def _emit(self, drift: Drift | None, record: WindowRecord, *, new: bool) -> None:
+        """Write a window's metrics; of one that is judged again only what its labels show."""
         severe = severity_by_cause(drift) if drift else {}
         grades = {
             name: float(max((SEVERITIES.index(severe.get(cause, "none")) for cause in causes), default=0))
             for name, causes in _METRICS.items()
         }
-        values = {metrics.WINDOW_ROWS: float(record.rows), **(grades if drift else {})}
-        estimated = record.estimated.get(self._project.task.metric)
-        values |= {metrics.ESTIMATED: estimated.value} if estimated else {}
-        emit(self._settings.environment, self._project.name, values)
+        metric = self._project.task.metric
+        estimated, realised = record.estimated.get(metric), record.realised.get(metric)
+        values = {metrics.WINDOW_ROWS: float(record.rows), **(grades if drift else {})} if new else {}
+        values |= {metrics.ESTIMATED: estimated.value} if estimated and new else {}
+        if realised:
+            values |= {metrics.REALISED: realised.value, metrics.WORTH_SEVERITY: grades[metrics.WORTH_SEVERITY]}
+        if values:
+            emit(self._settings.environment, self._project.name, values)
 
-    def _tell(self) -> None:
+    def _tell(self, looked_at: Sequence[str]) -> None:
+        """Send what was decided on, and forget the windows that were looked at again."""
         known = self._known()
-        if known is None or not known.watched.untold:
+        if known is None or not (known.watched.untold or looked_at):
             return
         for title, text in known.watched.untold:
             tell(self._settings.alerts_topic_arn, title, text)
-        self._keep(known.watched.model_copy(update={"untold": ()}), known.revision)
+        again = tuple(name for name in known.watched.again if name not in looked_at)
+        self._keep(known.watched.model_copy(update={"untold": (), "again": again}), known.revision)

@@ -15,7 +15,7 @@ from passerelle.aws.objects import Listed, Objects
 from passerelle.aws.recorded_window import count_window, recorded_name
 from passerelle.contracts import zones
 from passerelle.contracts.container import PERFORMANCE_FILE, QUESTION_FILE, REFERENCE_FILE, RESULT_FILE
-from passerelle.contracts.monitoring import CountedWindow, CountQuestion
+from passerelle.contracts.monitoring import LABELS_FILE, CountedWindow, CountQuestion
 from passerelle.contracts.prediction import prediction_columns
 from passerelle.contracts.variants import VARIANT
 from passerelle.domain.drift.reference import Reference
@@ -36,11 +36,15 @@ _MEMORY_MIB: Final = 900
 
 @dataclass(frozen=True)
 class Records:
-    """The files that may hold a window's records; `source` names them with their sizes and what they are counted by."""
+    """The files that may hold a window's records; `labels` is the key of what is known of their labels, "" for nothing.
+
+    `source` names them with their sizes and what they are counted by.
+    """
 
     keys: tuple[str, ...]
     bytes: int
     source: str
+    labels: str = ""
 
 
 class WindowCounts:
@@ -55,9 +59,12 @@ class WindowCounts:
         found = [item for day in window.days for item in self._of_day(day) if item.modified >= window.start - _SKEW]
         reference = served.reference.layout.id if served.reference else ""
         performance = served.performance.id if served.performance else ""
+        labels = list(self._objects.listed(self._settings.zones["curated"], self._labels(window)))
         named = [served.version, reference, performance, *(f"{item.key} {item.bytes}" for item in found)]
+        named += [f"{item.key} {item.modified.isoformat()}" for item in labels]
         digest = hashlib.sha256("\n".join(named).encode()).hexdigest()[:16]
-        return Records(tuple(item.key for item in found), sum(item.bytes for item in found), digest)
+        told = labels[0].key if labels else ""
+        return Records(tuple(item.key for item in found), sum(item.bytes for item in found), digest, told)
 
     def counted(self, window: Window, served: Served, reference: Reference, records: Records) -> CountedWindow | None:
         """Return what a window's records count, None where a job is to count them (`job`)."""
@@ -68,7 +75,8 @@ class WindowCounts:
         with tempfile.TemporaryDirectory() as folder:
             files = self._download(records.keys, Path(folder))
             question = _question(window, served)
-            return count_window(files, question, reference, served.performance, memory_mib=_MEMORY_MIB)
+            labels = self._download_labels(records, Path(folder))
+            return count_window(files, question, reference, served.performance, labels=labels, memory_mib=_MEMORY_MIB)
 
     def job(
         self, window: Window, served: Served, reference: Reference, records: Records, execution: str
@@ -91,6 +99,7 @@ class WindowCounts:
             project_uri=self._deployed.uri,
             records=zones.s3_uri(curated, f"{folder}/records.manifest"),
             folder=zones.s3_uri(curated, folder),
+            labels=zones.s3_uri(curated, records.labels) if records.labels else "",
         )
 
     def comparable(self, reference: Reference) -> Reference:
@@ -108,6 +117,15 @@ class WindowCounts:
 
     def _folder(self, window: Window, records: Records) -> str:
         return zones.counted_prefix(self._deployed.project.name, window.name, records.source)
+
+    def _labels(self, window: Window) -> str:
+        return f"{zones.labels_prefix(self._deployed.project.name, window.name)}/"
+
+    def _download_labels(self, records: Records, folder: Path) -> Path | None:
+        if not records.labels:
+            return None
+        target = folder / "labels" / LABELS_FILE
+        return self._objects.download(self._settings.zones["curated"], records.labels, target)
 
     def _of_day(self, day: str) -> list[Listed]:
         if day not in self._listed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from passerelle.contracts.monitoring import (
     Figure,
     WindowRecord,
 )
+from passerelle.domain.drift.concept import Change, Confirmed, changes
 from passerelle.domain.drift.estimated import Estimate, Expected, estimate
 from passerelle.domain.drift.judged import Drift
 from passerelle.domain.drift.model_monitor import constraints, statistics, violations
@@ -30,7 +32,7 @@ from passerelle.domain.drift.reference import Reference
 from passerelle.domain.drift.signal import Signal
 from passerelle.domain.monitoring.window_verdict import Arrivals, judge_window, limits_of, moved_columns
 from passerelle.domain.monitoring.windows import LENGTHS, Window, window_named
-from passerelle.domain.monitoring.worth import Judged
+from passerelle.domain.monitoring.worth import Judged, realised_figure
 from passerelle.domain.project import Project
 from passerelle.steps.served_references import Served
 
@@ -63,7 +65,9 @@ class WindowResults:
         limits = limits_of(self._project.monitoring.severities)
         arrivals = self._arrivals(window, counted, now, newest=newest)
         estimated = self._estimated(served, counted)
-        drift = judge_window(reference, profile, arrivals, limits, self._worth(served, estimated))
+        realised, change = self._realised(served, counted)
+        worth = self._worth(served, estimated, realised, change)
+        drift = judge_window(reference, profile, arrivals, limits, worth)
         moved, severities = moved_columns(drift)
         prefix = zones.window_prefix(self._project.name, window.name)
         record = WindowRecord(
@@ -79,6 +83,9 @@ class WindowResults:
             moved=moved,
             severities=severities,
             estimated=_figures(estimated, served.performance),
+            labelled=Confirmed.from_dict(counted.confirmed).true.rows if counted.confirmed else 0,
+            realised=_figures(realised, served.performance),
+            why=change.why if change is not None else "",
             prefix=zones.s3_uri(self._bucket, prefix),
             judged_at=utc_now(),
         )
@@ -95,13 +102,32 @@ class WindowResults:
             return {}
         return estimate(served.performance, Expected.from_dict(counted.expected))
 
-    def _worth(self, served: Served, estimated: Mapping[str, Estimate]) -> list[Signal]:
-        judged = judged_by(self._project)
-        before = _before(served.performance)
-        loss = judged.loss(estimated, before)
-        if loss is None:
-            return []
-        return [judged.signal("estimated", loss, estimated[judged.metric], before[judged.metric])]
+    def _realised(self, served: Served, counted: CountedWindow) -> tuple[dict[str, Estimate], Change | None]:
+        """Return the metrics as labels show them, and why the project's metric changed."""
+        if served.performance is None or not counted.confirmed:
+            return {}, None
+        found = changes(served.performance, Confirmed.from_dict(counted.confirmed))
+        told = {name: realised_figure(change) for name, change in found.items()}
+        known = {name: figure for name, figure in told.items() if figure is not None}
+        return known, found.get(self._project.task.metric)
+
+    def _worth(
+        self,
+        served: Served,
+        estimated: Mapping[str, Estimate],
+        realised: Mapping[str, Estimate],
+        change: Change | None,
+    ) -> list[Signal]:
+        """Say what was lost of the project's metric: what labels show, and beside it what was estimated."""
+        judged, before = judged_by(self._project), _before(served.performance)
+        found = list[Signal]()
+        lost, guessed = judged.loss(realised, before), judged.loss(estimated, before)
+        if lost is not None:
+            signal = judged.signal("realised", lost, realised[judged.metric], before[judged.metric])
+            found.append(replace(signal, words=change.words) if change is not None and change.why else signal)
+        if guessed is not None:
+            found.append(judged.signal("estimated", guessed, estimated[judged.metric], before[judged.metric]))
+        return found
 
     def unjudged(self, window: Window, served: Served, source: str, why: str, *, files: int) -> WindowRecord:
         """Write down why a window is not judged."""

@@ -60,7 +60,13 @@ def test_every_alarm_reaches_the_topic_of_its_severity_and_a_pager_hears_the_end
 
 def test_what_incidents_tell_of_is_shown_by_alarms_that_tell_nobody(assembly: Assembly, environment: str) -> None:
     shown = [alarm.properties for alarm in _alarms(assembly) if alarm.properties["AlarmName"].endswith(SHOWN)]
-    assert [found["AlarmName"].rpartition("-")[2] for found in shown] == ["Arrivals", "Quality", "Drift", "Answers", "Worth"]
+    assert [found["AlarmName"].rpartition("-")[2] for found in shown] == [
+        "Arrivals",
+        "Quality",
+        "Drift",
+        "Answers",
+        "Worth",
+    ]
     for found in shown:
         assert not {"AlarmActions", "OKActions", "InsufficientDataActions"} & set(found)
         # flights: daily windows, two of the last three

@@ -32,7 +32,8 @@ def main() -> int:
     files = sorted(processing(COUNT_INPUTS["records"]).rglob("*.parquet"))
     estimating = asked / PERFORMANCE_FILE
     performance = PerformanceReference.from_json(estimating.read_bytes()) if estimating.is_file() else None
-    counted = count_window(files, question, reference, performance, memory_mib=_MEMORY_MIB)
+    labels = next(iter(processing(COUNT_INPUTS["labels"]).rglob("*.parquet")), None)
+    counted = count_window(files, question, reference, performance, labels=labels, memory_mib=_MEMORY_MIB)
     (output / RESULT_FILE).write_text(counted.model_dump_json(), encoding="utf-8")
     tell("window_counted", start=question.start, rows=counted.rows, files=len(files), broken=len(counted.broken))
     return 0

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from passerelle.domain.drift.concept import Change
 from passerelle.domain.drift.effect import Effect
 from passerelle.domain.drift.estimated import Estimate
 from passerelle.domain.drift.signal import Signal, severity_of
@@ -61,3 +62,14 @@ class Judged:
                 "the model was accepted"
             ),
         )
+
+
+def realised_figure(change: Change) -> Estimate | None:
+    """Return a metric as labels show it, with the interval that both parts of its change have together.
+
+    None where too few labels are known.
+    """
+    if change.now is None or change.inputs is None or change.concept is None:
+        return None
+    half = math.hypot(*((part.upper - part.lower) / 2 for part in (change.inputs, change.concept)))
+    return Estimate(value=change.now, lower=change.now - half, upper=change.now + half)

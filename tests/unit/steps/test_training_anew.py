@@ -11,7 +11,7 @@ import pytest
 from passerelle.contracts import zones
 from passerelle.contracts.container import DropManifest
 from passerelle.contracts.runs import RunFile, RunRecord, RunStatus
-from passerelle.settings import CloseRunSettings, RecordDatasetSettings
+from passerelle.settings import CloseRunSettings, JoinLabelsSettings, RecordDatasetSettings
 from passerelle.steps.close_run import close_run
 from passerelle.steps.gather_drop import gather_drop
 from passerelle.steps.record_dataset import record_dataset
@@ -36,7 +36,8 @@ class Watching:
         self.world.serve()
         self.save("r1", "succeeded", FIRST - timedelta(days=2))
         aws.table.put("flights", "CHAMPION", run_id="r1", model_version="4", promoted_at=FIRST.isoformat())
-        for name, value in self.world.settings.to_env().items():
+        joining = JoinLabelsSettings(**aws.shared, zones=aws.buckets)
+        for name, value in {**joining.to_env(), **self.world.settings.to_env()}.items():
             monkeypatch.setenv(name, value)
 
     def save(self, run_id: str, status: RunStatus, created: datetime, *, rows: int = 0) -> RunRecord:
@@ -81,7 +82,7 @@ def drifting(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Watching:
 
 def test_lasting_drift_begins_one_run_that_says_why(drifting: Watching) -> None:
     machine = drifting.walk(day(2) + LATE)
-    assert machine.visited == ["WatchDrift", "IsAnythingLeft", "TrainAnew", "Watched"]
+    assert machine.visited == ["JoinLabels", "WatchDrift", "IsAnythingLeft", "TrainAnew", "Watched"]
     (started,) = drifting.started
     run = json.loads(started["Input"])
     assert started["StateMachineArn"] == "${TrainingPipeline}"

@@ -370,8 +370,8 @@ def test_two_who_judge_at_once_do_not_tell_twice(world: Watched, monkeypatch: py
     _days(world, 0, 0, shift=0.8)
     real, once = step._Watching._emit, [True]
 
-    def meanwhile(self: Any, *arguments: Any) -> None:
-        real(self, *arguments)
+    def meanwhile(self: Any, *arguments: Any, **named: Any) -> None:
+        real(self, *arguments, **named)
         if once.pop() if once else False:
             _watch(world, day(1) + LATE)
 

@@ -1,0 +1,113 @@
+"""Labels of accepted files, found again for the predictions that were made of the same rows: by DuckDB.
+
+A prediction and a row are of the same thing where they have the same entity and, where callers send the contract's
+event time, the same moment of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+
+from passerelle.aws.parquet_file import SETTINGS, quoted
+from passerelle.contracts.monitoring import CountQuestion
+from passerelle.contracts.prediction import INPUT
+from passerelle.domain.features.query import quoted as quoted_name
+from passerelle.domain.project import Project
+
+#: Of a window's labels: what they are of, the label as models learn it, and the accepted file that told it.
+COLUMNS: Final = ("inference_id", "request_row", "label", "file")
+
+
+@dataclass(frozen=True)
+class Joined:
+    """What became of a window: how many predictions have a label now, and how many were told two different ones."""
+
+    labelled: int
+    conflicts: int
+
+
+class LabelFiles:
+    """Accepted files, oldest first; `names` tell them apart. What a later one says of the same thing holds."""
+
+    def __init__(self, project: Project, files: Sequence[Path], names: Sequence[str], *, hash_key: bytes = b"") -> None:
+        self._project, self._hash_key = project, hash_key
+        self._connection = duckdb.connect(":memory:", config={**SETTINGS, "temp_directory": str(files[0].parent)})
+        if hash_key:
+            self._connection.create_function("keyed_hash", self._keyed_hash, ["VARCHAR"], "VARCHAR")
+        parts = " UNION ALL ".join(
+            self._select(path, name, number) for number, (path, name) in enumerate(zip(files, names, strict=True))
+        )
+        self._connection.execute(
+            "CREATE TEMP TABLE told AS SELECT entity, moment, arg_max(label, place) AS label, arg_max(file, place) AS "
+            f"file, count(DISTINCT label) > 1 AS conflict FROM ({parts}) "
+            "WHERE label IS NOT NULL AND entity IS NOT NULL GROUP BY entity, moment"
+        )
+
+    def join(self, records: Sequence[Path], question: CountQuestion, target: Path) -> Joined:
+        """Write the labels of a window's predictions to a Parquet file; none is written where there are none."""
+        listed = ", ".join(quoted(str(path)) for path in records)
+        relation = f"read_parquet([{listed}], union_by_name = true)"
+        names = {row[0] for row in self._connection.execute(f"DESCRIBE FROM {relation}").fetchall()}
+        time = f"{INPUT}{self._project.data.event_time.lower()}"
+        within = (
+            f"event_time >= CAST({quoted(question.start)} AS TIMESTAMPTZ) AT TIME ZONE 'UTC' AND event_time < "
+            f"CAST({quoted(question.end)} AS TIMESTAMPTZ) AT TIME ZONE 'UTC' AND variant = {quoted(question.variant)}"
+        )
+        moment = quoted_name(time) if time in names else "NULL::TIMESTAMP"
+        asked = (
+            f"SELECT DISTINCT inference_id, request_row, entity_id, {moment} AS moment FROM {relation} WHERE {within}"
+        )
+        # Without a moment every row of the entity is meant: where these do not agree, nobody knows which.
+        self._connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE joined AS SELECT inference_id, request_row, min(label) AS label, "
+            "min(file) AS file, bool_or(conflict) OR count(DISTINCT label) > 1 AS conflict "
+            f"FROM ({asked}) AS asked JOIN told ON asked.entity_id = told.entity AND "
+            "(asked.moment IS NULL OR asked.moment = told.moment) GROUP BY inference_id, request_row"
+        )
+        found = self._connection.execute("SELECT count(*), count(*) FILTER (conflict) FROM joined").fetchone()
+        assert found is not None
+        if found[0]:
+            self._connection.execute(
+                f"COPY (SELECT {', '.join(COLUMNS)} FROM joined WHERE NOT conflict ORDER BY ALL) TO "
+                f"{quoted(str(target))} (FORMAT parquet, COMPRESSION zstd)"
+            )
+        return Joined(labelled=int(found[0] - found[1]), conflicts=int(found[1]))
+
+    def _select(self, path: Path, name: str, number: int) -> str:
+        project = self._project
+        entity = " || '|' || ".join(f"CAST({quoted_name(column)} AS VARCHAR)" for column in project.data.entity_id)
+        spelt = f"keyed_hash({entity})" if self._hash_key else entity
+        moment = f"CAST({quoted_name(project.data.event_time)} AS TIMESTAMP)"
+        return (
+            f"SELECT {spelt} AS entity, {moment} AS moment, {self._label()} AS label, {quoted(name)} AS file, "
+            f"{number} AS place FROM read_parquet({quoted(str(path))})"
+        )
+
+    def _label(self) -> str:
+        """Return the label as models learn it: 0 or 1, or the number; a class is not used yet."""
+        label, column = self._project.data.label, quoted_name(self._project.data.label.column)
+        if self._project.task.type == "regression":
+            return f"CAST({column} AS DOUBLE)"
+        comparison = label.comparison()
+        if comparison:
+            sign, bound = comparison
+            return f"CAST({column} {'=' if sign == '==' else sign} {bound!r} AS DOUBLE)"
+        word = str(label.positive).lower() if isinstance(label.positive, bool) else str(label.positive)
+        return f"CAST(CAST({column} AS VARCHAR) = {quoted(word)} AS DOUBLE)"
+
+    def _keyed_hash(self, text: str) -> str:
+        """As `domain.predictions.records` spells a personal entity."""
+        return hmac.new(self._hash_key, f"{self._project.name}\0{text}".encode(), hashlib.sha256).hexdigest()
+
+    def __enter__(self) -> LabelFiles:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._connection.close()

@@ -1,0 +1,152 @@
+"""Labels that became known with a drop, joined to the predictions that were made of the same rows, window by window.
+
+What is joined is kept beside the window and makes it be judged again (`watch_drift`). A file is joined once; one that
+replaces another takes its labels away with it.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from passerelle.aws.clients import client, translated
+from passerelle.aws.hash_key import hash_key
+from passerelle.aws.joined_labels import LabelFiles
+from passerelle.aws.objects import Objects
+from passerelle.aws.runs_table import RunsTable, utc_now
+from passerelle.contracts import zones
+from passerelle.contracts.container import DatasetFile
+from passerelle.contracts.monitoring import JOINED, LABELS_FILE, WATCH, WINDOW, CountQuestion, Watched, WindowRecord
+from passerelle.contracts.variants import VARIANT
+from passerelle.domain.monitoring.windows import Window, window_named
+from passerelle.domain.project import Project
+from passerelle.errors import NotFoundError, TransientError
+from passerelle.settings import JoinLabelsSettings
+from passerelle.steps.project_source import read_project
+
+LOG: Final = logging.getLogger(__name__)
+#: So many windows back labels are looked for.
+_WINDOWS: Final = 400
+
+
+def join_labels(request: dict[str, Any], settings: JoinLabelsSettings) -> dict[str, Any]:
+    """Join the labels of files that were accepted since the last call; returns the request as it came.
+
+    Raises TransientError when AWS does not answer, or somebody else judges the project's windows meanwhile.
+    """
+    try:
+        project = read_project(settings.environment, str(request["project"])).project
+    except NotFoundError:
+        return request
+    _Joining(project, settings).join()
+    return request
+
+
+class _Joining:
+    def __init__(self, project: Project, settings: JoinLabelsSettings) -> None:
+        self._project, self._settings = project, settings
+        self._table = RunsTable(client("dynamodb"), settings.runs_table)
+        self._objects = Objects(client("s3"))
+
+    def join(self) -> None:
+        with translated(f"files of {self._project.name}"):
+            accepted = self._table.accepted_files(self._project.name)
+            joined = {str(item["sk"]).removeprefix(JOINED) for item in self._table.items(self._project.name, JOINED)}
+        new = [file for file in accepted if file.sha256 not in joined]
+        windows = list(self._windows())
+        if not new or not windows or self._project.task.type == "multiclass":
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            touched = self._join(Path(folder), accepted, windows)
+        self._look_again(touched)
+        for file in new:
+            with translated(f"files of {self._project.name}"):
+                self._table.put(self._project.name, f"{JOINED}{file.sha256}", key=file.key, at=utc_now())
+
+    def _windows(self) -> Iterator[tuple[Window, WindowRecord]]:
+        schedule = self._project.monitoring.schedule
+        with translated(f"windows of {self._project.name}"):
+            items = self._table.items(self._project.name, WINDOW, newest_first=True, limit=_WINDOWS)
+        for item in items:
+            record = WindowRecord.model_validate_json(item["record"])
+            if record.rows:
+                yield window_named(record.start, schedule), record
+
+    def _join(
+        self, folder: Path, accepted: Sequence[DatasetFile], windows: Sequence[tuple[Window, WindowRecord]]
+    ) -> list[str]:
+        """Return the names of the windows whose labels are others than before."""
+        files = [self._download(file.curated_key, folder / f"{number:06}-told.parquet", "curated")
+                 for number, file in enumerate(accepted)]  # fmt: skip
+        there = [(path, file.sha256) for path, file in zip(files, accepted, strict=True) if path is not None]
+        if not there:
+            return []
+        key = hash_key(self._settings.hash_key_secret) if self._project.personal_entity else b""
+        touched, days = list[str](), dict[str, list[Path]]()
+        with LabelFiles(self._project, [path for path, _ in there], [name for _, name in there], hash_key=key) as told:
+            for window, record in windows:
+                records = [path for day in window.days for path in self._records(day, days, folder)]
+                question = CountQuestion(
+                    start=record.start, end=record.end, variant=VARIANT, version=str(record.version)
+                )
+                target = folder / "labels.parquet"
+                target.unlink(missing_ok=True)
+                found = told.join(records, question, target) if records else None
+                if found is not None and target.exists() and self._keep(window, target):
+                    touched.append(window.name)
+                    LOG.info(
+                        "%s: %d predictions have a label, %d two that differ",
+                        window.name, found.labelled, found.conflicts,
+                    )  # fmt: skip
+        return touched
+
+    def _keep(self, window: Window, target: Path) -> bool:
+        """Write a window's labels; returns False where they are there already."""
+        key = f"{zones.labels_prefix(self._project.name, window.name)}/{LABELS_FILE}"
+        body = target.read_bytes()
+        try:
+            if self._objects.read(self._settings.zones["curated"], key) == body:
+                return False
+        except NotFoundError:
+            pass
+        self._objects.write(self._settings.zones["curated"], key, body, content_type="application/vnd.apache.parquet")
+        return True
+
+    def _look_again(self, touched: Sequence[str]) -> None:
+        if not touched:
+            return
+        with translated(f"windows of {self._project.name}"):
+            item = self._table.item(self._project.name, WATCH)
+            if item is None:
+                return
+            watched = Watched.model_validate_json(item["watched"])
+            again = tuple(sorted({*watched.again, *touched}))
+            kept = self._table.exchange(
+                self._project.name,
+                WATCH,
+                revision=int(item["revision"]),
+                watched=watched.model_copy(update={"again": again}).model_dump_json(),
+            )
+        if not kept:
+            raise TransientError(f"The windows of {self._project.name} are being judged by somebody else, too.")
+
+    def _records(self, day: str, known: dict[str, list[Path]], folder: Path) -> list[Path]:
+        if day not in known:
+            prefix = f"{zones.prediction_records_prefix(self._project.name)}/{day}/"
+            keys = list(self._objects.keys(self._settings.zones["predictions"], prefix))
+            found = [
+                self._download(key, folder / f"{day}-{number:06}.parquet", "predictions")
+                for number, key in enumerate(keys)
+            ]
+            known[day] = [path for path in found if path is not None]
+        return known[day]
+
+    def _download(self, key: str, path: Path, zone: str) -> Path | None:
+        """Return a file; None for one that is gone meanwhile."""
+        try:
+            return self._objects.download(self._settings.zones[zone], key, path)
+        except NotFoundError:
+            return None
