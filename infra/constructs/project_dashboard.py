@@ -1,16 +1,16 @@
-"""One page per project: its endpoint, its training, its money."""
+"""One page per project: its endpoint, what its model meets and is worth, its training, its money."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from aws_cdk import aws_cloudwatch
+from aws_cdk import Duration, aws_cloudwatch
 from constructs import Construct
 
 from infra.config import PlatformConfig
 from infra.constructs import widgets
 from infra.constructs.widgets import graph, search
-from passerelle.contracts import naming
+from passerelle.contracts import metrics, naming
 from passerelle.domain.project import Project
 
 #: What a request waits for: the model, and SageMaker itself; in microseconds.
@@ -23,6 +23,7 @@ class ProjectDashboard(Construct):
     def __init__(self, scope: Construct, id_: str, *, config: PlatformConfig, project: Project) -> None:
         super().__init__(scope, id_)
         self._endpoint = naming.endpoint_name(config.name, project.name)
+        self._environment = config.name
         self._terms = project.name.replace("-", " ")
         words = f"# {project.name}, {config.name}\n{project.why.objective} Asked by {project.why.owner}."
         aws_cloudwatch.Dashboard(
@@ -33,6 +34,7 @@ class ProjectDashboard(Construct):
                 [widgets.heading(words)],
                 self._requests(),
                 self._machines(),
+                self._windows(project),
                 [
                     *self._training(),
                     widgets.costs("Costs of the month", config.name, project.budget.monthly_usd, project=project.name),
@@ -64,6 +66,38 @@ class ProjectDashboard(Construct):
             graph("Instances: CPU, memory", *used, width=widgets.HALF),
             graph("Requests an instance", self._of_variants("InvocationsPerInstance", "Sum"), width=widgets.HALF),
         ]
+
+    def _windows(self, project: Project) -> list[aws_cloudwatch.IWidget]:
+        """What windows of predictions showed: 0 is quiet, 1 minor, 2 moderate, 3 major (docs/drift.md)."""
+        kinds = {
+            metrics.ARRIVALS_SEVERITY: "arrivals",
+            metrics.QUALITY_SEVERITY: "data quality",
+            metrics.DRIFT_SEVERITY: "data drift",
+            metrics.ANSWERS_SEVERITY: "the model's answers",
+            metrics.WORTH_SEVERITY: "the model's worth",
+        }
+        worth = {metrics.ESTIMATED: "estimated", metrics.REALISED: "realised, as labels show"}
+        rows = [self._watched(project, metrics.WINDOW_ROWS, "Sum", "predictions")]
+        return [
+            graph("How bad: 1 minor, 2 moderate, 3 major", *(
+                self._watched(project, name, "Maximum", label) for name, label in kinds.items()
+            )),
+            graph(f"{project.task.metric}", *(
+                self._watched(project, name, "Average", label) for name, label in worth.items()
+            )),
+            graph("Predictions in windows", *rows),
+        ]  # fmt: skip
+
+    def _watched(self, project: Project, metric: str, statistic: str, label: str) -> aws_cloudwatch.Metric:
+        hourly = project.monitoring.schedule == "hourly"
+        return aws_cloudwatch.Metric(
+            namespace=metrics.NAMESPACE,
+            metric_name=metric,
+            dimensions_map={metrics.ENVIRONMENT: self._environment, metrics.PROJECT: project.name},
+            statistic=statistic,
+            period=Duration.hours(1) if hourly else Duration.days(1),
+            label=label,
+        )
 
     def _training(self) -> list[aws_cloudwatch.IWidget]:
         """Hosts of jobs are named after project, run and stage."""

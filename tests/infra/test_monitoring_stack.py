@@ -280,3 +280,24 @@ def test_a_projects_dashboard_has_its_endpoint_its_training_and_its_budget(
     assert costs["properties"]["annotations"]["horizontal"] == [{"value": 100, "label": "budget", "yAxis": "left"}]
     dimensions = [metrics.ENVIRONMENT, environment, metrics.PROJECT, "flights"]
     assert costs["properties"]["metrics"][0][:6] == [metrics.NAMESPACE, metrics.COST_TO_DATE, *dimensions]
+
+
+def test_a_projects_dashboard_shows_what_its_windows_showed(assembly: Assembly, environment: str) -> None:
+    widgets = _dashboards(assembly)[naming.endpoint_name(environment, "flights")]
+    own = [metrics.ENVIRONMENT, environment, metrics.PROJECT, "flights"]
+    shown = {
+        metric[1]: widget["properties"]["title"]
+        for widget in widgets
+        for metric in widget["properties"].get("metrics", [])
+        if isinstance(metric[0], str) and metric[0] == metrics.NAMESPACE and metric[2:6] == own
+    }
+    bad = "How bad: 1 minor, 2 moderate, 3 major"
+    assert {name for name, title in shown.items() if title == bad} == {
+        metrics.ARRIVALS_SEVERITY,
+        metrics.QUALITY_SEVERITY,
+        metrics.DRIFT_SEVERITY,
+        metrics.ANSWERS_SEVERITY,
+        metrics.WORTH_SEVERITY,
+    }
+    assert (shown[metrics.ESTIMATED], shown[metrics.REALISED]) == ("roc_auc", "roc_auc")
+    assert metrics.WINDOW_ROWS in shown
