@@ -64,7 +64,8 @@ def _watch(laptop: DeployedLaptop, now: datetime) -> dict[str, Any]:
 def test_rows_unlike_the_training_data_are_seen_told_once_and_learnt_from(
     laptop: DeployedLaptop, told: Callable[[], list[str]]
 ) -> None:
-    first = laptop.run_of("watched", "watched/1.csv", laptop.drop("watched/1.csv", as_csv(make_rows())))
+    # Enough that the test period says what the model's errors are like.
+    first = laptop.run_of("watched", "watched/1.csv", laptop.drop("watched/1.csv", as_csv(make_rows(1_600))))
     assert first["status"] == "succeeded", first["error"]
     rows = [
         {**row, "visits": row["visits"] + 30, "customer": f"w{row['customer']}"} for row in make_rows(ASKED, seed=5)
@@ -72,7 +73,8 @@ def test_rows_unlike_the_training_data_are_seen_told_once_and_learnt_from(
     began = datetime.now(UTC)
     _ask(laptop, rows)
     laptop.recorded("watched", [row["customer"] for row in rows], ASKED)
-    later = as_csv(make_rows(900, seed=6, start=START + timedelta(days=100)))
+    # What became of the rows that were asked comes with the next drop.
+    later = as_csv([*make_rows(900, seed=6, start=START + timedelta(days=200)), *rows])
     kept = laptop.run_of("watched", "watched/2.csv", laptop.drop("watched/2.csv", later))
     assert (kept["status"], kept["model_version"]) == ("kept", None)
 
@@ -107,4 +109,11 @@ def test_rows_unlike_the_training_data_are_seen_told_once_and_learnt_from(
         Statistics=["Maximum"],
     )
     assert max(point["Maximum"] for point in statistics["Datapoints"]) == 3
+
+    _watch(laptop, began + timedelta(hours=2))
+    shown = json.loads(laptop.passerelle("--json", "drift", "watched").stdout)
+    labelled = next(window for window in shown["windows"] if window["start"] == judged["start"])
+    assert judged["estimated"]["roc_auc"]["before"] > 0.5
+    assert (judged["labelled"], labelled["labelled"]) == (0, judged["rows"])
+    assert "roc_auc" in labelled["realised"]
     assert len([subject for subject in told() if subject.startswith("watched (laptop): visits")]) == 1
