@@ -57,7 +57,7 @@ def _watch(laptop: DeployedLaptop, now: datetime) -> dict[str, Any]:
         return bool(ended["status"] != "RUNNING")
 
     wait_until(over)
-    assert ended["status"] == "SUCCEEDED", ended
+    assert ended["status"] == "SUCCEEDED", (ended.get("error"), ended.get("cause"))
     return dict(json.loads(ended["output"]))
 
 
