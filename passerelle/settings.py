@@ -231,11 +231,8 @@ class RecordPredictionsSettings(RunFunctionSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class JoinLabelsSettings(RunFunctionSettings):
-    """join_labels: `hash_key_secret` is "" where no project has a personal entity."""
-
-    zones: dict[str, str]
-    hash_key_secret: str = ""
+class JoinLabelsSettings(RecordPredictionsSettings):
+    """join_labels: as for record_predictions, whose spelling of entities it reads."""
 
 
 @dataclass(frozen=True, kw_only=True)

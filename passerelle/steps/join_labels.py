@@ -19,13 +19,14 @@ from passerelle.aws.objects import Objects
 from passerelle.aws.runs_table import RunsTable, utc_now
 from passerelle.contracts import zones
 from passerelle.contracts.container import DatasetFile
-from passerelle.contracts.monitoring import JOINED, LABELS_FILE, WATCH, WINDOW, CountQuestion, Watched, WindowRecord
+from passerelle.contracts.monitoring import JOINED, LABELS_FILE, WINDOW, CountQuestion, WindowRecord
 from passerelle.contracts.variants import VARIANT
 from passerelle.domain.monitoring.windows import Window, window_named
 from passerelle.domain.project import Project
-from passerelle.errors import NotFoundError, TransientError
+from passerelle.errors import NotFoundError
 from passerelle.settings import JoinLabelsSettings
 from passerelle.steps.project_source import read_project
+from passerelle.steps.project_watch import ProjectWatch
 
 LOG: Final = logging.getLogger(__name__)
 #: So many windows back labels are looked for.
@@ -61,7 +62,7 @@ class _Joining:
             return
         with tempfile.TemporaryDirectory() as folder:
             touched = self._join(Path(folder), accepted, windows)
-        self._look_again(touched)
+        ProjectWatch(self._project, self._table, self._settings.environment).look_again(touched)
         for file in new:
             with translated(f"files of {self._project.name}"):
                 self._table.put(self._project.name, f"{JOINED}{file.sha256}", key=file.key, at=utc_now())
@@ -114,24 +115,6 @@ class _Joining:
             pass
         self._objects.write(self._settings.zones["curated"], key, body, content_type="application/vnd.apache.parquet")
         return True
-
-    def _look_again(self, touched: Sequence[str]) -> None:
-        if not touched:
-            return
-        with translated(f"windows of {self._project.name}"):
-            item = self._table.item(self._project.name, WATCH)
-            if item is None:
-                return
-            watched = Watched.model_validate_json(item["watched"])
-            again = tuple(sorted({*watched.again, *touched}))
-            kept = self._table.exchange(
-                self._project.name,
-                WATCH,
-                revision=int(item["revision"]),
-                watched=watched.model_copy(update={"again": again}).model_dump_json(),
-            )
-        if not kept:
-            raise TransientError(f"The windows of {self._project.name} are being judged by somebody else, too.")
 
     def _records(self, day: str, known: dict[str, list[Path]], folder: Path) -> list[Path]:
         if day not in known:

@@ -4,17 +4,68 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from passerelle.aws.clients import translated
 from passerelle.aws.runs_table import RunsTable
+from passerelle.contracts import naming
+from passerelle.contracts.monitoring import Figure
 from passerelle.contracts.runs import FINAL_STATUSES, RunRecord
+from passerelle.domain.drift.estimated import Estimate
 from passerelle.domain.monitoring.incidents import Incident
 from passerelle.domain.monitoring.retraining import Loss, RetrainRule, State, Verdict, decide
+from passerelle.domain.monitoring.windows import Window, before, window_named
 from passerelle.domain.project import Project
+from passerelle.steps.project_watch import Known
+from passerelle.steps.window_results import WindowResults, judged_by
 
 #: So many runs back the last one that trained is looked for.
 _RUNS: Final = 200
+#: So many windows back labels are looked for before nobody knows what the model is worth now.
+_LABELLED: Final = 31
+#: Of a run's record.
+_WHY_CHARACTERS: Final = 1_000
+
+
+def retraining(
+    table: RunsTable, project: Project, results: WindowResults, known: Known, now: datetime
+) -> dict[str, Any]:
+    """Return what is asked of the pipeline where the project is to be trained anew, and why where it is held back.
+
+    The run is named by the window that was judged last, so that it is begun once.
+    """
+    following = window_named(known.watched.next, project.monitoring.schedule)
+    estimated, realised = _losses(project, results, following)
+    verdict = retraining_due(table, project, known.watch.incidents, now, estimated=estimated, realised=realised)
+    if verdict is None or not verdict.triggers:
+        return {}
+    why = "; ".join(f"{trigger}: {reason}" for trigger, reason in verdict.triggers)
+    if not verdict.retrain:
+        return {"held_back": f"{why}. Not now: {verdict.held_back}"}
+    last = before(following, 1, project.monitoring.schedule)[0]
+    run_id = naming.run_id_of(now, f"{project.name}/{last.name}")
+    execution = naming.execution_name(project.name, run_id, 1)
+    run = {"project": project.name, "run_id": run_id, "attempt": 1, "why": why[:_WHY_CHARACTERS]}
+    return {"status": "retrain", "execution_name": execution, "run": run}
+
+
+def _losses(project: Project, results: WindowResults, following: Window) -> tuple[Loss | None, Loss | None]:
+    """Return what the newest window has probably lost of the metric, and what the newest one with labels has."""
+    records = [
+        record for record in map(results.of, before(following, _LABELLED, project.monitoring.schedule)) if record
+    ]
+    records.reverse()
+    metric, judged = project.task.metric, judged_by(project)
+
+    def lost(figure: Figure | None) -> Loss | None:
+        if figure is None or figure.before is None:
+            return None
+        found = {metric: Estimate(value=figure.value, lower=figure.lower, upper=figure.upper)}
+        return judged.loss(found, {metric: figure.before})
+
+    estimated = lost(records[0].estimated.get(metric)) if records else None
+    shown = (record.realised[metric] for record in records if metric in record.realised)
+    return estimated, lost(next(shown, None))
 
 
 def retraining_due(

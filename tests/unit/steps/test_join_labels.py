@@ -34,8 +34,9 @@ def world(aws: Aws) -> Watched:
 
 def _asked(number: int, count: int = 600, **changes: Any) -> Rows:
     """Return a day's predictions, each of a flight of its own."""
-    rows = rows_of(count, day(number), **changes)
-    return [{**row, "entity_id": f"UA|{place}|EWR|{day(number):%Y-%m-%d} 10:00:00"} for place, row in enumerate(rows)]
+    moment = day(number) + timedelta(hours=10)
+    rows = rows_of(count, day(number), **{"input_time_hour": moment, **changes})
+    return [{**row, "entity_id": f"UA|{place}|EWR|{moment:%Y-%m-%d %H:%M:%S}"} for place, row in enumerate(rows)]
 
 
 def _labels(rows: Rows, *, wrong: bool = False, seed: int = 0) -> list[float]:
