@@ -21,15 +21,18 @@ from passerelle.contracts.prediction import INPUT
 from passerelle.domain.features.query import quoted as quoted_name
 from passerelle.domain.project import Project
 
-#: Of a window's labels: what they are of, the label as models learn it, and the accepted file that told it.
+#: Of a window's labels: what they are of, the label as models learn it, and the accepted file that told it. Where two
+#: were told, there is none.
 COLUMNS: Final = ("inference_id", "request_row", "label", "file")
 
 
 @dataclass(frozen=True)
 class Joined:
-    """What became of a window: how many predictions have a label now, and how many were told two different ones."""
+    """What became of a window: how many predictions have a label now, by the file that told it, and how many were told
+    two different ones.
+    """
 
-    labelled: int
+    labelled: dict[str, int]
     conflicts: int
 
 
@@ -71,14 +74,15 @@ class LabelFiles:
             f"FROM ({asked}) AS asked JOIN told ON asked.entity_id = told.entity AND "
             "(asked.moment IS NULL OR asked.moment = told.moment) GROUP BY inference_id, request_row"
         )
-        found = self._connection.execute("SELECT count(*), count(*) FILTER (conflict) FROM joined").fetchone()
-        assert found is not None
-        if found[0]:
+        found = self._connection.execute(
+            "SELECT file, count(*) FILTER (NOT conflict), count(*) FILTER (conflict) FROM joined GROUP BY file"
+        ).fetchall()
+        if found:
             self._connection.execute(
-                f"COPY (SELECT {', '.join(COLUMNS)} FROM joined WHERE NOT conflict ORDER BY ALL) TO "
-                f"{quoted(str(target))} (FORMAT parquet, COMPRESSION zstd)"
+                "COPY (SELECT inference_id, request_row, CASE WHEN NOT conflict THEN label END AS label, file "
+                f"FROM joined ORDER BY ALL) TO {quoted(str(target))} (FORMAT parquet, COMPRESSION zstd)"
             )
-        return Joined(labelled=int(found[0] - found[1]), conflicts=int(found[1]))
+        return Joined(labelled={file: told for file, told, _ in found}, conflicts=sum(two for *_, two in found))
 
     def _select(self, path: Path, name: str, number: int) -> str:
         project = self._project

@@ -67,8 +67,9 @@ def count_window(
         profile = count(reference.layout, {})
         expected: Expected | None = None
         confirmed: Confirmed | None = None
+        conflicts = 0
         if performance is not None and labels is not None:
-            _label(connection, labels)
+            conflicts = _label(connection, labels)
             columns = {**columns, _LABEL: _LABEL}
         for chunk in _chunks(connection, columns, question.version):
             mine = {name: values for name, values in chunk.items() if name in reference.layout.columns}
@@ -89,6 +90,7 @@ def count_window(
             profile=profile.to_dict(),
             expected=expected.to_dict() if expected is not None else {},
             confirmed=confirmed.to_dict() if confirmed is not None else {},
+            conflicts=conflicts,
         )
 
 
@@ -120,12 +122,20 @@ def _deliver(connection: Any, listed: str, question: CountQuestion) -> tuple[int
     return int(delivered), None if latest is None else f"{latest.isoformat()}+00:00"
 
 
-def _label(connection: Any, labels: Path) -> None:
-    """Give the predictions their labels: a column of numbers, missing where a label is not known."""
+def _label(connection: Any, labels: Path) -> int:
+    """Give the predictions their labels: a column of numbers, missing where a label is not known.
+
+    Returns how many were told two labels that differ.
+    """
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE predictions AS SELECT p.*, l.label AS {_LABEL} FROM predictions AS p LEFT JOIN "
         f"read_parquet({quoted(str(labels))}) AS l USING (inference_id, request_row)"
     )
+    (conflicts,) = connection.execute(
+        f"SELECT count(*) FROM predictions JOIN read_parquet({quoted(str(labels))}) AS l "
+        "USING (inference_id, request_row) WHERE l.label IS NULL"
+    ).fetchone()
+    return int(conflicts)
 
 
 def _utc(moment: str) -> datetime:

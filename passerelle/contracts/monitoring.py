@@ -1,7 +1,8 @@
 """What monitoring keeps of a project's windows: as the steps write it, and command line, dashboard and reports read it.
 
-In the runs table WATCH (what is known of the windows so far, `Watched`), WINDOW#<start> (one each, `WindowRecord`) and
-JOINED#<sha256> (an accepted file whose labels are joined); in the reports zone, below `zones.window_prefix`, files.
+In the runs table WATCH (what is known of the windows so far, `Watched`), WINDOW#<start> (one each, `WindowRecord`),
+JOINED#<sha256> (an accepted file whose labels are joined, and how many predictions it told one) and LABELS (the last
+window that labels were joined to); in the reports zone, below `zones.window_prefix`, files.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from passerelle.contracts.base import Contract
 WATCH: Final = "WATCH"
 WINDOW: Final = "WINDOW#"
 JOINED: Final = "JOINED#"
-#: In the curated zone, below `zones.labels_prefix`: inference_id, request_row, label, and the file that told it.
+LABELS: Final = "LABELS"
+#: In the curated zone, below `zones.labels_prefix`: inference_id, request_row, label (none where two that differ were
+#: told), and the file that told it.
 LABELS_FILE: Final = "labels.parquet"
 #: A window's files: what was counted, the verdict, a page for people, and SageMaker Model Monitor's three files.
 PROFILE_FILE: Final = "profile.json"
@@ -41,6 +44,7 @@ class CountedWindow(Contract):
     profile : the form that `Profile.to_dict` gives.
     expected : the form that `Expected.to_dict` gives, of what the model's errors should be; empty where nothing says.
     confirmed : the form that `Confirmed.to_dict` gives, of predictions whose label is known.
+    conflicts : predictions that were told two labels that differ, which count as none.
     """
 
     rows: int
@@ -51,6 +55,7 @@ class CountedWindow(Contract):
     profile: dict[str, Any] = {}
     expected: dict[str, Any] = {}
     confirmed: dict[str, Any] = {}
+    conflicts: int = 0
 
 
 class Figure(Contract):
@@ -86,7 +91,8 @@ class WindowRecord(Contract):
     severities : by column that alarms, how severe.
     estimated : by metric, what it probably is, before labels are known.
     labelled : predictions whose label is known; `realised` is by metric what they say, `why` whether other inputs or
-        other outcomes of the same inputs (concept) changed the project's metric, as far as that is sure.
+        other outcomes of the same inputs (concept) changed the project's metric, as far as that is sure. `conflicts`
+        of all predictions were told two labels that differ, and have none.
     prefix : s3:// URI below which its files lie; "" where there are none.
     judged_at : ISO 8601, UTC.
     """
@@ -109,6 +115,7 @@ class WindowRecord(Contract):
     severities: dict[str, SeverityName] = {}
     estimated: dict[str, Figure] = {}
     labelled: int = 0
+    conflicts: int = 0
     realised: dict[str, Figure] = {}
     why: str = ""
     prefix: str = ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +20,7 @@ from passerelle.aws.objects import Objects
 from passerelle.aws.runs_table import RunsTable, utc_now
 from passerelle.contracts import zones
 from passerelle.contracts.container import DatasetFile
-from passerelle.contracts.monitoring import JOINED, LABELS_FILE, WINDOW, CountQuestion, WindowRecord
+from passerelle.contracts.monitoring import JOINED, LABELS, LABELS_FILE, WINDOW, CountQuestion, WindowRecord
 from passerelle.contracts.variants import VARIANT
 from passerelle.domain.monitoring.windows import Window, window_named
 from passerelle.domain.project import Project
@@ -53,19 +54,37 @@ class _Joining:
         self._objects = Objects(client("s3"))
 
     def join(self) -> None:
+        windows = list(self._windows())
+        if not windows or self._project.task.type == "multiclass":
+            return
         with translated(f"files of {self._project.name}"):
             accepted = self._table.accepted_files(self._project.name)
-            joined = {str(item["sk"]).removeprefix(JOINED) for item in self._table.items(self._project.name, JOINED)}
+            items = self._table.items(self._project.name, JOINED)
+            reached = self._table.item(self._project.name, LABELS) or {}
+        joined = {str(item["sk"]).removeprefix(JOINED): str(item["at"]) for item in items}
         new = [file for file in accepted if file.sha256 not in joined]
-        windows = list(self._windows())
-        if not new or not windows or self._project.task.type == "multiclass":
-            return
+        if not new:
+            # A label that came before its window was judged: of what was asked after the window began, that is.
+            windows = [(window, record) for window, record in windows if window.name > str(reached.get("until", ""))]
+            since = min((record.start for _, record in windows), default="")
+            if not any(windows and joined[file.sha256] >= since for file in accepted):
+                return
         with tempfile.TemporaryDirectory() as folder:
-            touched = self._join(Path(folder), accepted, windows)
+            touched, told = self._join(Path(folder), accepted, windows)
         ProjectWatch(self._project, self._table, self._settings.environment).look_again(touched)
         for file in new:
+            LOG.info("%s: %d rows, labels of %d predictions", file.key, file.rows, told.get(file.sha256, 0))
             with translated(f"files of {self._project.name}"):
-                self._table.put(self._project.name, f"{JOINED}{file.sha256}", key=file.key, at=utc_now())
+                self._table.put(
+                    self._project.name,
+                    f"{JOINED}{file.sha256}",
+                    key=file.key,
+                    rows=file.rows,
+                    predictions=told.get(file.sha256, 0),
+                    at=utc_now(),
+                )
+        with translated(f"windows of {self._project.name}"):
+            self._table.put(self._project.name, LABELS, until=max(window.name for window, _ in windows))
 
     def _windows(self) -> Iterator[tuple[Window, WindowRecord]]:
         schedule = self._project.monitoring.schedule
@@ -78,15 +97,15 @@ class _Joining:
 
     def _join(
         self, folder: Path, accepted: Sequence[DatasetFile], windows: Sequence[tuple[Window, WindowRecord]]
-    ) -> list[str]:
-        """Return the names of the windows whose labels are others than before."""
+    ) -> tuple[list[str], Counter[str]]:
+        """Return the windows whose labels are others than before, and how many predictions each file told one."""
         files = [self._download(file.curated_key, folder / f"{number:06}-told.parquet", "curated")
                  for number, file in enumerate(accepted)]  # fmt: skip
         there = [(path, file.sha256) for path, file in zip(files, accepted, strict=True) if path is not None]
         if not there:
-            return []
+            return [], Counter()
         key = hash_key(self._settings.hash_key_secret) if self._project.personal_entity else b""
-        touched, days = list[str](), dict[str, list[Path]]()
+        touched, told_by, days = list[str](), Counter[str](), dict[str, list[Path]]()
         with LabelFiles(self._project, [path for path, _ in there], [name for _, name in there], hash_key=key) as told:
             for window, record in windows:
                 records = [path for day in window.days for path in self._records(day, days, folder)]
@@ -95,14 +114,17 @@ class _Joining:
                 )
                 target = folder / "labels.parquet"
                 target.unlink(missing_ok=True)
-                found = told.join(records, question, target) if records else None
-                if found is not None and target.exists() and self._keep(window, target):
+                if not records:
+                    continue
+                found = told.join(records, question, target)
+                told_by.update(found.labelled)
+                if target.exists() and self._keep(window, target):
                     touched.append(window.name)
+                    labelled = sum(found.labelled.values())
                     LOG.info(
-                        "%s: %d predictions have a label, %d two that differ",
-                        window.name, found.labelled, found.conflicts,
-                    )  # fmt: skip
-        return touched
+                        "%s: %d predictions have a label, %d two that differ", window.name, labelled, found.conflicts
+                    )
+        return touched, told_by
 
     def _keep(self, window: Window, target: Path) -> bool:
         """Write a window's labels; returns False where they are there already."""

@@ -84,6 +84,7 @@ class WindowResults:
             severities=severities,
             estimated=_figures(estimated, served.performance),
             labelled=Confirmed.from_dict(counted.confirmed).true.rows if counted.confirmed else 0,
+            conflicts=counted.conflicts,
             realised=_figures(realised, served.performance),
             why=change.why if change is not None else "",
             prefix=zones.s3_uri(self._bucket, prefix),
@@ -226,6 +227,8 @@ def _line(drift: Drift, counted: CountedWindow) -> str:
     others = sum(counted.others.values())
     if others:
         parts.append(f"{others:,} predictions of other models are not compared ({', '.join(counted.others)}).")
+    if counted.conflicts:
+        parts.append(f"{counted.conflicts:,} predictions were told two labels that differ, and count as unlabelled.")
     if counted.broken:
         first = next(iter(counted.broken.items()))
         parts.append(f"{len(counted.broken):,} files could not be read, first {first[0]}: {first[1]}.")

@@ -14,7 +14,7 @@ import pytest
 
 from passerelle.contracts import zones
 from passerelle.contracts.container import DatasetFile
-from passerelle.contracts.monitoring import LABELS_FILE
+from passerelle.contracts.monitoring import JOINED, LABELS_FILE
 from passerelle.settings import JoinLabelsSettings
 from passerelle.steps.join_labels import join_labels
 from passerelle.steps.watch_drift import watch_drift
@@ -153,7 +153,12 @@ def test_two_labels_of_one_thing_that_differ_are_of_no_use(world: Watched) -> No
     _drop(world, rows, [60.0] * len(rows), name="a")
     _drop(world, rows[:100], [-5.0] * 100, name="b")
     _join(world)
-    assert len(_kept(world, 0)) == 500
+    kept = _kept(world, 0)
+    assert (len(kept), sum(row["label"] is None for row in kept)) == (600, 100)
+    _watch(world, day(1) + LATE)
+    record = world.window(FIRST)
+    assert (record.labelled, record.conflicts) == (500, 100)
+    assert "100 predictions were told two labels that differ" in record.line
 
 
 def test_labels_of_nothing_that_was_asked_and_empty_ones_change_nothing(world: Watched) -> None:
@@ -166,6 +171,8 @@ def test_labels_of_nothing_that_was_asked_and_empty_ones_change_nothing(world: W
     _join(world)
     listed = world.aws.s3.list_objects_v2(Bucket=world.aws.buckets["curated"], Prefix="flights/monitoring/")
     assert listed["KeyCount"] == 0
+    told = {item["key"]: (item["rows"], item["predictions"]) for item in world.aws.table.items("flights", JOINED)}
+    assert told == {"flights/a.csv": (600, 0), "flights/b.csv": (600, 0)}
     assert _watch(world, day(1) + LATE)["windows"] == 0
 
 
@@ -180,6 +187,23 @@ def test_labels_are_joined_before_any_window_was_judged_and_with_a_project_that_
     _watch(world, day(1) + LATE)
     _join(world)
     assert len(_kept(world, 0)) == 600
+
+
+def test_labels_that_come_before_their_window_is_judged_are_joined_once_it_is(world: Watched) -> None:
+    world.record(_asked(0))
+    _watch(world, day(1) + LATE)
+    rows = _asked(1)
+    world.record(rows)
+    _drop(world, rows, _labels(rows))
+    _join(world)
+    _watch(world, day(2) + LATE)
+    assert world.window(day(1)).labelled == 0
+    _join(world)
+    assert len(_kept(world, 1)) == 600
+    assert _watch(world, day(2) + LATE)["windows"] == 1
+    assert world.window(day(1)).labelled == 600
+    _join(world)
+    assert _watch(world, day(2) + LATE)["windows"] == 0
 
 
 def test_a_loss_that_labels_show_trains_anew(aws: Aws) -> None:
