@@ -7,7 +7,6 @@ event time, the same moment of it.
 from __future__ import annotations
 
 import hashlib
-import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,10 @@ from passerelle.domain.project import Project
 COLUMNS: Final = ("inference_id", "request_row", "label", "file")
 
 
+#: Bytes that SHA-256 takes at once.
+_BLOCK: Final = 64
+
+
 @dataclass(frozen=True)
 class Joined:
     """What became of a window: how many predictions have a label now, by the file that told it, and how many were told
@@ -42,8 +45,6 @@ class LabelFiles:
     def __init__(self, project: Project, files: Sequence[Path], names: Sequence[str], *, hash_key: bytes = b"") -> None:
         self._project, self._hash_key = project, hash_key
         self._connection = duckdb.connect(":memory:", config={**SETTINGS, "temp_directory": str(files[0].parent)})
-        if hash_key:
-            self._connection.create_function("keyed_hash", self._keyed_hash, ["VARCHAR"], "VARCHAR")
         parts = " UNION ALL ".join(
             self._select(path, name, number) for number, (path, name) in enumerate(zip(files, names, strict=True))
         )
@@ -86,12 +87,14 @@ class LabelFiles:
 
     def _select(self, path: Path, name: str, number: int) -> str:
         project = self._project
-        entity = " || '|' || ".join(f"CAST({quoted_name(column)} AS VARCHAR)" for column in project.data.entity_id)
-        spelt = f"keyed_hash({entity})" if self._hash_key else entity
+        texts = [f"CAST({quoted_name(column)} AS VARCHAR)" for column in project.data.entity_id]
+        entity = " || '|' || ".join(f"coalesce({text}, '')" for text in texts)
+        spelt = self._keyed_hash(entity) if self._hash_key else entity
         moment = f"CAST({quoted_name(project.data.event_time)} AS TIMESTAMP)"
         return (
-            f"SELECT {spelt} AS entity, {moment} AS moment, {self._label()} AS label, {quoted(name)} AS file, "
-            f"{number} AS place FROM read_parquet({quoted(str(path))})"
+            f"SELECT CASE WHEN coalesce({', '.join(texts)}) IS NOT NULL THEN {spelt} END AS entity, {moment} AS moment, "
+            f"{self._label()} AS label, {quoted(name)} AS file, {number} AS place "
+            f"FROM read_parquet({quoted(str(path))})"
         )
 
     def _label(self) -> str:
@@ -107,11 +110,19 @@ class LabelFiles:
         return f"CAST(CAST({column} AS VARCHAR) = {quoted(word)} AS DOUBLE)"
 
     def _keyed_hash(self, text: str) -> str:
-        """As `domain.predictions.records` spells a personal entity."""
-        return hmac.new(self._hash_key, f"{self._project.name}\0{text}".encode(), hashlib.sha256).hexdigest()
+        """Return SQL for a personal entity as `domain.predictions.records` spells it: HMAC-SHA-256 (RFC 2104, 2)."""
+        key = self._hash_key if len(self._hash_key) <= _BLOCK else hashlib.sha256(self._hash_key).digest()
+        inner, outer = (bytes(byte ^ pad for byte in key.ljust(_BLOCK, b"\0")) for pad in (0x36, 0x5C))
+        project = f"{self._project.name}\0".encode()
+        return f"sha256({_blob(outer)} || unhex(sha256({_blob(inner + project)} || encode({text}))))"
 
     def __enter__(self) -> LabelFiles:
         return self
 
     def __exit__(self, *_: Any) -> None:
         self._connection.close()
+
+
+def _blob(value: bytes) -> str:
+    """Return bytes as SQL."""
+    return "'" + "".join(f"\\x{byte:02X}" for byte in value) + "'::BLOB"

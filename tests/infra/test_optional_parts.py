@@ -55,7 +55,7 @@ def test_the_key_is_random_encrypted_by_the_platforms_key_and_outlives_its_stack
     assert key["DeletionPolicy"] == key["UpdateReplacePolicy"] == "Retain"
 
 
-def test_only_what_records_predictions_may_read_the_key_and_is_told_where_it_is(
+def test_only_what_spells_personal_entities_may_read_the_key_and_is_told_where_it_is(
     templates: dict[str, dict[str, Any]],
 ) -> None:
     (output,) = (
@@ -71,8 +71,8 @@ def test_only_what_records_predictions_may_read_the_key_and_is_told_where_it_is(
         if output in json.dumps(resource)
     }
     assert {type_ for type_, _ in named} == {"AWS::IAM::Policy", "AWS::Lambda::Function"}
-    assert len(named) == 2
-    assert all(name.startswith("RecordPredictions") for _, name in named)
+    assert len(named) == 4
+    assert all(name.startswith(("RecordPredictions", "JoinLabels")) for _, name in named)
 
 
 def test_the_last_project_that_needs_the_key_can_be_taken_away(templates: dict[str, dict[str, Any]]) -> None:

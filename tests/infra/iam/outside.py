@@ -145,7 +145,10 @@ class Outside:
                 return join(*(values for _, values in on.items), *(positional[1:] or [NONE]))
             if called.name in ("values", "items"):
                 return only(Items(UNKNOWN if not on.items else join(*(v for _, v in on.items), UNKNOWN)))
-        if isinstance(on, Text) and ANY not in on.text and len(arguments) == len(positional) and not named:
+        if not isinstance(on, Text) or not hasattr(on.text, called.name):
+            # What isn't a method of texts is called on another value that the same name may hold.
+            return UNKNOWN
+        if ANY not in on.text and len(arguments) == len(positional) and not named:
             plain = [getattr(item, "text", getattr(item, "value", Ellipsis)) for item in arguments]
             if Ellipsis not in plain and all(not isinstance(item, Text) or ANY not in item.text for item in arguments):
                 found = getattr(on.text, called.name)(*plain)
