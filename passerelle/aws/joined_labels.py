@@ -92,8 +92,8 @@ class LabelFiles:
         spelt = self._keyed_hash(entity) if self._hash_key else entity
         moment = f"CAST({quoted_name(project.data.event_time)} AS TIMESTAMP)"
         return (
-            f"SELECT CASE WHEN coalesce({', '.join(texts)}) IS NOT NULL THEN {spelt} END AS entity, {moment} AS moment, "
-            f"{self._label()} AS label, {quoted(name)} AS file, {number} AS place "
+            f"SELECT CASE WHEN coalesce({', '.join(texts)}) IS NOT NULL THEN {spelt} END AS entity, "
+            f"{moment} AS moment, {self._label()} AS label, {quoted(name)} AS file, {number} AS place "
             f"FROM read_parquet({quoted(str(path))})"
         )
 
