@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from passerelle.aws.monitored import Monitored
-from passerelle.contracts.monitoring import SeverityName, WindowRecord
+from passerelle.contracts.monitoring import Figure, SeverityName, WindowRecord
 from passerelle.contracts.prediction import DECISION, SCORE
 
 _COLOURS: Final[dict[str, str]] = {"none": "green", "minor": "yellow", "moderate": "dark_orange", "major": "red"}
@@ -32,12 +32,19 @@ def show_windows(console: Console, project: str, monitored: Monitored) -> None:
         )
         return
     table = Table("Window", "Severity", "In a sentence", box=None, padding=(0, 2))
+    metric = next((record.metric for record in monitored.windows if record.metric), "")
+    worth = any(record.estimated or record.realised for record in monitored.windows)
+    if worth:
+        table.add_column(metric, justify="right")
     table.add_column("Predictions", justify="right")
     table.add_column("Model", justify="right")
     for record in monitored.windows:
         sentence = escape(record.line)
-        table.add_row(_start(record), _severity(record), sentence, f"{record.rows:,}", record.version or "")
+        known = [_worth(record)] if worth else []
+        table.add_row(_start(record), _severity(record), sentence, *known, f"{record.rows:,}", record.version or "")
     console.print(table)
+    if worth:
+        console.print(f"[dim]{metric}: ~ as estimated, before labels are known[/]")
     _show_map(console, list(reversed(monitored.windows[:_CELLS])))
     for incident in monitored.incidents:
         colour = _COLOURS[incident["severity"]]
@@ -57,6 +64,8 @@ def show_window(console: Console, record: WindowRecord, found: Mapping[str, Any]
     counts = f"{record.rows:,} predictions of version {record.version}, {record.delivered:,} delivered"
     others = "".join(f"; {rows:,} of {name}" for name, rows in record.others.items())
     console.print(f"[dim]{counts}{others}; {record.broken} files unreadable; judged {record.judged_at}[/]")
+    for how, figures in (("estimated", record.estimated), ("realised", record.realised)):
+        _show_figure(console, record, how, figures)
     if not found:
         return
     table = Table("Column", "What", "In words", box=None, padding=(0, 2))
@@ -75,6 +84,28 @@ def show_window(console: Console, record: WindowRecord, found: Mapping[str, Any]
         )
     console.print(table)
     console.print(f"[dim]Page and files: {record.prefix}/[/]")
+
+
+def _worth(record: WindowRecord) -> str:
+    """Return the project's metric: as labels show it, else as it is estimated."""
+    realised, estimated = record.realised.get(record.metric), record.estimated.get(record.metric)
+    if realised is not None:
+        return f"{realised.value:.4g}"
+    return f"[dim]~[/]{estimated.value:.4g}" if estimated is not None else ""
+
+
+def _show_figure(console: Console, record: WindowRecord, how: str, figures: Mapping[str, Figure]) -> None:
+    figure, why = figures.get(record.metric), record.unknown.get(how)
+    if figure is None:
+        if why:
+            console.print(f"[dim]{record.metric}, {how}: not known: {escape(why)}[/]")
+        return
+    of = f" of {record.labelled:,} labelled" if how == "realised" else ""
+    before = f"; {figure.before:.4g} when the model was accepted" if figure.before is not None else ""
+    reason = f"; changed by {record.why}" if how == "realised" and record.why else ""
+    console.print(
+        f"{record.metric}, {how}{of}: {figure.value:.4g} ({figure.lower:.4g} to {figure.upper:.4g}){before}{reason}"
+    )
 
 
 def _show_map(console: Console, windows: Sequence[WindowRecord]) -> None:

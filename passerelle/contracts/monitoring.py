@@ -89,7 +89,9 @@ class WindowRecord(Contract):
     severity : of its gravest alarm; `alarms` counts them, `line` says it in a sentence.
     moved : by column (`__score` and `__decision` are the model's), the share of rows that moved, 0 to 1.
     severities : by column that alarms, how severe.
+    metric : the project's.
     estimated : by metric, what it probably is, before labels are known.
+    unknown : `estimated`, `realised`: why the project's metric is not known so, where it is not.
     labelled : predictions whose label is known; `realised` is by metric what they say, `why` whether other inputs or
         other outcomes of the same inputs (concept) changed the project's metric, as far as that is sure. `conflicts`
         of all predictions were told two labels that differ, and have none.
@@ -113,7 +115,9 @@ class WindowRecord(Contract):
     line: str
     moved: dict[str, float] = {}
     severities: dict[str, SeverityName] = {}
+    metric: str = ""
     estimated: dict[str, Figure] = {}
+    unknown: dict[str, str] = {}
     labelled: int = 0
     conflicts: int = 0
     realised: dict[str, Figure] = {}

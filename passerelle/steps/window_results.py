@@ -82,7 +82,9 @@ class WindowResults:
             line=_line(drift, counted),
             moved=moved,
             severities=severities,
+            metric=self._project.task.metric,
             estimated=_figures(estimated, served.performance),
+            unknown=self._unknown(served, estimated, counted, change),
             labelled=Confirmed.from_dict(counted.confirmed).true.rows if counted.confirmed else 0,
             conflicts=counted.conflicts,
             realised=_figures(realised, served.performance),
@@ -111,6 +113,23 @@ class WindowResults:
         told = {name: realised_figure(change) for name, change in found.items()}
         known = {name: figure for name, figure in told.items() if figure is not None}
         return known, found.get(self._project.task.metric)
+
+    def _unknown(
+        self, served: Served, estimated: Mapping[str, Estimate], counted: CountedWindow, change: Change | None
+    ) -> dict[str, str]:
+        """Say why the project's metric is not known, where rows came."""
+        if not counted.rows:
+            return {}
+        if served.performance is None:
+            return {"estimated": f"the run of version {served.version} left nothing that says what its errors are like"}
+        guess = estimated.get(self._project.task.metric)
+        told = change.reason if change is not None else "no label is known yet"
+        found: dict[str, str] = {}
+        if guess is None or guess.value is None:
+            found["estimated"] = guess.reason if guess is not None else "this metric is not estimated"
+        if change is None or change.now is None:
+            found["realised"] = told
+        return found
 
     def _worth(
         self,

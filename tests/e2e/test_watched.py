@@ -113,7 +113,10 @@ def test_rows_unlike_the_training_data_are_seen_told_once_and_learnt_from(
     _watch(laptop, began + timedelta(hours=2))
     shown = json.loads(laptop.passerelle("--json", "drift", "watched").stdout)
     labelled = next(window for window in shown["windows"] if window["start"] == judged["start"])
-    assert judged["estimated"]["roc_auc"]["before"] > 0.5
+    # Rows so unlike those of the test period may leave too little to rank: then it is said why.
+    assert "roc_auc" in judged["estimated"] or judged["unknown"]["estimated"]
+    assert judged["estimated"]["log_loss"]["before"] > 0
+    assert judged["unknown"]["realised"] == "no label is known yet"
     assert (judged["labelled"], labelled["labelled"]) == (0, judged["rows"])
     assert "roc_auc" in labelled["realised"]
     assert len([subject for subject in told() if subject.startswith("watched (laptop): visits")]) == 1

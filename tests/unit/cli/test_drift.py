@@ -15,6 +15,7 @@ from moto import mock_aws
 from cli.main import cli
 from passerelle.aws import clients
 from passerelle.contracts import naming
+from passerelle.contracts.monitoring import WINDOW, Figure
 from passerelle.errors import InputError, NotFoundError, TransientError
 from passerelle.steps.watch_drift import watch_drift
 from tests.unit.steps.watched import FIRST, Watched, day, rows_of
@@ -55,6 +56,31 @@ def _judge(world: Watched) -> None:
 
 def _run(*arguments: str) -> Result:
     return CliRunner().invoke(cli, ["--env", "prod", *arguments], catch_exceptions=True)
+
+
+def test_the_models_worth_is_shown_as_estimated_and_as_labels_show_it_or_why_it_is_not_known(world: Watched) -> None:
+    _judge(world)
+    first = world.window(FIRST)
+    why = "left nothing that says what its errors are like"
+    assert why in _run("drift", "flights", "--window", "2026-11-01").output
+    figure = Figure(value=0.81, lower=0.78, upper=0.84, before=0.83)
+    guessed = first.model_copy(update={"estimated": {"roc_auc": figure}, "unknown": {"realised": "no label"}})
+    told = first.model_copy(
+        update={"realised": {"roc_auc": figure}, "labelled": 900, "why": "concept", "estimated": {"roc_auc": figure}}
+    )
+    for number, record in enumerate((guessed, told)):
+        name = f"{day(number):%Y-%m-%dT%H:%MZ}"
+        moved = record.model_copy(update={"start": day(number).isoformat(), "end": day(number + 1).isoformat()})
+        world.aws.table.put("flights", f"{WINDOW}{name}", record=moved.model_dump_json())
+    listed = _run("drift", "flights").output
+    assert "~0.81" in listed
+    assert "~ as estimated, before labels are known" in listed
+    one = _run("drift", "flights", "--window", "2026-11-01").output
+    assert "roc_auc, estimated: 0.81 (0.78 to 0.84); 0.83 when the model was accepted" in one
+    assert "roc_auc, realised: not known: no label" in one
+    two = _run("drift", "flights", "--window", "2026-11-02").output
+    assert "roc_auc, realised of 900 labelled: 0.81 (0.78 to 0.84)" in two
+    assert "changed by concept" in two
 
 
 def test_windows_are_listed_with_what_moved_over_time_and_what_lasts(world: Watched) -> None:

@@ -12,7 +12,9 @@ from passerelle.contracts.container import COUNT_INPUTS, COUNT_OUTPUTS, RESULT_F
 from passerelle.contracts.monitoring import MODEL_MONITOR_FILES, PAGE_FILE, PROFILE_FILE, WATCH
 from passerelle.contracts.zones import split_s3_uri
 from passerelle.errors import TransientError
+from passerelle.steps import project_watch
 from passerelle.steps import watch_drift as step
+from passerelle.steps.project_watch import ProjectWatch
 from passerelle.steps.watch_drift import watch_drift
 from training.count.main import main as count_entry
 
@@ -340,7 +342,7 @@ def test_what_was_not_sent_is_sent_by_the_next_call(world: Watched, monkeypatch:
         raise TransientError("SNS does not answer")
 
     with monkeypatch.context() as patched:
-        patched.setattr(step, "tell", down)
+        patched.setattr(project_watch, "tell", down)
         with pytest.raises(TransientError):
             _watch(world, day(2) + LATE)
     assert world.told() == []
@@ -359,7 +361,7 @@ def test_a_call_that_ends_before_a_window_is_taken_into_account_leaves_it_to_the
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(step._Watching, "_follow", killed)
+        patched.setattr(ProjectWatch, "follow", killed)
         with pytest.raises(KeyboardInterrupt):
             _watch(world, day(2) + LATE)
     assert _watch(world, day(2) + LATE)["windows"] == 2
@@ -368,7 +370,7 @@ def test_a_call_that_ends_before_a_window_is_taken_into_account_leaves_it_to_the
 
 def test_two_who_judge_at_once_do_not_tell_twice(world: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     _days(world, 0, 0, shift=0.8)
-    real, once = step._Watching._emit, [True]
+    real, once = ProjectWatch._emit, [True]
 
     def meanwhile(self: Any, *arguments: Any, **named: Any) -> None:
         real(self, *arguments, **named)
@@ -376,7 +378,7 @@ def test_two_who_judge_at_once_do_not_tell_twice(world: Watched, monkeypatch: py
             _watch(world, day(1) + LATE)
 
     with monkeypatch.context() as patched:
-        patched.setattr(step._Watching, "_emit", meanwhile)
+        patched.setattr(ProjectWatch, "_emit", meanwhile)
         with pytest.raises(TransientError, match="somebody else"):
             _watch(world, day(1) + LATE)
     assert _watch(world, day(1) + LATE)["windows"] == 0
