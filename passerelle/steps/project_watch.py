@@ -74,9 +74,9 @@ class ProjectWatch:
         events, labelled = tuple[Event, ...](), tuple[Event, ...]()
         if new and drift:
             rest = [signal for signal in signals if signal.kind != "realised"]
-            watch, events = follow(watch, window.name, rest, self._rule)
+            watch, events = follow(watch, window.name, rest, self._rule, model=record.version or "")
         if shown:
-            worth, labelled = follow(worth, window.name, shown, self._rule)
+            worth, labelled = follow(worth, window.name, shown, self._rule, model=record.version or "")
         self._emit(drift, record, new=new)
         if not new and not shown:
             return

@@ -32,11 +32,15 @@ def retraining(
 ) -> dict[str, Any]:
     """Return what is asked of the pipeline where the project is to be trained anew, and why where it is held back.
 
-    The run is named by the window that was judged last, so that it is begun once.
+    The run is named by the window that was judged last, so that it is begun once. What windows showed of an earlier
+    champion asks for nothing: it was answered by the one that serves now.
     """
     following = window_named(known.watched.next, project.monitoring.schedule)
-    estimated, realised = _losses(project, results, following)
-    verdict = retraining_due(table, project, known.watch.incidents, now, estimated=estimated, realised=realised)
+    with translated(f"the champion of {project.name}"):
+        version = str((table.item(project.name, "CHAMPION") or {}).get("model_version", ""))
+    watch = known.watch.beside(version)
+    estimated, realised = _losses(project, results, following, version)
+    verdict = retraining_due(table, project, watch.incidents, now, estimated=estimated, realised=realised)
     if verdict is None or not verdict.triggers:
         return {}
     why = "; ".join(f"{trigger}: {reason}" for trigger, reason in verdict.triggers)
@@ -49,19 +53,20 @@ def retraining(
     return {"status": "retrain", "execution_name": execution, "run": run}
 
 
-def _losses(project: Project, results: WindowResults, following: Window) -> tuple[Loss | None, Loss | None]:
-    """Return what the newest window has probably lost of the metric, and what the newest one with labels has."""
-    records = [
-        record for record in map(results.of, before(following, _LABELLED, project.monitoring.schedule)) if record
-    ]
+def _losses(
+    project: Project, results: WindowResults, following: Window, version: str
+) -> tuple[Loss | None, Loss | None]:
+    """Return what a model's newest window has probably lost of the metric, and what its newest one with labels has."""
+    found = map(results.of, before(following, _LABELLED, project.monitoring.schedule))
+    records = [record for record in found if record and record.version == version]
     records.reverse()
     metric, judged = project.task.metric, judged_by(project)
 
     def lost(figure: Figure | None) -> Loss | None:
         if figure is None or figure.before is None:
             return None
-        found = {metric: Estimate(value=figure.value, lower=figure.lower, upper=figure.upper)}
-        return judged.loss(found, {metric: figure.before})
+        now = {metric: Estimate(value=figure.value, lower=figure.lower, upper=figure.upper)}
+        return judged.loss(now, {metric: figure.before})
 
     estimated = lost(records[0].estimated.get(metric)) if records else None
     shown = (record.realised[metric] for record in records if metric in record.realised)

@@ -21,6 +21,8 @@ _CAUSE_OF: Final[dict[Kind, Cause]] = {
     "distribution": "drift", "unseen": "drift", "tail": "drift", "together": "drift", "new": "drift",
     "estimated": "estimated", "realised": "realised",
 }  # fmt: skip
+#: These say that rows or answers are unlike those that a model learnt from: of another model they say nothing.
+_OF_ITS_MODEL: Final = ("drift", "answers", "estimated", "realised")
 #: Alarms of these follow from an open incident above them, so they join it instead of opening another one.
 _FOLLOWS: Final = ("answers", "estimated", "realised")
 
@@ -73,12 +75,25 @@ class Event:
 class Watch:
     """What is known of a project's windows: those that alarmed lately, by cause, and the incidents that are open.
 
-    `recent` has the starts of the last windows, the newest last; a window that is seen again changes nothing.
+    `recent` has the starts of the last windows, the newest last; a window that is seen again changes nothing. `model`
+    names the model that the last one was compared with the training data of, "" where that is not known.
     """
 
+    model: str = ""
     recent: tuple[str, ...] = ()
     alarmed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     incidents: tuple[Incident, ...] = ()
+
+    def beside(self, model: str) -> Watch:
+        """Return what of this holds for a model: nothing that says how rows differ from another's training data."""
+        if not self.model or not model or model == self.model:
+            return replace(self, model=model or self.model)
+        return replace(
+            self,
+            model=model,
+            alarmed={cause: windows for cause, windows in self.alarmed.items() if cause not in _OF_ITS_MODEL},
+            incidents=tuple(incident for incident in self.incidents if incident.cause not in _OF_ITS_MODEL),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON holds of it."""
@@ -92,22 +107,29 @@ class Watch:
             for one in found["incidents"]
         )
         alarmed = {cause: tuple(windows) for cause, windows in found["alarmed"].items()}
-        return cls(recent=tuple(found["recent"]), alarmed=alarmed, incidents=incidents)
+        return cls(model=found.get("model", ""), recent=tuple(found["recent"]), alarmed=alarmed, incidents=incidents)
 
 
 def follow(
-    watch: Watch, window: str, signals: Iterable[Signal], rule: Rule | None = None
+    watch: Watch, window: str, signals: Iterable[Signal], rule: Rule | None = None, *, model: str = ""
 ) -> tuple[Watch, tuple[Event, ...]]:
     """Return what is known after another window, and what is to be told.
+
+    Where another model serves than in the window before, what was unlike the training data of that one is over: what
+    the new one has not learnt, either, opens an incident of its own.
 
     Parameters
     ----------
     window : its start in ISO 8601, later than those before it; one that is known already changes nothing.
     signals : of the window; those that alarm count.
+    model : whose training data the signals compare with.
     """
     rule = rule or Rule()
     if watch.recent and window <= watch.recent[-1]:
         return watch, ()
+    known = watch.incidents
+    watch = watch.beside(model)
+    learnt = [Event(change="closed", incident=incident) for incident in known if incident not in watch.incidents]
     recent = (*watch.recent, window)[-rule.windows :]
     alarms = _by_cause(signals)
     alarmed: dict[str, tuple[str, ...]] = {
@@ -116,7 +138,7 @@ def follow(
         )
         for cause in CAUSES
     }
-    events, still_open = list[Event](), dict[Cause, Incident]()
+    events, still_open = learnt, dict[Cause, Incident]()
     for incident in watch.incidents:
         kept, event = _continued(incident, window, alarms, rule)
         events += [event] if event else []
@@ -140,7 +162,7 @@ def follow(
     ]
     kept_alarmed = {cause: windows for cause, windows in alarmed.items() if windows}
     ordered = tuple(sorted(still_open.values(), key=lambda one: CAUSES.index(one.cause)))
-    return Watch(recent=recent, alarmed=kept_alarmed, incidents=ordered), tuple(events)
+    return Watch(model=watch.model, recent=recent, alarmed=kept_alarmed, incidents=ordered), tuple(events)
 
 
 def cause_of(signal: Signal) -> Cause:

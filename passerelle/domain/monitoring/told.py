@@ -51,9 +51,15 @@ def message(project: str, environment: str, event: Event, page: str = "") -> str
     """
     incident = event.incident
     if event.change == "closed":
+        # Only another model ends it within a window that is not quiet.
+        since = (
+            f"{incident.quiet} quiet windows since"
+            if incident.quiet
+            else "another model serves since, with training data of its own"
+        )
         return (
             f"It is over: {incident.words}\n\nProject {project}, environment {environment}, from {incident.since} to "
-            f"{incident.last}; {incident.quiet} quiet windows since.\n"
+            f"{incident.last}; {since}.\n"
         )
     named = "".join(_named(what, some) for what, some in (("columns", incident.columns), ("among", incident.segments)))
     lines = [

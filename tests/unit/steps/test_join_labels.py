@@ -225,3 +225,6 @@ def test_a_loss_that_labels_show_trains_anew(aws: Aws) -> None:
     answer = _watch(world, day(1) + LATE)
     assert answer["status"] == "retrain", answer
     assert answer["run"]["why"].startswith("realised: the metric is worse by")
+    # What the labels show is no loss of the model that it was trained anew for.
+    table.put("flights", "CHAMPION", run_id="r1", model_version="5", promoted_at=day(1).isoformat())
+    assert _watch(world, day(1) + LATE)["status"] == "done"

@@ -93,6 +93,12 @@ def test_lasting_drift_begins_one_run_that_says_why(drifting: Watching) -> None:
     assert len(drifting.started) == 1
 
 
+def test_drift_beside_the_data_of_an_earlier_champion_begins_nothing(drifting: Watching) -> None:
+    drifting.aws.table.put("flights", "CHAMPION", run_id="r1", model_version="5", promoted_at=day(2).isoformat())
+    assert "TrainAnew" not in drifting.walk(day(2) + LATE).visited
+    assert drifting.started == []
+
+
 def test_nothing_is_begun_while_a_run_is_at_work_or_has_just_trained(drifting: Watching) -> None:
     drifting.save("r3", "running", day(2))
     assert "TrainAnew" not in drifting.walk(day(2) + LATE).visited

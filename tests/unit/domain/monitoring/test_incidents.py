@@ -54,6 +54,28 @@ def test_a_major_alarm_opens_at_once() -> None:
     assert [event.change for event in followed([alarm("dest", "lost", "major")])[1]] == ["opened"]
 
 
+def test_what_was_unlike_the_training_data_of_another_model_is_over_with_it() -> None:
+    watch, _ = follow(Watch(), day(1), [alarm("dest", severity="major"), alarm("visits", "lost", "major")], model="1")
+    assert {incident.cause for incident in watch.incidents} == {"drift", "absent"}
+    moved = [alarm("carrier"), alarm("visits", "lost", "major")]
+    watch, told = follow(watch, day(2), moved, model="2")
+    assert [(event.change, event.incident.columns) for event in told] == [("closed", ("dest",))]
+    assert "another model serves since" in message("p", "dev", told[0])
+    assert [incident.columns for incident in watch.incidents] == [("visits",)]
+    watch, told = follow(Watch.from_dict(json.loads(json.dumps(watch.to_dict()))), day(3), moved, model="2")
+    assert [(event.change, event.incident.since, event.incident.words) for event in told] == [
+        ("opened", day(2), "carrier: distribution moved")
+    ]
+    assert {incident.severity for incident in watch.incidents if incident.cause == "drift"} == {"minor"}
+
+
+def test_a_model_that_is_not_known_ends_nothing() -> None:
+    watch, _ = follow(Watch(), day(1), [alarm("dest", severity="major")])
+    watch, told = follow(watch, day(2), [alarm("dest", severity="major")], model="2")
+    assert told == ()
+    assert follow(watch, day(3), [], model="2")[0].incidents[0].quiet == 1
+
+
 def test_what_goes_on_is_told_once_and_what_grows_worse_once_more() -> None:
     minor, major = [alarm("dest")], [alarm("dest", severity="major")]
     _, told = followed(minor, minor, minor, minor, major, major, minor)
