@@ -25,15 +25,11 @@ Flight = dict[str, str]
 
 @dataclass(frozen=True)
 class Stop:
-    """A moment at which the clock stops: flights of days are asked for, a month's file arrives, or windows are judged.
-
-    `days` are those whose flights are asked for; `month` is that of the file.
-    """
+    """A moment at which the clock stops: days' flights are asked for, their file arrives, or windows are judged."""
 
     at: datetime
     what: Literal["ask", "drop", "look"]
     days: tuple[date, ...] = ()
-    month: int = 0
 
 
 class Flights:
@@ -52,10 +48,10 @@ class Flights:
         """Return the flights of a day."""
         return self._days[day]
 
-    def file(self, month: int) -> bytes:
-        """Return a month with its delays, as CSV."""
+    def file(self, days: Iterable[date]) -> bytes:
+        """Return the flights of days with their delays, as CSV."""
         text = io.StringIO()
-        rows = [row for day in sorted(self._days) if day.month == month for row in self._days[day]]
+        rows = [row for day in days for row in self._days[day]]
         writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
@@ -76,25 +72,25 @@ def is_late(flight: Flight) -> bool | None:
     return None if flight["arr_delay"] in ("", "NA") else float(flight["arr_delay"]) > LATE_MINUTES
 
 
-def timetable(first: int, last: int, *, daily: bool = False) -> list[Stop]:
+def timetable(first: int, last: int, *, weekly_files: bool = False, daily: bool = False) -> list[Stop]:
     """Return the stops of a replay from a month to a month, in order.
 
-    The flights since the last stop are asked for at noon before windows end (Mondays) and before the champion may
-    change: a month's file comes on the first of the next one, and windows are looked at again the day after. With
-    `daily` both happens each day.
+    A file comes on the first of the next month, or each Monday, and windows are looked at on Mondays and on the day
+    after a file; with `daily` each day. Flights are asked for at noon of the last day before a champion may change.
     """
-    begin, end = date(YEAR, first, 1), _month_after(last)
-    coming = set(_days(begin + timedelta(days=1), end + timedelta(days=7)))
-    final = min(day for day in coming if day >= end and day.weekday() == 0)
-    looks = {day for day in coming if day <= final and (daily or day.weekday() == 0)}
-    firsts = {_month_after(month) for month in range(first, last + 1)}
+    begin, end = date(YEAR, first, 1), month_after(last)
+    coming = set(days_between(begin + timedelta(days=1), end + timedelta(days=7)))
+    mondays = {day for day in coming if day.weekday() == 0}
+    final = min(day for day in mondays if day >= end)
+    firsts = {month_after(month) for month in range(first, last + 1)}
+    files = sorted(day for day in (mondays if weekly_files else firsts) if day < end)
+    looks = {day for day in coming if day <= final and (daily or day in mondays)}
+    looks |= {day + timedelta(days=1) for day in files}
     stops = {Stop(_at(day, LOOKS), "look") for day in looks}
-    for month in range(first, last):
-        day = _month_after(month)
-        stops |= {Stop(_at(day, DROPS), "drop", month=month), Stop(_at(day + timedelta(days=1), LOOKS), "look")}
-    cuts = [begin, *sorted(cut for cut in looks | firsts if cut <= end)]
-    for since, until in pairwise(cuts):
-        days = tuple(_days(since, until))
+    for since, until in pairwise([begin, *files]):
+        stops.add(Stop(_at(until, DROPS), "drop", tuple(days_between(since, until))))
+    for since, until in pairwise(sorted(day for day in {begin, end} | looks | set(files) if day <= end)):
+        days = tuple(days_between(since, until))
         stops.add(Stop(_at(days[-1], ASKS), "ask", days))
     return sorted(stops, key=lambda stop: (stop.at, stop.what))
 
@@ -104,11 +100,13 @@ def begin_of(month: int) -> datetime:
     return _at(date(YEAR, month, 1), DROPS)
 
 
-def _month_after(month: int) -> date:
+def month_after(month: int) -> date:
+    """Return the first day after a month."""
     return date(YEAR + month // 12, month % 12 + 1, 1)
 
 
-def _days(since: date, until: date) -> Iterator[date]:
+def days_between(since: date, until: date) -> Iterator[date]:
+    """Yield the days from one on until before another."""
     yield from (since + timedelta(days=number) for number in range((until - since).days))
 
 

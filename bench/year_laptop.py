@@ -22,6 +22,7 @@ import yaml
 
 from laptop.clock import Clock
 from passerelle.aws.deployed import DeployedPlatform
+from passerelle.aws.monitored import read_monitored
 from passerelle.contracts import naming
 from passerelle.contracts.runs import FINAL_STATUSES, RunRecord
 from passerelle.domain.predictions import once
@@ -161,6 +162,18 @@ class YearLaptop:
     def runs(self, project: str) -> list[RunRecord]:
         """Return a project's runs, the oldest first."""
         return sorted(self.platform.runs(project, limit=200), key=lambda run: run.created_at)
+
+    def windows(self, project: str) -> list[dict[str, Any]]:
+        """Return what a project's windows showed, the oldest first, with its metric as estimated and as labels show."""
+        metric = str(self.projects[project]["task"]["metric"])
+        return [
+            {
+                **{name: getattr(record, name) for name in ("start", "version", "rows", "severity", "line")},
+                "estimated": figure.model_dump() if (figure := record.estimated.get(metric)) else None,
+                "realised": figure.model_dump() if (figure := record.realised.get(metric)) else None,
+            }
+            for record in reversed(read_monitored(self.platform, project, limit=400).windows)
+        ]
 
     def _looks(self, moment: datetime) -> list[Look]:
         states, machine = self.client("stepfunctions"), self.platform.resource("watch-project")

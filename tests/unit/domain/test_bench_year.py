@@ -33,23 +33,26 @@ def answers(generator: np.random.Generator, noise: float) -> pd.DataFrame:
     )
 
 
-@pytest.mark.parametrize("daily", [False, True])
-def test_each_day_is_asked_for_once_after_it_has_been_and_before_its_delays_come(daily: bool) -> None:
-    stops = timetable(3, 12, daily=daily)
-    asked = [(day, stop.at) for stop in stops if stop.what == "ask" for day in stop.days]
-    assert [day for day, _ in asked] == [date(2013, 3, 1) + timedelta(days=number) for number in range(306)]
-    assert all(day <= moment.date() for day, moment in asked)
-    drops = {stop.month: stop.at for stop in stops if stop.what == "drop"}
-    assert list(drops) == list(range(3, 12))
-    assert all(moment < drops.get(day.month, stops[-1].at) for day, moment in asked)
+@pytest.mark.parametrize("kind", [{}, {"daily": True}, {"weekly_files": True}])
+def test_each_day_is_asked_for_once_when_it_is_over_and_before_its_delays_come(kind: dict[str, bool]) -> None:
+    stops = timetable(3, 12, **kind)
+    year = [date(2013, 3, 1) + timedelta(days=number) for number in range(306)]
+    asked, came = (
+        {day: stop.at for stop in stops if stop.what == what for day in stop.days} for what in ("ask", "drop")
+    )
+    assert [day for stop in stops if stop.what == "ask" for day in stop.days] == year
+    assert [day for stop in stops if stop.what == "drop" for day in stop.days] == year[: len(came)]
+    assert all(day <= moment.date() for day, moment in asked.items())
+    assert all(asked[day] < moment for day, moment in came.items())
 
 
-def test_no_jump_passes_more_than_the_week_between_looks() -> None:
-    looks = [stop.at for stop in timetable(3, 12) if stop.what == "look"]
-    assert {moment.weekday() for moment in looks} >= {0}
+@pytest.mark.parametrize("kind", [{}, {"weekly_files": True}])
+def test_windows_are_looked_at_each_week_and_on_the_day_after_a_file(kind: dict[str, bool]) -> None:
+    stops = timetable(3, 12, **kind)
+    looks = [stop.at for stop in stops if stop.what == "look"]
     assert max(after - before for before, after in pairwise(looks)) <= timedelta(days=7)
-    drops = [stop.at.date() for stop in timetable(3, 12) if stop.what == "drop"]
-    assert {day + timedelta(days=1) for day in drops} <= {moment.date() for moment in looks}
+    drops = {stop.at.date() + timedelta(days=1) for stop in stops if stop.what == "drop"}
+    assert drops <= {moment.date() for moment in looks}
     daily = [stop.at.date() for stop in timetable(3, 3, daily=True) if stop.what == "look"]
     assert daily == [date(2013, 3, 2) + timedelta(days=number) for number in range(31)]
 
@@ -64,7 +67,7 @@ def test_callers_say_nothing_that_is_known_only_afterwards(flights: Flights) -> 
 
 
 def test_a_months_file_holds_the_flights_that_were_asked_for_with_their_delays(flights: Flights) -> None:
-    lines = flights.file(2).decode().splitlines()
+    lines = flights.file(date(2013, 2, 1 + number) for number in range(28)).decode().splitlines()
     assert len(lines) == 1 + 28 * 20
     assert "arr_delay" in lines[0]
     assert len(Flights(0).of(date(2013, 5, 5))) > 500
@@ -73,7 +76,9 @@ def test_a_months_file_holds_the_flights_that_were_asked_for_with_their_delays(f
 def test_the_projects_differ_in_nothing_but_their_policy() -> None:
     found = [Project.model_validate(document) for document in documents().values()]
     assert [project.training.on_drop for project in found] == ["keep", "keep", "train"]
-    assert [project.monitoring.retraining.drift for project in found] == ["moderate", None, None]
+    assert [project.monitoring.retraining.drift for project in found] == ["major", None, None]
+    monthly = Project.model_validate(documents(weekly_files=True)[project_name("monthly")])
+    assert (monthly.training.on_drop, monthly.monitoring.retraining.every_days) == ("keep", 30)
     same = [
         project.model_copy(
             update={"name": "", "monitoring": None, "training": project.training.model_copy(update={"on_drop": ""})}
