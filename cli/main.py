@@ -18,6 +18,7 @@ COMMANDS = {
     "batch": "cli.commands.batch",
     "carry": "cli.commands.carry",
     "check": "cli.commands.check",
+    "dashboard": "cli.commands.dashboard",
     "demo": "cli.commands.demo",
     "deploy": "cli.commands.deploy",
     "doctor": "cli.commands.doctor",

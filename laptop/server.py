@@ -48,6 +48,7 @@ async def _serve(settings: LaptopSettings) -> None:
     import hypercorn.config
     import ministack.app as app
 
+    from laptop.dashboards import Dashboards
     from laptop.ministack.alarm_actions import install_alarm_actions
     from laptop.ministack.alarm_requests import install_alarm_requests
     from laptop.ministack.alarms import Alarms
@@ -60,6 +61,7 @@ async def _serve(settings: LaptopSettings) -> None:
     from laptop.ministack.lambdas import count_every_invocation, keep_error_classes, keep_throttled_events
     from laptop.ministack.log_deliveries import install_log_deliveries
     from laptop.ministack.metric_filters import install_metric_filters
+    from laptop.ministack.metric_search import install_metric_search
     from laptop.ministack.metric_store import install_metric_store
     from laptop.ministack.nested import NestedExecutions
     from laptop.ministack.recorded import Recorded
@@ -94,6 +96,7 @@ async def _serve(settings: LaptopSettings) -> None:
     install_embedded_metrics()
     install_metric_filters()
     install_metric_store()
+    install_metric_search()
     install_alarm_requests()
     install_alarm_actions()
     Alarms(settings).install()
@@ -116,7 +119,7 @@ async def _serve(settings: LaptopSettings) -> None:
         config.certfile, config.keyfile = str(settings.tls_folder / CERTIFICATE), str(settings.tls_folder / KEY)
     config.errorlog = logging.getLogger("hypercorn.error")
 
-    admin = Admin(sagemaker, recorded, on_change=snapshots.touch)
+    admin = Admin(sagemaker, recorded, dashboards=Dashboards(settings), on_change=snapshots.touch)
 
     def begin() -> None:
         """Once the server answers: what ran before goes on."""

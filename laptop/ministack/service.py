@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from importlib.metadata import version
 from typing import Any, Final
 
+from laptop.dashboards import PREFIX, Dashboards, of_this_machine
 from laptop.ministack.recorded import Recorded
 from laptop.sagemaker.api import SageMaker
 from laptop.sagemaker.errors import SageMakerError
@@ -52,12 +53,18 @@ def register_sagemaker(sagemaker: SageMaker) -> None:
 
 
 class Admin:
-    """The platform's own paths: /_passerelle/status and /_passerelle/interrupt/<job>."""
+    """The platform's own paths: /_passerelle/status, /_passerelle/interrupt/<job> and /_passerelle/dashboard/."""
 
     def __init__(
-        self, sagemaker: SageMaker, recorded: Recorded, *, on_change: Callable[[], None] = lambda: None
+        self,
+        sagemaker: SageMaker,
+        recorded: Recorded,
+        *,
+        dashboards: Dashboards,
+        on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self._sagemaker, self._recorded, self._on_change = sagemaker, recorded, on_change
+        self._dashboards = dashboards
         #: False until endpoints, jobs and executions of before a restart are at work again.
         self.ready = False
 
@@ -72,16 +79,24 @@ class Admin:
                     self._on_change()
                 return
             if foreign:
-                status, document = 403, {"error": "requests from web pages of other sites are refused"}
+                status, headers, body = _as_json(403, {"error": "requests from web pages of other sites are refused"})
             else:
                 # The status reads a file and the interruption a database: not on the event loop.
-                path = scope["path"].removeprefix(ADMIN_PREFIX)
-                status, document = await asyncio.to_thread(self.answer, scope["method"], path)
-            headers = [(b"content-type", b"application/json")]
-            await send({"type": "http.response.start", "status": status, "headers": headers})
-            await send({"type": "http.response.body", "body": json.dumps(document).encode()})
+                status, headers, body = await asyncio.to_thread(self._respond, scope)
+            encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
+            await send({"type": "http.response.start", "status": status, "headers": encoded})
+            await send({"type": "http.response.body", "body": body})
 
         return asgi
+
+    def _respond(self, scope: Any) -> tuple[int, dict[str, str], bytes]:
+        if not scope["path"].startswith(PREFIX):
+            return _as_json(*self.answer(scope["method"], scope["path"].removeprefix(ADMIN_PREFIX)))
+        if scope["method"] not in ("GET", "HEAD"):
+            return _as_json(405, {"error": "dashboards are only read"})
+        if not of_this_machine(dict(scope["headers"]).get(b"host", b"").decode("latin-1")):
+            return _as_json(403, {"error": "dashboards are shown at 127.0.0.1 and localhost only"})
+        return self._dashboards.answer(scope["path"], scope["query_string"].decode("latin-1"))
 
     def answer(self, method: str, path: str) -> tuple[int, dict[str, Any]]:
         """Return (HTTP status, document)."""
@@ -102,6 +117,10 @@ class Admin:
                 return 409, {"error": error.message}
             return 200, {"interrupted": path.removeprefix("interrupt/")}
         return 404, {"error": f"no such path: {method} {path}"}
+
+
+def _as_json(status: int, document: Mapping[str, Any]) -> tuple[int, dict[str, str], bytes]:
+    return status, {"content-type": "application/json"}, json.dumps(document).encode()
 
 
 def _from_another_site(headers: Iterable[tuple[bytes, bytes]]) -> bool:

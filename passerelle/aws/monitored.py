@@ -12,7 +12,7 @@ from typing import Any, Final
 from passerelle.aws.deployed import DeployedPlatform, refusals_translated
 from passerelle.aws.objects import Objects
 from passerelle.contracts import naming
-from passerelle.contracts.monitoring import DRIFT_FILE, WATCH, WINDOW, Watched, WindowRecord
+from passerelle.contracts.monitoring import DRIFT_FILE, PAGE_FILE, WATCH, WINDOW, Watched, WindowRecord
 from passerelle.contracts.runs import FINAL_STATUSES
 from passerelle.contracts.zones import split_s3_uri
 from passerelle.errors import InputError, JobFailedError, NotFoundError, TransientError
@@ -50,6 +50,21 @@ def read_window(platform: DeployedPlatform, project: str, name: str) -> tuple[Wi
 
     Raises NotFoundError naming the newest windows, InputError where several begin so.
     """
+    record = _named(platform, project, name)
+    if not record.prefix:
+        return record, {}
+    return record, dict(json.loads(_read(platform, record, DRIFT_FILE)))
+
+
+def read_window_page(platform: DeployedPlatform, project: str, name: str) -> str:
+    """Return the page of a window as the monitors wrote it; `name` and errors are as of `read_window`."""
+    record = _named(platform, project, name)
+    if not record.prefix or record.status != "judged":
+        raise NotFoundError(f"The window {record.start} of {project} has no page: {record.line}")
+    return _read(platform, record, PAGE_FILE)
+
+
+def _named(platform: DeployedPlatform, project: str, name: str) -> WindowRecord:
     windows = read_monitored(platform, project, limit=1_000).windows
     found = list(windows[:1]) if name == "latest" else [one for one in windows if one.start.startswith(name)]
     if len(found) != 1:
@@ -57,12 +72,13 @@ def read_window(platform: DeployedPlatform, project: str, name: str) -> tuple[Wi
         if found:
             raise InputError(f"{len(found)} windows of {project} begin with {name!r}: {shown}. Say more of one.")
         raise NotFoundError(f"No window of {project} begins with {name!r}. The newest: {shown}.")
-    if not found[0].prefix:
-        return found[0], {}
-    key = f"{split_s3_uri(found[0].prefix)[1]}/{DRIFT_FILE}"
+    return found[0]
+
+
+def _read(platform: DeployedPlatform, record: WindowRecord, file: str) -> str:
+    key = f"{split_s3_uri(record.prefix)[1]}/{file}"
     with refusals_translated(platform.environment):
-        text = Objects(platform.client("s3")).read(platform.resource("reports-bucket"), key)
-    return found[0], dict(json.loads(text))
+        return Objects(platform.client("s3")).read(platform.resource("reports-bucket"), key).decode("utf-8")
 
 
 def watch_now(platform: DeployedPlatform, project: str, *, waiting: Callable[[], None] = lambda: None) -> str:

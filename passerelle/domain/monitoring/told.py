@@ -13,7 +13,7 @@ _SHOWN: Final = 5
 #: SNS takes subjects of up to 99 characters (API reference, Publish).
 _SUBJECT: Final = 99
 
-_LIKELY: Final[dict[Cause, str]] = {
+LIKELY: Final[dict[Cause, str]] = {
     "arrivals": "callers stopped or doubled their requests, or what records predictions is behind",
     "absent": "a source or a join upstream no longer delivers these columns",
     "broken": "a source changed its form: a unit, an encoding, a default in place of values",
@@ -22,7 +22,7 @@ _LIKELY: Final[dict[Cause, str]] = {
     "estimated": "the model meets rows that it is known to be weak on",
     "realised": "what the model learnt no longer holds: the same inputs, other outcomes",
 }
-_TO_DO: Final[dict[Cause, str]] = {
+TO_DO: Final[dict[Cause, str]] = {
     "arrivals": "Ask whether callers changed; look at the queue of what records predictions.",
     "absent": "Ask who delivers the columns; predictions meanwhile are made without them.",
     "broken": "Compare a few requests of before and after; have the source mended. Do not retrain on it.",
@@ -67,8 +67,8 @@ def message(project: str, environment: str, event: Event, page: str = "") -> str
         f"Where: project {project}, environment {environment}{named}",
         f"Since: {incident.since}; last seen in the window of {incident.last}",
         f"How bad: {incident.severity}" + (f"; it shows in {', '.join(incident.also)}, too" if incident.also else ""),
-        f"Likely: {_LIKELY[incident.cause]}",
-        f"Do: {_TO_DO[incident.cause]} Runbook: {RUNBOOK}",
+        f"Likely: {LIKELY[incident.cause]}",
+        f"Do: {TO_DO[incident.cause]} Runbook: {RUNBOOK}",
     ]
     return "\n".join([*lines, *([f"Page: {page}"] if page else [])]) + "\n"
 
