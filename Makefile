@@ -8,7 +8,7 @@ RUN = PATH="$(NODE_BIN):$(PATH)" $(BIN)
 UV_VERSION := 0.13.8
 UV = VIRTUAL_ENV=$(VENV) $(BIN)/uv pip
 
-.PHONY: help demo test bench-serving bench-cold bench-tuning bench-prepare bench-spot bench-gpu bench-experiment bench-drift bench-estimated bench-year check format install lock clean up down
+.PHONY: help demo test browser bench-serving bench-cold bench-tuning bench-prepare bench-spot bench-gpu bench-experiment bench-drift bench-estimated bench-year check format install lock clean up down
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -33,6 +33,19 @@ node_modules/.installed: $(VENV)/.installed package-lock.json
 	@NODE_USE_SYSTEM_CA=1 PATH="$(NODE_BIN):$(PATH)" node $(NODE_BIN)/../lib/node_modules/npm/bin/npm-cli.js ci --silent --no-audit --no-fund
 	@touch $@
 
+BROWSER := tests/browser/node_modules
+$(BROWSER)/.installed: $(VENV)/.installed tests/browser/package-lock.json
+	@mkdir -p $(BROWSER)
+	@# Its program is for one kind of machine; elsewhere the tests open an installed Chrome or Chromium.
+	@if [ "$$(uname -sm)" = "Linux x86_64" ]; then echo "Installing the browser of the tests into $(BROWSER) ..." && \
+	  NODE_USE_SYSTEM_CA=1 PATH="$(NODE_BIN):$(PATH)" node $(NODE_BIN)/../lib/node_modules/npm/bin/npm-cli.js \
+	    --prefix tests/browser ci --silent --no-audit --no-fund && mkdir -p $(BROWSER)/.chromium && cd tests/browser && \
+	  TMPDIR="$(CURDIR)/$(BROWSER)/.chromium" AWS_EXECUTION_ENV=AWS_Lambda_nodejs24.x "$(NODE_BIN)/node" \
+	    --input-type=module -e 'import chromium from "@sparticuz/chromium"; await chromium.executablePath()'; fi
+	@touch $@
+
+browser: $(BROWSER)/.installed ## Install the browser that tests open pages with
+
 install: node_modules/.installed ## Install everything into .venv and node_modules
 
 demo: install ## Drop real flights, get a served model, on this machine
@@ -44,7 +57,7 @@ up: install ## Start the laptop platform
 down: ## Stop the laptop platform (its state stays)
 	@$(RUN)/passerelle down
 
-test: install ## Run all tests
+test: install browser ## Run all tests
 	@# Side by side, models fitted by two OpenMP threads each wait for one another most of the time.
 	@OMP_NUM_THREADS=1 $(RUN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
 	  --cov --cov-report=term:skip-covered --cov-fail-under=70 tests/unit tests/contract tests/infra
@@ -103,4 +116,4 @@ lock: $(VENV)/.installed ## Resolve the dependencies again: ours, the functions'
 	@$(COMPILE) --universal --python-version 3.11 checks/requirements.in --output-file checks/requirements.txt
 
 clean: ## Remove what was installed and built (the platform's state in .passerelle stays)
-	@rm -rf $(VENV) node_modules cdk.out .build .mypy_cache .ruff_cache .pytest_cache
+	@rm -rf $(VENV) node_modules $(BROWSER) cdk.out .build .mypy_cache .ruff_cache .pytest_cache

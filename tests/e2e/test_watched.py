@@ -39,14 +39,14 @@ def told(laptop: DeployedLaptop) -> Iterator[Callable[[], list[str]]]:
     sqs.delete_queue(QueueUrl=queue)
 
 
-def _ask(laptop: DeployedLaptop, rows: list[Row]) -> None:
+def ask(laptop: DeployedLaptop, rows: list[Row]) -> None:
     sent = ("customer", "seen_at", "plan", "visits", "age")
     for begin in range(0, len(rows), 100):
         records = [{name: row[name] for name in sent} for row in rows[begin : begin + 100]]
         laptop.predict("watched", [{**row, "age": row["age"] or None} for row in records])
 
 
-def _watch(laptop: DeployedLaptop, now: datetime) -> dict[str, Any]:
+def watch(laptop: DeployedLaptop, now: datetime) -> dict[str, Any]:
     """Let the machine look at what is over at a moment, and wait for its end."""
     states, ended = laptop.client("stepfunctions"), dict[str, Any]()
     request = json.dumps({"project": "watched", "now": now.isoformat()})
@@ -71,14 +71,14 @@ def test_rows_unlike_the_training_data_are_seen_told_once_and_learnt_from(
         {**row, "visits": row["visits"] + 30, "customer": f"w{row['customer']}"} for row in make_rows(ASKED, seed=5)
     ]
     began = datetime.now(UTC)
-    _ask(laptop, rows)
+    ask(laptop, rows)
     laptop.recorded("watched", [row["customer"] for row in rows], ASKED)
     # What became of the rows that were asked comes with the next drop.
     later = as_csv([*make_rows(900, seed=6, start=START + timedelta(days=200)), *rows])
     kept = laptop.run_of("watched", "watched/2.csv", laptop.drop("watched/2.csv", later))
     assert (kept["status"], kept["model_version"]) == ("kept", None)
 
-    answer = _watch(laptop, began + timedelta(hours=2))
+    answer = watch(laptop, began + timedelta(hours=2))
     assert answer["status"] == "retrain", answer
 
     shown = json.loads(laptop.passerelle("--json", "drift", "watched").stdout)
@@ -110,7 +110,7 @@ def test_rows_unlike_the_training_data_are_seen_told_once_and_learnt_from(
     )
     assert max(point["Maximum"] for point in statistics["Datapoints"]) == 3
 
-    _watch(laptop, began + timedelta(hours=2))
+    watch(laptop, began + timedelta(hours=2))
     shown = json.loads(laptop.passerelle("--json", "drift", "watched").stdout)
     labelled = next(window for window in shown["windows"] if window["start"] == judged["start"])
     # Rows so unlike those of the test period may leave too little to rank: then it is said why.
