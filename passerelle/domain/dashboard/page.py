@@ -15,7 +15,7 @@ from passerelle.domain.dashboard.heat_map import Link, heat_map
 from passerelle.domain.dashboard.panels import draw_panels
 from passerelle.domain.dashboard.style import STYLE
 from passerelle.domain.dashboard.trouble import Trouble, troubles
-from passerelle.domain.dashboard.words import ago, escape, moment_of, when
+from passerelle.domain.dashboard.words import ago, escape, moment_of, when, with_code
 from passerelle.domain.dashboard.worth import worth_panels
 
 #: Nothing may be fetched, and nothing run: what a column or a message is called is never code.
@@ -116,10 +116,10 @@ def _verdict(board: Board, found: Sequence[Trouble]) -> Iterator[str]:
 
 def _trouble(one: Trouble) -> str:
     told = [("Since", f"{when(one.since)} UTC" if one.since else ""), ("Likely", one.likely), ("Do", one.to_do)]
-    rows = "".join(f"<dt>{name}</dt><dd>{escape(words)}</dd>" for name, words in told if words)
+    rows = "".join(f"<dt>{name}</dt><dd>{with_code(words)}</dd>" for name, words in told if words)
     return (
         f'<li class="{one.gravity}"><p><span class="badge {one.gravity}">{MARKS[one.gravity]} {one.gravity}</span>'
-        f"{escape(one.what)}</p><dl>{rows}</dl></li>"
+        f"{with_code(one.what)}</p><dl>{rows}</dl></li>"
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from typing import Final
 
@@ -10,7 +9,7 @@ from passerelle.domain.dashboard.board import Alarm, Board, Panel
 from passerelle.domain.dashboard.body import GRID, AlarmStates, Graph, Other, Text
 from passerelle.domain.dashboard.graph import Plot, draw
 from passerelle.domain.dashboard.lines import unit_of
-from passerelle.domain.dashboard.words import escape, when
+from passerelle.domain.dashboard.words import escape, when, with_code
 
 _STATES: Final = {"OK": ("good", "✓ OK"), "ALARM": ("major", "■ rings"), "INSUFFICIENT_DATA": ("soft", "– no data")}
 
@@ -89,6 +88,6 @@ def _markdown(text: str) -> str:
     lines = []
     for line in text.splitlines():
         level = len(line) - len(line.lstrip("#"))
-        words = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(line.lstrip("#").strip()))
+        words = with_code(line.lstrip("#").strip())
         lines.append(f"<h3>{words}</h3>" if level else f"<p>{words}</p>")
     return "".join(lines)

@@ -10,7 +10,7 @@ from passerelle.contracts.runs import FINAL_STATUSES, RunRecord
 from passerelle.domain.dashboard.board import Board
 from passerelle.domain.dashboard.heat_map import MARKS
 from passerelle.domain.dashboard.panels import state_words
-from passerelle.domain.dashboard.words import ago, escape, moment_of, money, number, when
+from passerelle.domain.dashboard.words import ago, escape, moment_of, money, number, when, with_code
 from passerelle.domain.dashboard.worth import gain_words
 
 _RUNS: Final = 10
@@ -87,7 +87,7 @@ def alarms(board: Board) -> str:
     rows = "".join(
         f'<tr><td title="{escape(alarm.name)}">{escape(alarm.short)}</td><td class="state">{state_words(alarm)}</td>'
         f'<td class="state">{when(alarm.since)}</td><td>{told[alarm.told]}</td>'
-        f"<td>{escape(alarm.description)}</td></tr>"
+        f"<td>{with_code(alarm.description)}</td></tr>"
         for alarm in found
     )
     ringing = sum(alarm.state == "ALARM" for alarm in board.alarms)

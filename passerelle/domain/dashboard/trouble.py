@@ -67,15 +67,17 @@ def _incidents(board: Board) -> Iterator[Trouble]:
 
 
 def _alarms(board: Board) -> Iterator[Trouble]:
-    """An alarm that tells nobody may repeat what an incident says."""
+    """An alarm that tells nobody may repeat what an incident says. Descriptions say what it means, then what to do."""
     told = {cause for incident in board.incidents for cause in (incident.cause, *incident.also)}
     for alarm in board.alarms:
         if alarm.state != "ALARM" or (alarm.told == "nobody" and told & _CAUSES.get(alarm.short, set())):
             continue
+        means, _, to_do = alarm.description.removeprefix(f"{board.project}: ").partition(". ")
         yield Trouble(
             gravity="major" if alarm.told == "page" else "moderate",
-            what=f"Alarm {alarm.short}: {_sentence(alarm.description)}",
+            what=f"Alarm {alarm.short}: {_sentence(means)}",
             since=alarm.since,
+            to_do=to_do,
         )
 
 

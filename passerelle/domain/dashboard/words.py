@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from html import escape as _escape
 
@@ -9,6 +10,11 @@ from html import escape as _escape
 def escape(text: object) -> str:
     """Return text that is safe in HTML, in attributes too."""
     return _escape(str(text), quote=True)
+
+
+def with_code(text: str) -> str:
+    """Return text that is safe in HTML, with what stands between backticks as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def moment_of(text: str) -> datetime:
