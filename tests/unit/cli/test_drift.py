@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -153,3 +154,13 @@ def test_retraining_waits_for_the_run_that_is_at_work(world: Watched) -> None:
     assert isinstance(result.exception, TransientError)
     assert "`passerelle runs follow r" in str(result.exception)
     assert _executions(world) == []
+
+
+def test_windows_are_drawn_as_pictures(world: Watched, tmp_path: Path) -> None:
+    nothing = _run("drift", "flights", "--figure", str(tmp_path / "map.png"))
+    assert isinstance(nothing.exception, NotFoundError)
+    _judge(world)
+    for name, arguments in {"map": (), "window": ("--window", "latest")}.items():
+        path = tmp_path / f"{name}.png"
+        assert str(path) in _run("drift", "flights", *arguments, "--figure", str(path)).output.replace("\n", "")
+        assert path.read_bytes().startswith(b"\x89PNG")
