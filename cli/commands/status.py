@@ -84,6 +84,10 @@ def _show(
     for row in projects:
         table.add_row(*(str(value or "") for value in row.values()))
     console.print(table if projects else "No project is deployed.")
+    if projects and session.on_laptop:
+        from laptop.dashboards import dashboard_url
+
+        console.print(f"What is wrong, what moved: {dashboard_url(session.laptop_settings)}", soft_wrap=True)
     for run in active:
         stage = run.stages[-1].stage if run.stages else "collect"
         console.print(f"At work: run {run.run_id} of {run.project}, stage {stage}")

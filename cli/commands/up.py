@@ -31,6 +31,7 @@ def up(session: Session, enforce: bool | None, tls: bool | None) -> None:
 
 def start_platform(session: Session) -> None:
     """Start the platform and say where things are."""
+    from laptop.dashboards import dashboard_url
     from laptop.platform import up as laptop_up
 
     started, settings, console = time.monotonic(), session.laptop_settings, session.console
@@ -39,3 +40,4 @@ def start_platform(session: Session) -> None:
         f"[green]✓[/] Platform up in {time.monotonic() - started:.1f} s: "
         f"AWS at {settings.endpoint_url}, MLflow at {settings.mlflow_url}"
     )
+    console.print(f"  Projects' dashboards at {dashboard_url(settings)}", soft_wrap=True)
