@@ -11,10 +11,9 @@ from rich.table import Table
 
 from passerelle.aws.monitored import Monitored
 from passerelle.contracts.monitoring import Figure, SeverityName, WindowRecord
-from passerelle.contracts.prediction import DECISION, SCORE
+from passerelle.domain.dashboard.heat_map import named, ranked
 
 _COLOURS: Final[dict[str, str]] = {"none": "green", "minor": "yellow", "moderate": "dark_orange", "major": "red"}
-_ANSWERS: Final = {SCORE: "the model's score", DECISION: "the model's decision"}
 #: Columns of the map, those that alarmed first; windows of the map.
 _COLUMNS: Final = 20
 _CELLS: Final = 48
@@ -74,7 +73,7 @@ def show_window(console: Console, record: WindowRecord, found: Mapping[str, Any]
     for signal in found["drift"]["signals"]:
         effect, colour = signal["effect"], _COLOURS[signal["severity"]] if signal["alarm"] else "dim"
         table.add_row(
-            f"[{colour}]{escape(_name(signal['column']) or '-')}[/]",
+            f"[{colour}]{escape(named(signal['column']) or '-')}[/]",
             signal["kind"],
             escape(signal["words"]),
             f"{effect['value']:.3f}",
@@ -110,7 +109,7 @@ def _show_figure(console: Console, record: WindowRecord, how: str, figures: Mapp
 
 def _show_map(console: Console, windows: Sequence[WindowRecord]) -> None:
     """Print, by column, how much of it moved in each window, from old to new."""
-    columns = sorted({column for record in windows for column in record.moved}, key=lambda name: _rank(name, windows))
+    columns = ranked(windows)
     if not columns:
         return
     first, last = windows[0].start[:10], windows[-1].start[:10]
@@ -118,15 +117,10 @@ def _show_map(console: Console, windows: Sequence[WindowRecord]) -> None:
     table = Table("Column", "", title=title, title_justify="left", box=None, padding=(0, 2))
     for column in columns[:_COLUMNS]:
         cells = "".join(_cell(record, column) for record in windows)
-        table.add_row(escape(_name(column)), cells)
+        table.add_row(escape(named(column)), cells)
     console.print(table)
     if len(columns) > _COLUMNS:
         console.print(f"[dim]{len(columns) - _COLUMNS} more columns moved less.[/]")
-
-
-def _rank(column: str, windows: Sequence[WindowRecord]) -> tuple[int, float, str]:
-    alarms = sum(column in record.severities for record in windows)
-    return -alarms, -max(record.moved.get(column, 0.0) for record in windows), column
 
 
 def _cell(record: WindowRecord, column: str) -> str:
@@ -143,7 +137,3 @@ def _start(record: WindowRecord) -> str:
 def _severity(record: WindowRecord) -> str:
     shown: SeverityName | str = record.severity if record.status == "judged" else record.status
     return f"[{_COLOURS.get(shown, 'dim')}]{'quiet' if shown == 'none' else shown}[/]"
-
-
-def _name(column: str) -> str:
-    return _ANSWERS.get(column, column)

@@ -78,15 +78,27 @@ class ProjectDashboard(Construct):
         }
         worth = {metrics.ESTIMATED: "estimated", metrics.REALISED: "realised, as labels show"}
         rows = [self._watched(project, metrics.WINDOW_ROWS, "Sum", "predictions")]
+        gains = self._gains(project)
+        width = widgets.HALF // 2 if gains else widgets.THIRD
         return [
             graph("How bad: 1 minor, 2 moderate, 3 major", *(
                 self._watched(project, name, "Maximum", label) for name, label in kinds.items()
-            )),
+            ), width=width),
             graph(f"{project.task.metric}", *(
                 self._watched(project, name, "Average", label) for name, label in worth.items()
-            )),
-            graph("Predictions in windows", *rows),
+            ), width=width),
+            *gains,
+            graph("Predictions in windows", *rows, width=width),
         ]  # fmt: skip
+
+    def _gains(self, project: Project) -> list[aws_cloudwatch.IWidget]:
+        """The money of windows, where the project says what its model's decisions or errors are worth."""
+        if project.why.value is None:
+            return []
+        gains = {metrics.ESTIMATED_GAIN: "estimated", metrics.REALISED_GAIN: "realised, of those with a label"}
+        lines = (self._watched(project, name, "Average", label) for name, label in gains.items())
+        title = f"Gain of a window's predictions, {project.why.value.currency}"
+        return [graph(title, *lines, width=widgets.HALF // 2)]
 
     def _watched(self, project: Project, metric: str, statistic: str, label: str) -> aws_cloudwatch.Metric:
         hourly = project.monitoring.schedule == "hourly"

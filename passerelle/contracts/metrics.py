@@ -22,6 +22,10 @@ ANSWERS_SEVERITY: Final = "AnswersSeverity"
 #: What the project's metric probably is, before labels are known, what they show, and how severe its loss is.
 ESTIMATED: Final = "EstimatedPerformance"
 REALISED: Final = "RealisedPerformance"
+#: Money of a window's predictions, by `why.value` of the project and in its currency: of all of them as estimated, of
+#: those with a label as labels show.
+ESTIMATED_GAIN: Final = "EstimatedGain"
+REALISED_GAIN: Final = "RealisedGain"
 WORTH_SEVERITY: Final = "PerformanceSeverity"
 #: Predictions of a window, and how many windows were looked at: what watches is itself watched by the latter.
 WINDOW_ROWS: Final = "WindowRows"

@@ -67,6 +67,10 @@ class Figure(Contract):
     before: float | None = None
 
 
+#: The figure that is money of one prediction, where a project says what its model's decisions or errors are worth.
+VALUE: Final = "value"
+
+
 class CountQuestion(Contract):
     """What is asked of whoever counts a window: from `start` until before `end` (ISO 8601, UTC), of one variant's
     predictions those of one version of the model.
@@ -124,6 +128,16 @@ class WindowRecord(Contract):
     why: str = ""
     prefix: str = ""
     judged_at: str
+
+    @property
+    def estimated_gain(self) -> float | None:
+        """Money of all predictions, as it is estimated."""
+        return self.estimated[VALUE].value * self.rows if VALUE in self.estimated else None
+
+    @property
+    def realised_gain(self) -> float | None:
+        """Money of the predictions whose label is known."""
+        return self.realised[VALUE].value * self.labelled if VALUE in self.realised else None
 
 
 class Watched(Contract):

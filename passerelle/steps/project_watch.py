@@ -133,6 +133,10 @@ class ProjectWatch:
         estimated, realised = record.estimated.get(metric), record.realised.get(metric)
         values = {metrics.WINDOW_ROWS: float(record.rows), **(grades if drift else {})} if new else {}
         values |= {metrics.ESTIMATED: estimated.value} if estimated and new else {}
+        if new and record.estimated_gain is not None:
+            values[metrics.ESTIMATED_GAIN] = record.estimated_gain
+        if record.realised_gain is not None:
+            values[metrics.REALISED_GAIN] = record.realised_gain
         if realised:
             values |= {metrics.REALISED: realised.value, metrics.WORTH_SEVERITY: grades[metrics.WORTH_SEVERITY]}
         if values:

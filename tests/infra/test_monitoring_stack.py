@@ -301,3 +301,5 @@ def test_a_projects_dashboard_shows_what_its_windows_showed(assembly: Assembly, 
     }
     assert (shown[metrics.ESTIMATED], shown[metrics.REALISED]) == ("roc_auc", "roc_auc")
     assert metrics.WINDOW_ROWS in shown
+    gain = "Gain of a window's predictions, USD"
+    assert (shown[metrics.ESTIMATED_GAIN], shown[metrics.REALISED_GAIN]) == (gain, gain)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from passerelle.contracts.monitoring import Figure, WindowRecord
+from passerelle.contracts.monitoring import VALUE, WindowRecord
 from passerelle.contracts.promotions import Promotion
 from passerelle.contracts.runs import RunRecord
 from passerelle.domain.dashboard.body import Widget
@@ -86,10 +86,5 @@ class Board:
     def money(self) -> bool:
         """Whether windows say what the model's decisions, or its errors, are worth."""
         return self.about.currency is not None and any(
-            figures.get("value") for record in self.windows for figures in (record.estimated, record.realised)
+            figures.get(VALUE) for record in self.windows for figures in (record.estimated, record.realised)
         )
-
-
-def worth(record: WindowRecord) -> Figure | None:
-    """Return what a prediction of a window is worth: as labels show it, else as it is estimated."""
-    return record.realised.get("value") or record.estimated.get("value")

@@ -130,7 +130,8 @@ def _grid(plot: Plot, axes: dict[bool, tuple[float, float]], width: float, *, ri
     for moment, text in _moments(plot):
         x = _LEFT + width * (moment - plot.start).total_seconds() / max(1.0, (plot.end - plot.start).total_seconds())
         yield f'<path class="grid" d="M{x:.1f} {_HEIGHT - _BOTTOM}v4"/>'
-        yield f'<text class="tick" x="{x:.1f}" y="{_HEIGHT - 6}" text-anchor="middle">{text}</text>'
+        anchor = "end" if x > _LEFT + width - 12 else "middle"
+        yield f'<text class="tick" x="{x:.1f}" y="{_HEIGHT - 6}" text-anchor="{anchor}">{text}</text>'
 
 
 def _tick(value: float, step: float) -> str:

@@ -17,6 +17,8 @@ _SHOWN: Final = 16
 #: A cell has its full tint where half of the rows moved and more; tints in so many steps.
 _FULL: Final = 0.5
 _STEPS: Final = 5
+#: Where less of all rows moved, it is not that which alarms.
+_LITTLE: Final = 0.01
 #: So many windows are now.
 _NOW: Final = 3
 Link = Callable[[WindowRecord], str]
@@ -114,19 +116,23 @@ def _row(column: str, windows: Sequence[WindowRecord], link: Link) -> str:
     for record in windows:
         moved, severity = record.moved.get(column), record.severities.get(column, "none")
         told = f"{share(moved)} of rows moved" if moved is not None else "not compared"
-        words = f"{named(column)}, {when(moment_of(record.start))}: {told}, {_said(severity)}"
+        words = f"{named(column)}, {when(moment_of(record.start))}: {told}, {_said(severity, moved)}"
         mark = MARKS[severity]
-        if moved is None:
-            cells.append(_cell(mark or "–", severity if mark else "void", words, link(record) if mark else ""))
-            continue
-        tint = severity if mark else f"t{min(_STEPS, round(moved / _FULL * _STEPS))}"
-        number = f"{100 * moved:.0f}" if moved >= 0.005 else "0"
-        cells.append(_cell(f"{number}{mark}", tint, words, link(record) if mark else ""))
+        if mark:
+            number = f"{100 * moved:.0f}" if moved is not None and moved >= _LITTLE else ""
+            cells.append(_cell(f"{number}{mark}", severity, words, link(record)))
+        elif moved is None:
+            cells.append(_cell("–", "void", words, ""))
+        else:
+            tint = f"t{min(_STEPS, round(moved / _FULL * _STEPS))}"
+            cells.append(_cell(f"{100 * moved:.0f}", tint, words, ""))
     return f'<tr><th scope="row">{escape(named(column))}</th>{"".join(cells)}</tr>'
 
 
-def _said(severity: SeverityName) -> str:
-    return "no alarm" if severity == "none" else f"{severity} alarm"
+def _said(severity: SeverityName, moved: float | None) -> str:
+    if severity == "none":
+        return "no alarm"
+    return f"{severity} alarm" + ("" if moved is not None and moved >= _LITTLE else ", of a segment or of rare values")
 
 
 def _cell(text: str, kind: str, words: str, link: str) -> str:

@@ -87,7 +87,7 @@ def alarms(board: Board) -> str:
     rows = "".join(
         f'<tr><td title="{escape(alarm.name)}">{escape(alarm.short)}</td><td class="state">{state_words(alarm)}</td>'
         f'<td class="state">{when(alarm.since)}</td><td>{told[alarm.told]}</td>'
-        f"<td>{with_code(alarm.description)}</td></tr>"
+        f"<td>{with_code(alarm.description.removeprefix(f'{board.project}: '))}</td></tr>"
         for alarm in found
     )
     ringing = sum(alarm.state == "ALARM" for alarm in board.alarms)

@@ -64,7 +64,8 @@ table { border-collapse: collapse; } th { text-align: left; font-weight: 600; } 
 .map th[scope=row] { position: sticky; left: 0; background: var(--card); padding-right: .7rem; white-space: nowrap;
   max-width: 12rem; overflow: hidden; text-overflow: ellipsis; z-index: 1; font-weight: 500; }
 .map thead th { font-weight: 500; color: var(--soft); font-size: .75rem; line-height: 1.2; text-align: center;
-  vertical-align: bottom; white-space: nowrap; } .map thead th:first-child { text-align: left; }
+  vertical-align: bottom; white-space: nowrap; } .map thead th:first-child { text-align: left; position: sticky;
+left: 0; background: var(--card); z-index: 1; }
 .cell { text-align: center; white-space: nowrap; border-radius: 3px; color: var(--ink); } .map td { min-width: 2.7rem;
   padding: 0; height: 1.75rem; } .cell a { display: block; padding: .2rem .3rem; text-decoration: none;
   border-radius: 3px; } .cell a:hover { text-decoration: underline; } .count { text-align: center;

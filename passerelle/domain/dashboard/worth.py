@@ -4,32 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Final
 
-from passerelle.contracts.monitoring import Figure, WindowRecord
+from passerelle.contracts.monitoring import VALUE, Figure, WindowRecord
 from passerelle.domain.dashboard.board import Board
 from passerelle.domain.dashboard.body import Limit
 from passerelle.domain.dashboard.graph import Plot, draw
 from passerelle.domain.dashboard.lines import Line
-from passerelle.domain.dashboard.words import escape, moment_of, money, number
+from passerelle.domain.dashboard.words import escape, moment_of, money, number, when
 
-#: The figure that is money of one prediction.
-VALUE: Final = "value"
 Found = Callable[[WindowRecord], Figure | None]
 
 
 def worth_panels(board: Board) -> Iterator[str]:
     """Yield the graphs; nothing where no window was judged by its worth."""
-    windows = [record for record in reversed(board.windows) if record.estimated or record.realised]
+    windows = [record for record in reversed(board.windows) if record.estimated or record.realised or record.unknown]
     if not windows:
         return
     yield '<h2>What the model is worth</h2><div class="panels">'
-    metric = board.about.metric
+    metric, last = board.about.metric, windows[-1]
     estimated = _line("estimated, before labels", windows, lambda record: record.estimated.get(metric), 1)
     realised = _line("realised, as labels show", windows, lambda record: record.realised.get(metric), 1)
     before = next((figure.before for record in reversed(windows) if (figure := _any(record, metric))), None)
     limits = [Limit(value=before, label=f"when accepted: {number(before)}")] if before is not None else []
-    yield _section(f"{metric}, with 95 % intervals", windows, [estimated, realised], limits, "", board.now)
+    unknown = [f"Of the last window not {how}: {why}" for how, why in last.unknown.items()]
+    yield _section(f"{metric}, with 95 % intervals", windows, [estimated, realised], limits, "", board.now, unknown)
     if board.money:
         currency = str(board.about.currency)
         lines = [
@@ -43,18 +41,16 @@ def worth_panels(board: Board) -> Iterator[str]:
     if why is not None:
         yield (
             '<section class="panel whole" style="--w:24"><h3>Why it changed, as labels show</h3>'
-            f"<p>{escape(why.why)} (window of {escape(why.start[:16])})</p></section>"
+            f"<p>Changed by {escape(why.why)}, in the window of {when(moment_of(why.start))} UTC.</p></section>"
         )
     yield "</div>"
 
 
 def gain(record: WindowRecord) -> tuple[float, str] | None:
     """Return a window's money and whether it is realised or estimated; None where nobody says."""
-    if figure := record.realised.get(VALUE):
-        return figure.value * record.labelled, "realised"
-    if figure := record.estimated.get(VALUE):
-        return figure.value * record.rows, "estimated"
-    return None
+    if record.realised_gain is not None:
+        return record.realised_gain, "realised"
+    return (record.estimated_gain, "estimated") if record.estimated_gain is not None else None
 
 
 def gain_words(record: WindowRecord, currency: str) -> str:
@@ -94,11 +90,13 @@ def _section(
     limits: Sequence[Limit],
     unit: str,
     now: datetime,
+    unknown: Sequence[str] = (),
 ) -> str:
     start, end = moment_of(windows[0].start), max(now, moment_of(windows[-1].end))
     length: timedelta = moment_of(windows[-1].end) - moment_of(windows[-1].start)
     drawn = [line for line in lines if line.points]
-    missing = "".join(f'<p class="soft">Nothing yet: {escape(line.label)}.</p>' for line in lines if not line.points)
+    words = [*(f"Nothing yet: {line.label}." for line in lines if not line.points), *unknown]
+    missing = "".join(f'<p class="soft">{escape(text)}</p>' for text in words)
     if not drawn:
         return f'<section class="panel" style="--w:12"><h3>{escape(title)}</h3>{missing}</section>'
     plot = Plot(

@@ -107,6 +107,12 @@ def test_the_map_names_column_window_share_and_severity_of_each_cell_in_words() 
     assert _words(text).count("1.23k") == 2
 
 
+def test_an_alarm_of_few_rows_is_not_told_as_the_share_of_all() -> None:
+    text = heat_map([moved(20, "origin", 0.004, "major")], lambda _: "/w")
+    assert "origin, 20 Nov 00:00: &lt;1 % of rows moved, major alarm, of a segment or of rare values" in text
+    assert ">■</a>" in text
+
+
 def test_what_alarms_now_is_above_what_alarmed_more_often() -> None:
     often = [moved(day, "origin", 0.06, "minor") for day in range(1, 10)]
     assert ranked([*often, *(window(day) for day in (10, 11)), moved(12, "distance", 0.3, "major")])[0] == "distance"
@@ -138,6 +144,13 @@ def test_figures_show_estimated_and_realised_worth_and_money() -> None:
     assert "Gain of a window 3,085 EUR estimated; 21 Nov 00:00" in words
     assert "realised, those with a label 2,000 EUR" in words
     assert "other inputs" in words
+
+
+def test_what_is_not_known_of_the_models_worth_says_why() -> None:
+    last = window(21, unknown={"estimated": "fewer than 100 test rows", "realised": "no labels"})
+    words = _words(project_page(board(windows=[last])))
+    assert "Of the last window not estimated: fewer than 100 test rows" in words
+    assert "Of the last window not realised: no labels" in words
 
 
 def test_a_graph_tells_each_moments_values_and_a_gap_is_no_line() -> None:
