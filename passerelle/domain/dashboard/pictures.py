@@ -30,8 +30,8 @@ _TINTS: Final = LinearSegmentedColormap.from_list("moved", ["#f6f9ff", "#7aa5ee"
 _FULL: Final = 0.5
 _COLUMNS: Final = 24
 _SIGNALS: Final = 20
-#: Effects of these are factors, not shares of rows.
-_FACTORS: Final = ("volume", "freshness")
+#: Effects of these are factors, or losses of a metric: no shares of rows.
+_OTHER: Final = ("volume", "freshness", "estimated", "realised")
 _DPI: Final = 110
 
 
@@ -76,10 +76,10 @@ def draw_window(record: WindowRecord, signals: Sequence[Mapping[str, Any]], path
 
     Parameters
     ----------
-    signals : as `Drift.to_dict` gives them; those of volume and freshness are factors, and left to the words.
+    signals : as `Drift.to_dict` gives them; those of other effects than shares of rows are left to the words.
     """
     order = list(_LINES)
-    of_rows = [signal for signal in signals if signal["kind"] not in _FACTORS]
+    of_rows = [signal for signal in signals if signal["kind"] not in _OTHER]
     of_rows.sort(key=lambda one: (-one["alarm"], -order.index(one["severity"]), -abs(one["effect"]["value"])))
     shown = of_rows[:_SIGNALS]
     figure = Figure(figsize=(8, 1.8 + 0.32 * max(2, len(shown))), layout="constrained")
@@ -100,7 +100,7 @@ def draw_window(record: WindowRecord, signals: Sequence[Mapping[str, Any]], path
     axes.tick_params(axis="y", length=0)
     start = moment_of(record.start)
     heading = f"{record.project}, {start:%Y-%m-%d %H:%M} UTC: {record.rows:,} predictions of version {record.version}"
-    axes.set_title(f"{heading}\n{_wrapped(record.line)}", fontsize=9, color=_INK, loc="left")
+    figure.suptitle(f"{heading}\n{_wrapped(record.line)}", fontsize=9, color=_INK, x=0.01, ha="left")
     figure.savefig(path, dpi=_DPI)
 
 
