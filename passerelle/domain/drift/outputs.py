@@ -78,4 +78,5 @@ def known_answers(task: TaskType, answers: Any) -> tuple[Array, Array]:
             f"Answers of a {task} model have shape {found.shape}: give (rows, classes) for several classes, "
             "(rows,) otherwise: the positive class's probability, or the predicted number."
         )
-    return found, np.asarray(np.isfinite(found.reshape(len(found), -1)).all(axis=1))
+    finite = np.isfinite(found)
+    return found, np.asarray(finite.all(axis=1) if found.ndim == 2 else finite)

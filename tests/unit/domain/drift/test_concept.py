@@ -92,6 +92,18 @@ def test_rows_without_a_label_or_an_answer_are_left_out() -> None:
     assert (found.expected.rows, found.true.rows) == (590, 590)
 
 
+@pytest.mark.parametrize("task", ["binary", "regression", "multiclass"])
+def test_a_window_none_of_whose_labels_has_come_says_so(task: Any) -> None:
+    answers, labels, columns = {"binary": yes_or_no, "regression": amounts, "multiclass": classes}[task](60, 41)
+    none = confirm(reference(task), answers, np.full(len(labels), np.nan), columns)
+    assert (none.expected.rows, none.true.rows) == (0, 0)
+    assert {change.reason for change in changes(reference(task), none).values()} == {
+        "0 rows with a label are too few: 30 are needed."
+    }
+    some = confirm(reference(task), answers, labels, columns)
+    assert (none + some).true.rows == some.true.rows
+
+
 def test_few_labels_and_few_of_a_kind_say_why_there_is_no_answer() -> None:
     answers, labels, columns = yes_or_no(20, 51)
     assert "too few" in changed((answers, labels, columns))["log_loss"].words
