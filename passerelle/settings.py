@@ -223,6 +223,11 @@ class PromoteModelSettings(RunFunctionSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LogWindowsSettings(PromoteModelSettings):
+    """log_windows: as for register_model."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class RecordPredictionsSettings(RunFunctionSettings):
     """record_predictions: `hash_key_secret` is "" where no project has a personal entity."""
 

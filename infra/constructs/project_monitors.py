@@ -18,7 +18,7 @@ from infra.shared import Shared
 from passerelle.contracts import metrics, tags
 from passerelle.domain.project import Project
 from passerelle.domain.project.monitoring import Monitoring
-from passerelle.settings import JoinLabelsSettings, WatchDriftSettings
+from passerelle.settings import JoinLabelsSettings, LogWindowsSettings, WatchDriftSettings
 
 #: More of a window's records than this are counted by a processing job: some five million predictions.
 JOB_FROM_MIB: Final = 96
@@ -53,7 +53,7 @@ def add_monitors(
         "WatchProject",
         file="watch_project.asl.json",
         config=shared.config,
-        functions={"JoinLabels": _labels(stack, shared), "WatchDrift": watch},
+        functions={"JoinLabels": _labels(stack, shared), "WatchDrift": watch, "LogWindows": _log(stack, shared)},
         substitutions={"TrainingPipeline": pipeline.machine.state_machine_arn},
         statements=[
             may.sagemaker(
@@ -132,6 +132,26 @@ def _labels(stack: Stack, shared: Shared) -> Function:
         ],
         timeout_seconds=900,
         memory_mib=2048,
+    )
+
+
+def _log(stack: Stack, shared: Shared) -> Function:
+    runtime = shared.runtime
+    return shared.function_in(
+        stack,
+        "LogWindows",
+        "log_windows",
+        LogWindowsSettings(**shared.settings, **runtime.tracking_settings),
+        [
+            *may.read_projects(stack, shared.config.name),
+            shared.read_archives(),
+            may.allow(["s3:ListBucket"], shared.archive_bucket_arn),
+            shared.runs("GetItem", "PutItem", "Query"),
+            *runtime.tracking_statements,
+        ],
+        timeout_seconds=300,
+        memory_mib=1024,
+        place=runtime.function_place,
     )
 
 

@@ -15,12 +15,13 @@ from typing import Any, Final
 from passerelle.aws.mlflow_batches import MAX_PARAM, log_values
 from passerelle.aws.mlflow_server import connect, keep_first, mlflow_errors, without_secrets
 from passerelle.aws.mlflow_trials import TrialLog
-from passerelle.aws.model_registry import RUN_TAG, ModelRegistry
+from passerelle.aws.model_registry import LEVEL_TAG, RUN_TAG, ModelRegistry
 from passerelle.aws.run_story import (
     RunStory,
     candidate_metrics,
     candidate_tags,
     datasets,
+    experiment_name,
     experiment_tags,
     parent_metrics,
     parent_tags,
@@ -33,8 +34,6 @@ from passerelle.errors import TransientError
 
 _PARALLEL: Final = 4
 _CANDIDATE_TAG: Final = "passerelle.candidate"
-#: "run", "candidate" or "trial": where in the tree a run of MLflow stands.
-_LEVEL_TAG: Final = "passerelle.level"
 #: Less than register_model's own time limit.
 PATIENCE_SECONDS: Final = 480.0
 
@@ -63,7 +62,7 @@ class ExperimentLog:
         """
         with mlflow_errors(self._uri):
             experiment = self._experiment(story)
-            parent = self._run(experiment, story.run_id, story, {_LEVEL_TAG: "run"})
+            parent = self._run(experiment, story.run_id, story, {LEVEL_TAG: "run"})
             # The first to log a dataset inserts it; several at once would collide in MLflow's database.
             self._log_datasets(parent, story)
             with ThreadPoolExecutor(_PARALLEL) as pool:
@@ -100,7 +99,7 @@ class ExperimentLog:
     def _experiment(self, story: RunStory) -> str:
         from mlflow.exceptions import MlflowException
 
-        name = story.project if story.environment == "laptop" else f"{story.project}-{story.environment}"
+        name = experiment_name(story.project, story.environment)
         found = self._client.get_experiment_by_name(name)
         if found is None:
             try:
@@ -137,7 +136,7 @@ class ExperimentLog:
         self, experiment: str, parent: Any, item: CandidateResult, story: RunStory
     ) -> tuple[str, str, str | None]:
         """Log one candidate as a child run; returns (name, run id, model id)."""
-        tags = {_LEVEL_TAG: "candidate", _CANDIDATE_TAG: item.name, "mlflow.parentRunId": parent.info.run_id}
+        tags = {LEVEL_TAG: "candidate", _CANDIDATE_TAG: item.name, "mlflow.parentRunId": parent.info.run_id}
         run = self._run(experiment, item.name, story, tags)
         run_id, final = str(run.info.run_id), "FINISHED" if item.status == "trained" else "FAILED"
         folder = story.training_folder / item.directory
@@ -160,7 +159,7 @@ class ExperimentLog:
         if study is None:
             return
         tuned = sorted(story.training.candidates, key=lambda item: bool(item.overrides))
-        tags = {_LEVEL_TAG: "trial"}
+        tags = {LEVEL_TAG: "trial"}
         TrialLog(
             client=self._client,
             experiment=experiment,

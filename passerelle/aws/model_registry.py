@@ -10,6 +10,8 @@ from passerelle.errors import NotFoundError, TransientError
 
 #: Which attempt of which run something in MLflow tells of.
 RUN_TAG: Final = "passerelle.run"
+#: "run", "candidate" or "trial": where in the tree a run of MLflow stands.
+LEVEL_TAG: Final = "passerelle.level"
 #: MLflow says either of an alias that nothing has, by the store behind it.
 _MISSING: Final = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 

@@ -60,6 +60,11 @@ class RunStory:
         return self.training.study
 
 
+def experiment_name(project: str, environment: str) -> str:
+    """Return what MLflow calls a project's experiment."""
+    return project if environment == "laptop" else f"{project}-{environment}"
+
+
 def experiment_tags(story: RunStory) -> Tags:
     """Return the tags of a project's experiment."""
     return {

@@ -1,8 +1,9 @@
 """What monitoring keeps of a project's windows: as the steps write it, and command line, dashboard and reports read it.
 
 In the runs table WATCH (what is known of the windows so far, `Watched`), WINDOW#<start> (one each, `WindowRecord`),
-JOINED#<sha256> (an accepted file whose labels are joined, and how many predictions it told one) and LABELS (the last
-window that labels were joined to); in the reports zone, below `zones.window_prefix`, files.
+JOINED#<sha256> (an accepted file whose labels are joined, and how many predictions it told one), LABELS (the last
+window that labels were joined to) and LOGGED (the last verdict that MLflow shows); in the reports zone, below
+`zones.window_prefix`, files.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ WATCH: Final = "WATCH"
 WINDOW: Final = "WINDOW#"
 JOINED: Final = "JOINED#"
 LABELS: Final = "LABELS"
+LOGGED: Final = "LOGGED"
 #: In the curated zone, below `zones.labels_prefix`: inference_id, request_row, label (none where two that differ were
 #: told), and the file that told it.
 LABELS_FILE: Final = "labels.parquet"

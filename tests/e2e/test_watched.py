@@ -119,4 +119,8 @@ def test_rows_unlike_the_training_data_are_seen_told_once_and_learnt_from(
     assert judged["unknown"]["realised"] == "no label is known yet"
     assert (judged["labelled"], labelled["labelled"]) == (0, judged["rows"])
     assert "roc_auc" in labelled["realised"]
+    # MLflow shows it with the run whose model was asked.
+    run_id = first["mlflow_url"].rsplit("/", 1)[-1]
+    logged = json.loads(laptop.mlflow("api/2.0/mlflow/runs/get", run_id=run_id))["run"]["data"]
+    assert {"windows/severity", "windows/moved/visits"} <= {metric["key"] for metric in logged["metrics"]}
     assert len([subject for subject in told() if subject.startswith("watched (laptop): visits")]) == 1

@@ -41,10 +41,10 @@ class NoMlflow:
 
     versions = count(1)
 
-    def __init__(self, tracking_uri: str) -> None:
+    def __init__(self, *_: str) -> None:
         pass
 
-    def tell(self, story: Any) -> Registered:
+    def tell(self, story: Any, *_: Any) -> Registered:
         return Registered("http://mlflow/run", str(next(self.versions)))
 
     def __getattr__(self, name: str) -> Any:
@@ -133,6 +133,7 @@ class Cloud:
             self.recorder.at_work(),
             mock.patch("passerelle.steps.register_model.ExperimentLog", NoMlflow),
             mock.patch("passerelle.steps.promote_model.ExperimentLog", NoMlflow),
+            mock.patch("passerelle.steps.log_windows.WindowLog", NoMlflow),
         ):
             return load_handler(name)(event, CONTEXT)
 
