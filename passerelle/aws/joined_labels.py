@@ -1,7 +1,7 @@
 """Labels of accepted files, found again for the predictions that were made of the same rows: by DuckDB.
 
-A prediction and a row are of the same thing where they have the same entity and, where callers send the contract's
-event time, the same moment of it.
+A prediction and a row are of the same thing where the row names the prediction's request (`data.inference_id`), or else
+where they have the same entity and, where callers send the contract's event time, the same moment of it.
 """
 
 from __future__ import annotations
@@ -48,11 +48,17 @@ class LabelFiles:
         parts = " UNION ALL ".join(
             self._select(path, name, number) for number, (path, name) in enumerate(zip(files, names, strict=True))
         )
+        last = "arg_max(label, place) AS label, arg_max(file, place) AS file, count(DISTINCT label) > 1 AS conflict"
+        self._connection.execute(f"CREATE TEMP TABLE rows AS SELECT * FROM ({parts}) WHERE label IS NOT NULL")
         self._connection.execute(
-            "CREATE TEMP TABLE told AS SELECT entity, moment, arg_max(label, place) AS label, arg_max(file, place) AS "
-            f"file, count(DISTINCT label) > 1 AS conflict FROM ({parts}) "
-            "WHERE label IS NOT NULL AND entity IS NOT NULL GROUP BY entity, moment"
+            f"CREATE TEMP TABLE told AS SELECT entity, moment, {last} FROM rows "
+            "WHERE request IS NULL AND entity IS NOT NULL GROUP BY entity, moment"
         )
+        self._connection.execute(
+            f"CREATE TEMP TABLE told_of_requests AS SELECT request, {last} FROM rows "
+            "WHERE request IS NOT NULL GROUP BY request"
+        )
+        self._connection.execute("DROP TABLE rows")
 
     def join(self, records: Sequence[Path], question: CountQuestion, target: Path) -> Joined:
         """Write the labels of a window's predictions to a Parquet file; none is written where there are none."""
@@ -65,25 +71,34 @@ class LabelFiles:
             f"CAST({quoted(question.end)} AS TIMESTAMPTZ) AT TIME ZONE 'UTC' AND variant = {quoted(question.variant)}"
         )
         moment = quoted_name(time) if time in names else "NULL::TIMESTAMP"
-        asked = (
-            f"SELECT DISTINCT inference_id, request_row, entity_id, {moment} AS moment FROM {relation} WHERE {within}"
+        self._connection.execute(
+            "CREATE OR REPLACE TEMP TABLE asked AS SELECT DISTINCT inference_id, request_row, entity_id, "
+            f"{moment} AS moment FROM {relation} WHERE {within}"
+        )
+        # A request's only row, or its first, needs no number.
+        found = " UNION ALL ".join(
+            f"SELECT inference_id, request_row, label, file, conflict FROM asked JOIN {told}"
+            for told in (
+                "told ON entity_id = entity AND (asked.moment IS NULL OR asked.moment = told.moment)",
+                "told_of_requests ON request = inference_id || '#' || request_row",
+                "told_of_requests ON request = inference_id AND request_row = 0",
+            )
         )
         # Without a moment every row of the entity is meant: where these do not agree, nobody knows which.
         self._connection.execute(
             f"CREATE OR REPLACE TEMP TABLE joined AS SELECT inference_id, request_row, min(label) AS label, "
             "min(file) AS file, bool_or(conflict) OR count(DISTINCT label) > 1 AS conflict "
-            f"FROM ({asked}) AS asked JOIN told ON asked.entity_id = told.entity AND "
-            "(asked.moment IS NULL OR asked.moment = told.moment) GROUP BY inference_id, request_row"
+            f"FROM ({found}) GROUP BY inference_id, request_row"
         )
-        found = self._connection.execute(
+        counts = self._connection.execute(
             "SELECT file, count(*) FILTER (NOT conflict), count(*) FILTER (conflict) FROM joined GROUP BY file"
         ).fetchall()
-        if found:
+        if counts:
             self._connection.execute(
                 "COPY (SELECT inference_id, request_row, CASE WHEN NOT conflict THEN label END AS label, file "
                 f"FROM joined ORDER BY ALL) TO {quoted(str(target))} (FORMAT parquet, COMPRESSION zstd)"
             )
-        return Joined(labelled={file: told for file, told, _ in found}, conflicts=sum(two for *_, two in found))
+        return Joined(labelled={file: told for file, told, _ in counts}, conflicts=sum(two for *_, two in counts))
 
     def _select(self, path: Path, name: str, number: int) -> str:
         project = self._project
@@ -91,10 +106,11 @@ class LabelFiles:
         entity = " || '|' || ".join(f"coalesce({text}, '')" for text in texts)
         spelt = self._keyed_hash(entity) if self._hash_key else entity
         moment = f"CAST({quoted_name(project.data.event_time)} AS TIMESTAMP)"
+        request = f"CAST({quoted_name(project.data.inference_id)} AS VARCHAR)" if project.data.inference_id else "NULL"
         return (
             f"SELECT CASE WHEN coalesce({', '.join(texts)}) IS NOT NULL THEN {spelt} END AS entity, "
-            f"{moment} AS moment, {self._label()} AS label, {quoted(name)} AS file, {number} AS place "
-            f"FROM read_parquet({quoted(str(path))})"
+            f"{moment} AS moment, nullif({request}, '') AS request, {self._label()} AS label, {quoted(name)} AS file, "
+            f"{number} AS place FROM read_parquet({quoted(str(path))})"
         )
 
     def _label(self) -> str:

@@ -44,6 +44,7 @@ def _named_columns_exist(project: Project) -> Iterator[Finding]:
     named: list[tuple[Path, str]] = [
         (("data", "label", "column"), project.data.label.column),
         (("data", "event_time"), project.data.event_time),
+        *([(("data", "inference_id"), project.data.inference_id)] if project.data.inference_id else []),
         *((("data", "entity_id", index), name) for index, name in enumerate(project.data.entity_id)),
     ]
     for path, name in named:
@@ -68,6 +69,20 @@ def _texts_can_be_held(project: Project) -> Iterator[Finding]:
     for path, text in texts:
         if "\0" in str(text):
             yield path, f"{text!r} holds a NUL character; remove it"
+
+
+def _inference_ids_are_texts_that_no_model_sees(project: Project) -> Iterator[Finding]:
+    for column in project.data.columns:
+        if column.name != project.data.inference_id:
+            continue
+        if column.type not in ("category", "text"):
+            yield (
+                ("data", "inference_id"),
+                f"column {column.name!r} is of type {column.type}; it must be category or text",
+            )
+        if column.role != "ignored":
+            what = f"column {column.name!r} names requests, which a model must not learn from: give it `role: ignored`"
+            yield ("data", "inference_id"), what
 
 
 def _event_time_is_a_time(project: Project) -> Iterator[Finding]:
@@ -178,6 +193,7 @@ _CHECKS: tuple[Callable[[Project], Iterator[Finding]], ...] = (
     _named_columns_exist,
     _texts_can_be_held,
     _event_time_is_a_time,
+    _inference_ids_are_texts_that_no_model_sees,
     _label_fits_the_task,
     _metric_fits_the_task,
     _candidates_fit_the_task,

@@ -153,13 +153,18 @@ class Thresholds(Part):
 
 
 class Data(Part):
-    """The data contract, what features are derived of its columns, and what prepares data: `auto` chooses by size."""
+    """The data contract, what features are derived of its columns, and what prepares data: `auto` chooses by size.
+
+    `inference_id` is a column of drops that names the request by which a row's prediction was asked, for its label to
+    find it (docs/drift.md); by default, labels find predictions by entity and time.
+    """
 
     format: Literal["csv", "parquet", "jsonl"] = "csv"
     csv: Csv = Csv()
     entity_id: tuple[str, ...]
     event_time: str
     label: Label
+    inference_id: str | None = None
     columns: tuple[Column, ...] = Field(min_length=1)
     features: Features | None = None
     extra_columns: Literal["ignore", "reject"] = "ignore"
@@ -260,8 +265,8 @@ class Project(Part):
         """Return 12 hex digits over everything that changes what the prepared data means; features.py does, too."""
         meaning: dict[str, Any] = {
             "rules": RULES_VERSION,
-            # The engine changes no row.
-            "data": self.data.model_dump(mode="json", exclude={"engine", "features"}),
+            # The engine changes no row; nor does what names a request, which is no feature.
+            "data": self.data.model_dump(mode="json", exclude={"engine", "features", "inference_id"}),
             "task": self.task.type,
             "split": self.training.split.model_dump(mode="json"),
             "seed": self.training.seed,

@@ -99,3 +99,22 @@ def test_where_callers_send_no_moment_rows_of_an_entity_that_differ_are_a_confli
     asked = _asked(tmp_path / "asked.parquet", ["a", "b"], moment=None)
     joined, found = _join(_project(), _told(tmp_path / "told.parquet", rows), asked)
     assert (joined.conflicts, found) == (1, [("i0", None), ("i1", 1.0)])
+
+
+def test_a_row_that_names_its_request_is_of_that_request_whatever_else_it_says(tmp_path: Path) -> None:
+    document = project_document("shop", "binary")
+    document["data"]["inference_id"] = "asked_as"
+    document["data"]["columns"].append({"name": "asked_as", "type": "category", "role": "ignored", "nullable": True})
+    project = load_project(yaml.safe_dump(document), source="project.yaml")
+    rows: list[dict[str, Any]] = [
+        {"customer": "z", "churned": 1, "asked_as": "i0"},
+        {"customer": "z", "churned": 0, "asked_as": "i1#0"},
+        {"customer": "z", "churned": 1, "asked_as": "i2#1"},
+        {"customer": "d", "churned": 1, "asked_as": None},
+        {"customer": "e", "churned": 1, "asked_as": "i4"},
+        {"customer": "e", "churned": 0, "asked_as": ""},
+    ]
+    asked = _asked(tmp_path / "asked.parquet", ["a", "b", "c", "d", "e"])
+    joined, found = _join(project, _told(tmp_path / "told.parquet", rows), asked)
+    assert found == [("i0", 1.0), ("i1", 0.0), ("i3", 1.0), ("i4", None)]
+    assert joined.conflicts == 1

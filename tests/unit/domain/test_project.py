@@ -111,6 +111,19 @@ def test_names_that_differ_by_case_only_and_reserved_names_are_refused() -> None
     assert "'_line' is reserved" in told
 
 
+def test_what_names_requests_is_a_text_that_no_model_sees_and_changes_no_prepared_data() -> None:
+    document = project_document("p-x", "binary")
+    before = load_project(yaml.safe_dump(document), source="p.yaml").contract_hash()
+    document["data"]["inference_id"] = "visits"
+    told = problems(yaml.safe_dump(document))
+    assert "column 'visits' is of type integer; it must be category or text" in told
+    assert "give it `role: ignored`" in told
+    document["data"]["inference_id"] = "custmer"
+    assert "did you mean 'customer'?" in problems(yaml.safe_dump(document))
+    document["data"]["inference_id"] = "customer"
+    assert load_project(yaml.safe_dump(document), source="p.yaml").contract_hash() == before
+
+
 def test_an_allowed_value_of_another_type_is_refused() -> None:
     document = project_document("p-x", "binary")
     document["data"]["columns"][3]["allowed"] = ["many"]
