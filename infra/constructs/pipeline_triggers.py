@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from aws_cdk import Duration, aws_events, aws_events_targets, aws_iam, aws_scheduler
+from aws_cdk import Duration, aws_events, aws_events_targets, aws_iam
 
 from infra import permissions as may
 from infra.constructs.function import Function
 from infra.constructs.pipeline_parts import PipelineParts
+from infra.constructs.schedules import Schedules
 from infra.constructs.state_machine import StateMachine
 from passerelle import settings as function_settings
 
@@ -93,24 +94,17 @@ def _reconciler(parts: PipelineParts, drops: dict[str, Any], statements: Sequenc
         timeout_seconds=600,
         asynchronous=True,
     )
-    role = aws_iam.Role(
+    schedules = Schedules(
         parts.stack,
         "ReconcilerRole",
-        assumed_by=may.service(parts.stack, "scheduler"),
+        statements=[may.allow(["lambda:InvokeFunction"], reconcile.function.function_arn)],
+        dead_letters=parts.dead_letters,
+        key=parts.key,
     )
-    role.add_to_policy(may.allow(["lambda:InvokeFunction"], reconcile.function.function_arn))
-    role.add_to_policy(may.allow(["sqs:SendMessage"], parts.dead_letters.queue_arn))
-    role.add_to_policy(may.allow(["kms:Decrypt", "kms:GenerateDataKey"], parts.key.key_arn))
-    aws_scheduler.CfnSchedule(
+    schedules.add(
         parts.stack,
         "Reconciler",
-        flexible_time_window=aws_scheduler.CfnSchedule.FlexibleTimeWindowProperty(mode="OFF"),
-        schedule_expression=f"rate({parts.config.reconcile_minutes} minutes)",
-        kms_key_arn=parts.key.key_arn,
-        target=aws_scheduler.CfnSchedule.TargetProperty(
-            arn=reconcile.function.function_arn,
-            role_arn=role.role_arn,
-            dead_letter_config=aws_scheduler.CfnSchedule.DeadLetterConfigProperty(arn=parts.dead_letters.queue_arn),
-            input="{}",
-        ),
+        expression=f"rate({parts.config.reconcile_minutes} minutes)",
+        target_arn=reconcile.function.function_arn,
+        request={},
     )

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Final
 
-from aws_cdk import Duration, Stack, Tags, aws_cloudwatch, aws_iam, aws_scheduler, aws_sqs
+from aws_cdk import Duration, Stack, Tags, aws_cloudwatch, aws_iam, aws_sqs
 from constructs import Construct
 
 from infra import permissions as may
 from infra.constructs.alarm import alarm, alarm_on_silence
 from infra.constructs.function import Function
+from infra.constructs.schedules import Schedules
 from infra.constructs.state_machine import StateMachine
 from infra.projects import ProjectSource
 from infra.shared import Shared
@@ -70,12 +70,25 @@ def add_monitors(
         alerts=shared.alerts,
         to_do="Read its last ERROR; what was not judged is judged by the next execution",
     )
-    role = _scheduler_role(stack, shared, machine, dead_letters)
+    arn = machine.machine.state_machine_arn
+    schedules = Schedules(
+        stack,
+        "WatcherRole",
+        statements=[may.allow(["states:StartExecution"], arn)],
+        dead_letters=dead_letters,
+        key=shared.key,
+    )
     for source in projects:
         place = Construct(stack, f"Watch-{source.project.name}")
         Tags.of(place).add(tags.PROJECT, source.project.name)
         Tags.of(place).add(tags.COST_CENTRE, source.project.budget.cost_centre)
-        _schedule(place, shared, machine, role, dead_letters, source.project)
+        schedules.add(
+            place,
+            "Schedule",
+            expression=_times(source.project.monitoring),
+            target_arn=arn,
+            request={"project": source.project.name},
+        )
         _alarms(place, shared, source.project)
     return machine
 
@@ -152,38 +165,6 @@ def _log(stack: Stack, shared: Shared) -> Function:
         timeout_seconds=300,
         memory_mib=1024,
         place=runtime.function_place,
-    )
-
-
-def _scheduler_role(stack: Stack, shared: Shared, machine: StateMachine, dead_letters: aws_sqs.IQueue) -> aws_iam.Role:
-    role = aws_iam.Role(stack, "WatcherRole", assumed_by=may.service(stack, "scheduler"))
-    role.add_to_policy(may.allow(["states:StartExecution"], machine.machine.state_machine_arn))
-    role.add_to_policy(may.allow(["sqs:SendMessage"], dead_letters.queue_arn))
-    role.add_to_policy(may.allow(["kms:Decrypt", "kms:GenerateDataKey"], shared.key.key_arn))
-    return role
-
-
-def _schedule(
-    place: Construct,
-    shared: Shared,
-    machine: StateMachine,
-    role: aws_iam.Role,
-    dead_letters: aws_sqs.IQueue,
-    project: Project,
-) -> None:
-    schedule = aws_scheduler.CfnSchedule
-    schedule(
-        place,
-        "Schedule",
-        flexible_time_window=schedule.FlexibleTimeWindowProperty(mode="OFF"),
-        schedule_expression=_times(project.monitoring),
-        kms_key_arn=shared.key.key_arn,
-        target=schedule.TargetProperty(
-            arn=machine.machine.state_machine_arn,
-            role_arn=role.role_arn,
-            dead_letter_config=schedule.DeadLetterConfigProperty(arn=dead_letters.queue_arn),
-            input=json.dumps({"project": project.name}),
-        ),
     )
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
-from aws_cdk import Duration, Stack, aws_ecs, aws_iam, aws_kms, aws_scheduler, aws_sqs
+from aws_cdk import Duration, Stack, aws_ecs, aws_kms, aws_scheduler, aws_sqs
 from constructs import Construct
 
 from infra import permissions as may
 from infra.config_parts import Hours
+from infra.constructs.schedules import Schedules
 from infra.constructs.tracking_database import TrackingDatabase
 
 #: A stopped database needs some minutes to start; the server comes after it.
@@ -34,17 +34,18 @@ class WorkingHours(Construct):
     ) -> None:
         super().__init__(scope, id_)
         stack = Stack.of(self)
-        self._hours, self._dead_letters = hours, dead_letters
-        self._role = aws_iam.Role(
+        self._hours = hours
+        database_arn = f"arn:{stack.partition}:rds:{stack.region}:{stack.account}:db:{database.instance.ref}"
+        self._schedules = Schedules(
             self,
             "Role",
-            assumed_by=may.service(stack, "scheduler"),
+            statements=[
+                may.allow(["ecs:UpdateService"], service.service_arn),
+                may.allow(["rds:StartDBInstance", "rds:StopDBInstance"], database_arn),
+            ],
+            dead_letters=dead_letters,
+            key=key,
         )
-        database_arn = f"arn:{stack.partition}:rds:{stack.region}:{stack.account}:db:{database.instance.ref}"
-        self._role.add_to_policy(may.allow(["ecs:UpdateService"], service.service_arn))
-        self._role.add_to_policy(may.allow(["rds:StartDBInstance", "rds:StopDBInstance"], database_arn))
-        self._role.add_to_policy(may.allow(["sqs:SendMessage"], dead_letters.queue_arn))
-        self._role.add_to_policy(may.allow(["kms:Decrypt", "kms:GenerateDataKey"], key.key_arn))
         scale = {"Cluster": cluster.cluster_name, "Service": service.service_name}
         instance = {"DbInstanceIdentifier": database.instance.ref}
         stop = 0 if hours.stop == 24 else hours.stop
@@ -58,19 +59,14 @@ class WorkingHours(Construct):
         self._schedule("StartServer", f"0 {hours.start} ? * MON-FRI *", "ecs:updateService", start)
 
     def _schedule(self, id_: str, cron: str, call: str, arguments: Mapping[str, object]) -> None:
-        aws_scheduler.CfnSchedule(
+        self._schedules.add(
             self,
             id_,
-            schedule_expression=f"cron({cron})",
-            schedule_expression_timezone=self._hours.timezone,
-            flexible_time_window=aws_scheduler.CfnSchedule.FlexibleTimeWindowProperty(mode="OFF"),
-            target=aws_scheduler.CfnSchedule.TargetProperty(
-                arn=f"arn:{Stack.of(self).partition}:scheduler:::aws-sdk:{call}",
-                role_arn=self._role.role_arn,
-                input=json.dumps(arguments),
-                dead_letter_config=aws_scheduler.CfnSchedule.DeadLetterConfigProperty(arn=self._dead_letters.queue_arn),
-                retry_policy=aws_scheduler.CfnSchedule.RetryPolicyProperty(
-                    maximum_retry_attempts=10, maximum_event_age_in_seconds=int(Duration.hours(1).to_seconds())
-                ),
+            expression=f"cron({cron})",
+            target_arn=f"arn:{Stack.of(self).partition}:scheduler:::aws-sdk:{call}",
+            request=arguments,
+            timezone=self._hours.timezone,
+            retry=aws_scheduler.CfnSchedule.RetryPolicyProperty(
+                maximum_retry_attempts=10, maximum_event_age_in_seconds=int(Duration.hours(1).to_seconds())
             ),
         )

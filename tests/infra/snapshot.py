@@ -110,11 +110,12 @@ def _imports(value: Any) -> Iterator[str]:
 
 
 def main() -> None:
-    """Write every page anew."""
+    """Write every page anew, once all of them can be made."""
+    made = {environment: pages(environment, assembly(environment)) for environment in ENVIRONMENTS}
     shutil.rmtree(FOLDER, ignore_errors=True)
-    for environment in ENVIRONMENTS:
+    for environment, found in made.items():
         (FOLDER / environment).mkdir(parents=True)
-        for name, page in pages(environment, assembly(environment)).items():
+        for name, page in found.items():
             (FOLDER / environment / f"{name}.txt").write_text(page, encoding="utf-8")
 
 
