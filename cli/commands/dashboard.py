@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from cli.session import Session, common_options
+from cli.session import Session
 
 
 @click.command()
@@ -16,7 +16,8 @@ from cli.session import Session, common_options
               help="Write the page as one HTML file, to keep or to send.")  # fmt: skip
 @click.option("--span", default="1d", show_default=True, help="What its graphs show: 3h, 1d, 1w or 4w.")
 @click.option("--open", "show", is_flag=True, help="Open it in the browser.")
-@common_options
+@click.option("--env", "environment", help="The same as before the command.")
+@click.option("--json", "as_json", is_flag=True, help="The same as before the command.")
 @click.pass_obj
 def dashboard(
     session: Session,

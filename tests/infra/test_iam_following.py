@@ -62,6 +62,28 @@ def test_calls_in_every_branch_handler_generator_and_comprehension_are_found() -
     }  # fmt: skip
 
 
+def test_calls_in_every_case_of_a_match_are_found_with_what_it_binds() -> None:
+    source = CLIENT + (
+        "def handler(event):\n"
+        "    match event:\n"
+        "        case {'key': str() as key} if client('s3').head_bucket(Bucket='b'):\n"
+        "            client('s3').put_object(Bucket='b', Key=key)\n"
+        "            name = 'one'\n"
+        "        case list():\n"
+        "            return\n"
+        "        case other:\n"
+        "            name = 'two'\n"
+        "    client('sqs').send_message(QueueUrl=name)\n"
+        "    match client('s3'):\n"
+        "        case made:\n"
+        "            made.delete_object(Bucket=name, Key='k')\n"
+    )
+    found = follow(source)
+    assert {name for name, _ in found} == {
+        "s3.head_bucket", "s3.put_object", "sqs.send_message", "s3.delete_object",
+    }  # fmt: skip
+
+
 CALLER = f"""{CLIENT}
 import io
 from functools import partial

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 from typing import Final
@@ -161,6 +161,25 @@ class Interpreter(Expressions):
             scope.names = _merged(after, scope.names)
         return False
 
+    def _do_match(self, statement: ast.Match, scope: Scope) -> bool:
+        """All cases may be the one, and where the last one does not take everything, none may be."""
+        subject, before = self.evaluate(statement.subject, scope), dict(scope.names)
+        after, left = list[dict[str, Values]](), True
+        for case in statement.cases:
+            scope.names = dict(before)
+            for name in _captured(case.pattern):
+                scope.names[name] = subject if name == getattr(case.pattern, "name", None) else UNKNOWN
+            if case.guard:
+                self.evaluate(case.guard, scope)
+            if not self._block(case.body, scope):
+                after, left = [*after, scope.names], False
+        if not any(_is_whole(case.pattern) and case.guard is None for case in statement.cases):
+            after, left = [*after, before], False
+        scope.names = before
+        for names in after:
+            scope.names = _merged(scope.names, names) if scope.names is not before else names
+        return left
+
     def _do_for(self, statement: ast.For, scope: Scope) -> None:
         items = self.iterated(self.evaluate(statement.iter, scope))
         for _ in range(2):
@@ -266,6 +285,19 @@ def _caught(handler: ast.ExceptHandler) -> list[str]:
     if handler.type is None:
         return []
     return [node.id for node in ast.walk(handler.type) if isinstance(node, ast.Name)]
+
+
+def _captured(pattern: ast.pattern) -> Iterator[str]:
+    """Yield the names that a pattern binds."""
+    for node in ast.walk(pattern):
+        name = getattr(node, "rest" if isinstance(node, ast.MatchMapping) else "name", None)
+        if isinstance(name, str):
+            yield name
+
+
+def _is_whole(pattern: ast.pattern) -> bool:
+    """Return whether a pattern is a name, or `_`: it takes everything."""
+    return isinstance(pattern, ast.MatchAs) and pattern.pattern is None
 
 
 def _is_generator(node: ast.FunctionDef) -> bool:
