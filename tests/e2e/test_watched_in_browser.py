@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import pytest
 from tests.browser.chromium import Page
 from tests.e2e.platform import DeployedLaptop
 from tests.e2e.projects import as_csv, make_rows
-from tests.e2e.test_watched import ASKED, ask, watch
+from tests.e2e.test_watched import ASKED, ask, first_look, watch
 
 #: A phone, and a window on a desk; in CSS pixels.
 PHONE, DESK = 390, 1280
@@ -30,7 +30,7 @@ def address(laptop: DeployedLaptop) -> str:
         began = datetime.now(UTC)
         ask(laptop, rows)
         laptop.recorded("watched", [row["customer"] for row in rows], ASKED)
-        watch(laptop, began + timedelta(hours=2))
+        watch(laptop, first_look(began))
     return str(json.loads(laptop.passerelle("--json", "dashboard", "watched").stdout)["url"])
 
 
