@@ -108,7 +108,10 @@ def test_labels_that_come_later_say_what_the_model_was_worth_on_an_earlier_day(
     assert "concept" not in record.why
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
     assert [line["RealisedPerformance"] for line in lines if "RealisedPerformance" in line] == [[figure.value]]
-    assert all("WindowRows" not in line for line in lines if "RealisedPerformance" in line)
+    assert [line["RealisedGain"] for line in lines if "RealisedGain" in line] == [
+        [record.realised["value"].value * 2_000]
+    ]
+    assert all({"WindowRows", "EstimatedGain"}.isdisjoint(line) for line in lines if "RealisedPerformance" in line)
 
 
 def test_a_world_that_changed_is_told_from_labels_alone_and_why(world: Watched) -> None:

@@ -224,6 +224,7 @@ def test_a_quiet_day_is_probably_as_good_as_the_test_period_and_the_metric_says_
     assert {"log_loss", "brier", "accuracy"} <= set(world.window(FIRST).estimated)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
     assert lines[0]["EstimatedPerformance"] == [figure.value]
+    assert lines[0]["EstimatedGain"] == [world.window(FIRST).estimated["value"].value * 2_000]
     assert lines[0]["PerformanceSeverity"] == [0.0]
 
 

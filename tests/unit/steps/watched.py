@@ -24,6 +24,7 @@ from passerelle.contracts.runs import StageRecord
 from passerelle.domain.drift.performance import PerformanceReference
 from passerelle.domain.drift.performance_made import make_performance_reference
 from passerelle.domain.drift.reference import Reference, make_reference
+from passerelle.domain.drift.sums import Money
 from passerelle.settings import WatchDriftSettings
 from passerelle.steps.artefacts import BUNDLE, result_key, training_key
 
@@ -92,7 +93,13 @@ def performance() -> PerformanceReference:
     }
     types: dict[str, ColumnType] = {"distance": "number", "origin": "category"}
     return make_performance_reference(
-        "binary", scores, labels, columns=columns, types=types, blocks=np.arange(8_000) // 400
+        "binary",
+        scores,
+        labels,
+        columns=columns,
+        types=types,
+        money=Money(true_positive=40, false_positive=-12, false_negative=-40),
+        blocks=np.arange(8_000) // 400,
     )
 
 
