@@ -77,9 +77,13 @@ def _weights(of_segments: Sequence[bool]) -> list[float]:
 
 
 def _judged(signal: Signal, adjusted: float, limits: Limits) -> Signal:
-    """What a column moves all the time is no news: only what lies above it counts."""
-    above = signal.effect.value if signal.effect.value > signal.usual else 0.0
-    severity = severity_of(above, limits.of(signal.kind, signal.column))
+    """What a column moves all the time is no news: what it moves beyond that counts.
+
+    So far, at least, the window lies from any that moves as usual, as shares of rows that move add up (the triangle
+    inequality of the total variation distance).
+    """
+    beyond = max(0.0, signal.effect.value - signal.usual)
+    severity = severity_of(beyond, limits.of(signal.kind, signal.column))
     alarm = severity != "none" and adjusted <= limits.false_alarms
     return replace(signal, adjusted_p_value=adjusted, severity=severity, alarm=alarm)
 

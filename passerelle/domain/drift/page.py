@@ -52,7 +52,7 @@ def drift_page(heading: Heading, drift: Drift, reference: Reference, window: Pro
         *_table(rest, reference, window),
         "</details>",
         '<p class="when">Bars: rows now; outlines: rows of the training data. An alarm is both material (its effect '
-        "reaches a limit and is more than usual) and significant over all questions together.</p>",
+        "reaches a limit beyond what is usual) and significant over all questions together.</p>",
     ]
     title = f"{heading.project}, {heading.window}"
     return (

@@ -88,6 +88,14 @@ def test_what_a_column_moves_all_the_time_is_no_news() -> None:
     assert ("hour", "distribution") not in alarms(judged({"hour": hour}, reference=quiet))
 
 
+@pytest.mark.parametrize(("beyond", "severity"), [(0.03, "none"), (0.07, "minor"), (0.15, "moderate")])
+def test_a_column_that_always_moves_is_judged_by_what_it_moves_beyond_that(beyond: float, severity: str) -> None:
+    hour = np.random.default_rng(5).integers(0, 20, 2_000).astype(float)
+    moved = signal_of(judged({"hour": hour}), "hour", "distribution").effect.value
+    often = Reference(layout=REFERENCE.layout, profile=REFERENCE.profile, usual={"hour": moved - beyond})
+    assert signal_of(judged({"hour": hour}, reference=often), "hour", "distribution").severity == severity
+
+
 def test_values_that_stay_away_have_a_signal_of_their_own() -> None:
     amount = rows(2_000, 2)["amount"]
     amount[::4] = np.nan
