@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 from unittest import mock
@@ -22,7 +22,17 @@ import boto3
 from botocore.response import StreamingBody
 
 from cli import deployment
-from passerelle.aws import alerts, clients, endpoints, executions, image_copy, log_streams, monitored, tuning_jobs
+from passerelle.aws import (
+    alerts,
+    clients,
+    dashboards,
+    endpoints,
+    executions,
+    image_copy,
+    log_streams,
+    monitored,
+    tuning_jobs,
+)
 from passerelle.aws.account import Account
 from passerelle.aws.custom_resource import Resource
 from passerelle.aws.deployed import DeployedPlatform
@@ -31,6 +41,7 @@ from passerelle.aws.objects import Objects
 from passerelle.aws.source_environment import SourceEnvironment
 from passerelle.aws.tracking_tasks import session_target
 from passerelle.contracts.runs import RunRecord, RunStatus
+from passerelle.domain.dashboard.body import Body
 from passerelle.errors import PasserelleError
 from passerelle.settings import ReconcileDropsSettings
 from passerelle.steps.build_image import build_image
@@ -215,6 +226,12 @@ def command_line(place: Place) -> None:
     session_target(platform.client("ecs"), "cluster", "service", "mlflow")
     monitored.watch_now(platform, "flights")
     monitored.train_anew(platform, "flights", "by hand")
+    with suppress(ValueError):  # the answer's body is no dashboard
+        dashboards.read_body(platform, "passerelle-prod-flights")
+    requests = ["AWS/SageMaker", "Invocations", "EndpointName", "passerelle-prod-flights"]
+    graph = {"type": "metric", "properties": {"title": "Requests", "metrics": [requests, [{"expression": "2"}]]}}
+    now, span = datetime.now(UTC), timedelta(days=1)
+    dashboards.read_panels(platform, Body.parse(json.dumps({"widgets": [graph]})), now=now, span=span)
 
 
 def command_deploy(place: Place) -> None:
