@@ -71,9 +71,8 @@ def draw(plot: Plot) -> str:
         style = f"c{place % _COLOURS}"
         dash = _DASHES[(place // _COLOURS + place) % len(_DASHES)]
         dashes = f' stroke-dasharray="{dash}"' if dash else ""
-        if line.band:
-            ends = [(across(moment), up(low, line.right), up(high, line.right))
-                    for (moment, _), (low, high) in zip(line.points, line.band, strict=True)]  # fmt: skip
+        for run in _banded(line, plot.period):
+            ends = [(across(moment), up(low, line.right), up(high, line.right)) for moment, (low, high) in run]
             outline = [f"{x:.1f},{high:.1f}" for x, _, high in ends] + [
                 f"{x:.1f},{low:.1f}" for x, low, _ in ends[::-1]
             ]
@@ -175,6 +174,14 @@ def _pieces(line: Line, period: timedelta) -> Iterator[list[tuple[datetime, floa
         piece.append((moment, value))
     if piece:
         yield piece
+
+
+def _banded(line: Line, period: timedelta) -> Iterator[list[tuple[datetime, tuple[float, float]]]]:
+    """Yield the intervals of each piece of a line."""
+    ends = dict(zip((moment for moment, _ in line.points), line.band, strict=False))
+    for piece in _pieces(line, period):
+        if line.band:
+            yield [(moment, ends[moment]) for moment, _ in piece]
 
 
 def _told(plot: Plot, lines: Sequence[Line], across: Callable[[datetime], float], width: float) -> Iterator[str]:

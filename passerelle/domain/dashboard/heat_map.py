@@ -132,7 +132,9 @@ def _row(column: str, windows: Sequence[WindowRecord], link: Link) -> str:
 def _said(severity: SeverityName, moved: float | None) -> str:
     if severity == "none":
         return "no alarm"
-    return f"{severity} alarm" + ("" if moved is not None and moved >= _LITTLE else ", of a segment or of rare values")
+    return f"{severity} alarm" + (
+        "" if moved is not None and moved >= _LITTLE else ", of a segment, of rare values or of two columns together"
+    )
 
 
 def _cell(text: str, kind: str, words: str, link: str) -> str:

@@ -109,7 +109,10 @@ def test_the_map_names_column_window_share_and_severity_of_each_cell_in_words() 
 
 def test_an_alarm_of_few_rows_is_not_told_as_the_share_of_all() -> None:
     text = heat_map([moved(20, "origin", 0.004, "major")], lambda _: "/w")
-    assert "origin, 20 Nov 00:00: &lt;1 % of rows moved, major alarm, of a segment or of rare values" in text
+    assert (
+        "origin, 20 Nov 00:00: &lt;1 % of rows moved, major alarm, of a segment, of rare values or of two columns together"
+        in text
+    )
     assert ">■</a>" in text
 
 
