@@ -74,7 +74,8 @@ class ProjectWatch:
         events, labelled = tuple[Event, ...](), tuple[Event, ...]()
         if new and drift:
             rest = [signal for signal in signals if signal.kind != "realised"]
-            watch, events = follow(watch, window.name, rest, self._rule, model=record.version or "")
+            model, rows = record.version or "", record.rows > 0
+            watch, events = follow(watch, window.name, rest, self._rule, model=model, rows=rows)
         if shown:
             worth, labelled = follow(worth, window.name, shown, self._rule, model=record.version or "")
         self._emit(drift, record, new=new)

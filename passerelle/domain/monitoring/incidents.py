@@ -111,7 +111,13 @@ class Watch:
 
 
 def follow(
-    watch: Watch, window: str, signals: Iterable[Signal], rule: Rule | None = None, *, model: str = ""
+    watch: Watch,
+    window: str,
+    signals: Iterable[Signal],
+    rule: Rule | None = None,
+    *,
+    model: str = "",
+    rows: bool = True,
 ) -> tuple[Watch, tuple[Event, ...]]:
     """Return what is known after another window, and what is to be told.
 
@@ -123,6 +129,8 @@ def follow(
     window : its start in ISO 8601, later than those before it; one that is known already changes nothing.
     signals : of the window; those that alarm count.
     model : whose training data the signals compare with.
+    rows : whether any came. A night without requests says nothing of what they would have been: it ends no incident but
+        one of arrivals.
     """
     rule = rule or Rule()
     if watch.recent and window <= watch.recent[-1]:
@@ -140,6 +148,9 @@ def follow(
     }
     events, still_open = learnt, dict[Cause, Incident]()
     for incident in watch.incidents:
+        if not rows and incident.cause != "arrivals":
+            still_open[incident.cause] = incident
+            continue
         kept, event = _continued(incident, window, alarms, rule)
         events += [event] if event else []
         if kept:

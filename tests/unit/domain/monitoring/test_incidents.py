@@ -54,6 +54,20 @@ def test_a_major_alarm_opens_at_once() -> None:
     assert [event.change for event in followed([alarm("dest", "lost", "major")])[1]] == ["opened"]
 
 
+def test_a_night_without_requests_ends_nothing_but_that_too_many_came() -> None:
+    watch, _ = follow(Watch(), day(1), [alarm("dest", severity="major"), alarm("", "volume", "major")])
+    assert {incident.cause for incident in watch.incidents} == {"drift", "arrivals"}
+    for number in (2, 3, 4):
+        watch, events = follow(watch, day(number), [], Rule(closes=2), rows=False)
+        assert [event.incident.cause for event in events] == (["arrivals"] if number == 3 else [])
+    assert [incident.cause for incident in watch.incidents] == ["drift"]
+    watch, events = follow(watch, day(5), [alarm("dest", severity="major")], Rule(closes=2))
+    assert events == ()
+    for number in (6, 7):
+        watch, events = follow(watch, day(number), [], Rule(closes=2))
+    assert [event.change for event in events] == ["closed"]
+
+
 def test_what_was_unlike_the_training_data_of_another_model_is_over_with_it() -> None:
     watch, _ = follow(Watch(), day(1), [alarm("dest", severity="major"), alarm("visits", "lost", "major")], model="1")
     assert {incident.cause for incident in watch.incidents} == {"drift", "absent"}
