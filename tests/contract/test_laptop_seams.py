@@ -45,6 +45,7 @@ SEAMS: dict[str, dict[str, tuple[str, ...] | None]] = {
         "_error": ("code", "message", "status", "use_json", "use_cbor"),
         "_evaluate_parent_alarms": ("child",),
         "_evict_old_metrics": (),
+        "_get_metric_data": ("params", "cbor_data", "is_cbor", "is_json"),
         "_metric_bucket": ("key",),
         "_metrics": None,
         "_put_composite_alarm": ("params", "cbor_data", "is_cbor", "is_json"),

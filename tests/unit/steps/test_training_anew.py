@@ -11,13 +11,15 @@ import pytest
 from passerelle.contracts import zones
 from passerelle.contracts.container import DropManifest
 from passerelle.contracts.runs import RunFile, RunRecord, RunStatus
-from passerelle.settings import CloseRunSettings, JoinLabelsSettings, RecordDatasetSettings
+from passerelle.settings import CloseRunSettings, JoinLabelsSettings, LogWindowsSettings, RecordDatasetSettings
+from passerelle.steps import log_windows
 from passerelle.steps.close_run import close_run
 from passerelle.steps.gather_drop import gather_drop
 from passerelle.steps.record_dataset import record_dataset
 
 from . import results
 from .machine import Machine, Task, TaskError
+from .test_log_windows import Log
 from .test_watch_drift import LATE
 from .watched import FIRST, Watched, day, rows_of
 from .world import Aws
@@ -36,8 +38,11 @@ class Watching:
         self.world.serve()
         self.save("r1", "succeeded", FIRST - timedelta(days=2))
         aws.table.put("flights", "CHAMPION", run_id="r1", model_version="4", promoted_at=FIRST.isoformat())
+        monkeypatch.setattr(log_windows, "WindowLog", Log)
+        Log.told, Log.down, Log.knows = (), False, True
         joining = JoinLabelsSettings(**aws.shared, zones=aws.buckets)
-        for name, value in {**joining.to_env(), **self.world.settings.to_env()}.items():
+        logging = LogWindowsSettings(**aws.shared, tracking_uri="http://mlflow")
+        for name, value in {**joining.to_env(), **logging.to_env(), **self.world.settings.to_env()}.items():
             monkeypatch.setenv(name, value)
 
     def save(self, run_id: str, status: RunStatus, created: datetime, *, rows: int = 0) -> RunRecord:
@@ -82,7 +87,8 @@ def drifting(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Watching:
 
 def test_lasting_drift_begins_one_run_that_says_why(drifting: Watching) -> None:
     machine = drifting.walk(day(2) + LATE)
-    assert machine.visited == ["JoinLabels", "WatchDrift", "IsAnythingLeft", "TrainAnew", "Watched"]
+    assert machine.visited == ["JoinLabels", "WatchDrift", "IsAnythingLeft", "TrainAnew", "LogWindows", "Watched"]
+    assert [identity for identity, _, _ in Log.told] == ["r1-1"]
     (started,) = drifting.started
     run = json.loads(started["Input"])
     assert started["StateMachineArn"] == "${TrainingPipeline}"
