@@ -19,7 +19,7 @@ Array = npt.NDArray[Any]
 REGION: Final = "us-east-1"
 #: Of the function that looks at windows: its memory, and the states of an execution.
 LOOK_GB: Final = 2.0
-LOOK_TRANSITIONS: Final = 3
+LOOK_TRANSITIONS: Final = 5
 DRAWS: Final = 300
 
 

@@ -72,10 +72,10 @@ def is_late(flight: Flight) -> bool | None:
     return None if flight["arr_delay"] in ("", "NA") else float(flight["arr_delay"]) > LATE_MINUTES
 
 
-def timetable(first: int, last: int, *, weekly_files: bool = False, daily: bool = False) -> list[Stop]:
+def timetable(first: int, last: int, *, monthly_files: bool = False, daily: bool = False) -> list[Stop]:
     """Return the stops of a replay from a month to a month, in order.
 
-    A file comes on the first of the next month, or each Monday, and windows are looked at on Mondays and on the day
+    A file comes each Monday, or on the first of the next month, and windows are looked at on Mondays and on the day
     after a file; with `daily` each day. Flights are asked for at noon of the last day before a champion may change.
     """
     begin, end = date(YEAR, first, 1), month_after(last)
@@ -83,7 +83,7 @@ def timetable(first: int, last: int, *, weekly_files: bool = False, daily: bool 
     mondays = {day for day in coming if day.weekday() == 0}
     final = min(day for day in mondays if day >= end)
     firsts = {month_after(month) for month in range(first, last + 1)}
-    files = sorted(day for day in (mondays if weekly_files else firsts) if day < end)
+    files = sorted(day for day in (firsts if monthly_files else mondays) if day < end)
     looks = {day for day in coming if day <= final and (daily or day in mondays)}
     looks |= {day + timedelta(days=1) for day in files}
     stops = {Stop(_at(day, LOOKS), "look") for day in looks}

@@ -116,8 +116,8 @@ def _function(stack: Stack, shared: Shared, judge_role: aws_iam.IRole) -> Functi
             # A project whose archive is gone is not watched; who may not list hears of "forbidden" instead.
             may.allow(["s3:ListBucket"], shared.archive_bucket_arn),
             shared.runs("GetItem", "PutItem", "Query"),
-            may.list_objects(zones["predictions"], zones["models"], zones["curated"]),
-            may.read_objects(zones["predictions"], zones["models"], zones["curated"]),
+            may.list_objects(zones["predictions"], zones["models"], zones["curated"], zones["reports"]),
+            may.read_objects(zones["predictions"], zones["models"], zones["curated"], zones["reports"]),
             may.write_objects(zones["curated"], zones["reports"]),
             may.allow(["sns:Publish"], topic.topic_arn),
         ],

@@ -16,7 +16,9 @@ from passerelle.domain.monitoring.incidents import Incident
 from passerelle.domain.monitoring.retraining import Loss, RetrainRule, State, Verdict, decide
 from passerelle.domain.monitoring.windows import Window, before, window_named
 from passerelle.domain.project import Project
+from passerelle.steps.lost_together import lost_together
 from passerelle.steps.project_watch import Known
+from passerelle.steps.served_references import Served, ServedReferences
 from passerelle.steps.window_results import WindowResults, judged_by
 
 #: So many runs back the last one that trained is looked for.
@@ -28,7 +30,12 @@ _WHY_CHARACTERS: Final = 1_000
 
 
 def retraining(
-    table: RunsTable, project: Project, results: WindowResults, known: Known, now: datetime
+    table: RunsTable,
+    project: Project,
+    results: WindowResults,
+    known: Known,
+    references: ServedReferences,
+    now: datetime,
 ) -> dict[str, Any]:
     """Return what is asked of the pipeline where the project is to be trained anew, and why where it is held back.
 
@@ -39,7 +46,9 @@ def retraining(
     with translated(f"the champion of {project.name}"):
         version = str((table.item(project.name, "CHAMPION") or {}).get("model_version", ""))
     watch = known.watch.beside(version)
-    estimated, realised = _losses(project, results, following, version)
+    estimated, realised = None, None
+    if project.monitoring.retraining.loss is not None:
+        estimated, realised = _losses(project, results, following, version, references.before(now))
     verdict = retraining_due(table, project, watch.incidents, now, estimated=estimated, realised=realised)
     if verdict is None or not verdict.triggers:
         return {}
@@ -54,9 +63,13 @@ def retraining(
 
 
 def _losses(
-    project: Project, results: WindowResults, following: Window, version: str
+    project: Project, results: WindowResults, following: Window, version: str, served: Served | None
 ) -> tuple[Loss | None, Loss | None]:
-    """Return what a model's newest window has probably lost of the metric, and what its newest one with labels has."""
+    """Return what a model's newest window has probably lost of the metric, and what its labels show.
+
+    That is what the newest window with labels has lost, where that is sure, else what the newest ones have together: a
+    small loss that lasts is sure of no window by itself.
+    """
     found = map(results.of, before(following, _LABELLED, project.monitoring.schedule))
     records = [record for record in found if record and record.version == version]
     records.reverse()
@@ -69,8 +82,13 @@ def _losses(
         return judged.loss(now, {metric: figure.before})
 
     estimated = lost(records[0].estimated.get(metric)) if records else None
-    shown = (record.realised[metric] for record in records if metric in record.realised)
-    return estimated, lost(next(shown, None))
+    labelled = [record for record in records if metric in record.realised]
+    newest = lost(labelled[0].realised[metric]) if labelled else None
+    if newest is None or newest.is_sure(project.monitoring.retraining.loss or 0.0):
+        return estimated, newest
+    if served is None or served.version != version or served.performance is None:
+        return estimated, newest
+    return estimated, lost_together(judged, labelled, served.performance) or newest
 
 
 def retraining_due(

@@ -33,10 +33,6 @@ from passerelle.steps.window_results import WindowResults
 _AGAIN: Final[dict[Schedule, int]] = {"hourly": 48, "daily": 2, "weekly": 1}
 #: A call begins no other window after this; the state machine calls again.
 _BEGIN_WITHIN_SECONDS: Final = 420.0
-#: So many windows back labels are looked for before nobody knows what the model is worth now.
-_LABELLED: Final = 31
-#: Of a run's record.
-_WHY_CHARACTERS: Final = 1_000
 
 
 def watch_drift(request: dict[str, Any], settings: WatchDriftSettings) -> dict[str, Any]:
@@ -112,7 +108,9 @@ class _Watching:
 
     def _retraining(self) -> dict[str, Any]:
         known = self._watch.known()
-        return retraining(self._table, self._project, self._results, known, self._now) if known else {}
+        if known is None:
+            return {}
+        return retraining(self._table, self._project, self._results, known, self._served, self._now)
 
     def _due(self, first: Window, following: Window, again: Sequence[str]) -> Iterator[Window]:
         """Yield windows judged before `following`, for labels and what came late, and then those that are over now."""

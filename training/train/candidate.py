@@ -193,7 +193,8 @@ def _threshold(context: Context, validation: Predicted) -> float | None:
         return None
     if task.decision.threshold != "auto":
         return float(task.decision.threshold)
-    return best_threshold(context.project.why.value, context.validation.labels, validation.probabilities[:, 1])
+    labels, positive = context.validation.labels, validation.probabilities[:, 1]
+    return best_threshold(context.project.why.value, labels, positive, share=float(np.mean(context.train.labels == 1)))
 
 
 def _plain_params(pipeline: Pipeline) -> dict[str, Any]:

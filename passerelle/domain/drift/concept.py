@@ -121,12 +121,15 @@ def confirm(
     return Confirmed(expected=expect(reference, found, inputs), true=true)
 
 
-def changes(reference: PerformanceReference, window: Confirmed, *, seed: int = 0) -> dict[str, Change]:
+def changes(
+    reference: PerformanceReference, window: Confirmed, *, seed: int = 0, windows: int = 1
+) -> dict[str, Change]:
     """Return by metric how it changed since the reference, and why.
 
     The inputs' part is as sure as the reference's model of the label is, refitted on drawn blocks, and as what chance
     gives so many rows of the same inputs. The concept's has the chance of the labels besides, and what the metric
-    wanders by itself: it is sure where the realised metric lies outside of what `estimate` gives for these rows.
+    wanders by itself: it is sure where the realised metric lies outside of what `estimate` gives for these rows. Of the
+    sums of several `windows` the wandering is less.
 
     Raises LayoutError for a window of another reference.
     """
@@ -138,7 +141,7 @@ def changes(reference: PerformanceReference, window: Confirmed, *, seed: int = 0
     every = metrics_of(layout, rows, window.expected.sums)
     true = metrics_of(layout, rows, window.true.sums)
     rng = np.random.default_rng(seed)
-    draws = chances(reference, window.expected, rng)
+    draws = chances(reference, window.expected, rng, windows=windows)
     reasons = reasons_of(layout, window.true.sums)
     root = np.sqrt(1 / rows + 1 / reference.rows)
     scatter = {name: float(root * spread) for name, spread in reference.scatter.items()}

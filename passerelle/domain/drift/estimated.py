@@ -174,11 +174,16 @@ def need_same_reference(reference: PerformanceReference, window: Expected) -> No
         )
 
 
-def chances(reference: PerformanceReference, window: Expected, rng: np.random.Generator) -> dict[str, Array]:
-    """Return by metric what the labels may give, in draws: their chance, the reference's, and usual wandering."""
+def chances(
+    reference: PerformanceReference, window: Expected, rng: np.random.Generator, *, windows: int = 1
+) -> dict[str, Array]:
+    """Return by metric what the labels may give, in draws: their chance, the reference's, and usual wandering.
+
+    Sums of several `windows` wander less: each goes its own way.
+    """
     layout, spreads = reference.layout, reference.spreads
     found = metrics_of(layout, window.rows, drawn(layout, window.rows, window.sums, spreads, rng, _DRAWS))
-    wander = {name: reference.wander.get(name, 0.0) for name in found}
+    wander = {name: reference.wander.get(name, 0.0) / np.sqrt(windows) for name in found}
     return {name: draws + wander[name] * rng.standard_normal(len(draws)) for name, draws in found.items()}
 
 

@@ -45,11 +45,19 @@ class RetrainRule:
 
 @dataclass(frozen=True, kw_only=True)
 class Loss:
-    """How much worse a metric is than when the model was accepted, above 0 for worse, with its 95 % interval."""
+    """How much worse a metric is than when the model was accepted, above 0 for worse, with its 95 % interval.
+
+    `windows` are those it is of, together.
+    """
 
     value: float
     lower: float
     upper: float
+    windows: int = 1
+
+    def is_sure(self, limit: float) -> bool:
+        """Whether its whole interval lies above nought and its value above the limit."""
+        return self.value >= limit and self.lower > 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,8 +110,9 @@ def _triggers(rule: RetrainRule, state: State) -> Iterator[tuple[Trigger, str]]:
     told: tuple[tuple[Trigger, Loss | None], ...] = (("realised", state.realised), ("estimated", state.estimated))
     for kind, loss in told:
         if rule.loss is not None and loss is not None:
-            if loss.value >= rule.loss and loss.lower > 0:
-                yield kind, f"the metric is worse by {loss.value:.4f} ({loss.lower:.4f} to {loss.upper:.4f})"
+            if loss.is_sure(rule.loss):
+                over = f" over {loss.windows} windows together" if loss.windows > 1 else ""
+                yield kind, f"the metric is worse by {loss.value:.4f} ({loss.lower:.4f} to {loss.upper:.4f}){over}"
             break  # what is known is not guessed at
     if rule.labels is not None and state.trained_rows and state.new_labels >= rule.labels * state.trained_rows:
         share = state.new_labels / state.trained_rows

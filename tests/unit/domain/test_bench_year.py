@@ -33,7 +33,7 @@ def answers(generator: np.random.Generator, noise: float) -> pd.DataFrame:
     )
 
 
-@pytest.mark.parametrize("kind", [{}, {"daily": True}, {"weekly_files": True}])
+@pytest.mark.parametrize("kind", [{}, {"daily": True}, {"monthly_files": True}])
 def test_each_day_is_asked_for_once_when_it_is_over_and_before_its_delays_come(kind: dict[str, bool]) -> None:
     stops = timetable(3, 12, **kind)
     year = [date(2013, 3, 1) + timedelta(days=number) for number in range(306)]
@@ -46,7 +46,7 @@ def test_each_day_is_asked_for_once_when_it_is_over_and_before_its_delays_come(k
     assert all(asked[day] < moment for day, moment in came.items())
 
 
-@pytest.mark.parametrize("kind", [{}, {"weekly_files": True}])
+@pytest.mark.parametrize("kind", [{}, {"monthly_files": True}])
 def test_windows_are_looked_at_each_week_and_on_the_day_after_a_file(kind: dict[str, bool]) -> None:
     stops = timetable(3, 12, **kind)
     looks = [stop.at for stop in stops if stop.what == "look"]
@@ -75,10 +75,11 @@ def test_a_months_file_holds_the_flights_that_were_asked_for_with_their_delays(f
 
 def test_the_projects_differ_in_nothing_but_their_policy() -> None:
     found = [Project.model_validate(document) for document in documents().values()]
-    assert [project.training.on_drop for project in found] == ["keep", "keep", "train"]
+    assert [project.training.on_drop for project in found] == ["keep", "keep", "keep"]
     assert [project.monitoring.retraining.drift for project in found] == ["major", None, None]
-    monthly = Project.model_validate(documents(weekly_files=True)[project_name("monthly")])
-    assert (monthly.training.on_drop, monthly.monitoring.retraining.every_days) == ("keep", 30)
+    assert [project.monitoring.retraining.every_days for project in found] == [None, None, 30]
+    monthly = Project.model_validate(documents(monthly_files=True)[project_name("monthly")])
+    assert (monthly.training.on_drop, monthly.monitoring.retraining.every_days) == ("train", None)
     same = [
         project.model_copy(
             update={"name": "", "monitoring": None, "training": project.training.model_copy(update={"on_drop": ""})}

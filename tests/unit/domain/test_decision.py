@@ -51,6 +51,22 @@ def test_no_other_threshold_would_have_made_more(rows: Any, money: Any) -> None:
     assert found == pytest.approx(max(others))
 
 
+def test_how_often_the_newest_rows_happen_to_be_positive_does_not_move_the_threshold() -> None:
+    labels, positive = calibrated(40_000, prior=0.3)
+    generator = np.random.default_rng(1)
+    quiet = np.flatnonzero((labels == 0) | (generator.random(len(labels)) < 0.4))
+    followed = best_threshold(FLIGHTS, labels[quiet], positive[quiet])
+    assert followed > 0.2
+    assert best_threshold(FLIGHTS, labels[quiet], positive[quiet], share=0.3) == pytest.approx(12 / 92, abs=0.03)
+
+
+@given(st.lists(st.integers(0, 1), min_size=1, max_size=12), st.sampled_from([None, 0.0, 0.01, 0.5, 1.0]))
+def test_rows_of_one_kind_have_a_threshold_whatever_the_model_learnt(labels: list[int], share: float | None) -> None:
+    positive = np.linspace(0.1, 0.9, len(labels))
+    for value in (None, FLIGHTS):
+        assert 0 <= best_threshold(value, np.asarray(labels), positive, share=share) <= 1
+
+
 def test_events_rarer_than_one_in_a_thousand_are_still_told_apart() -> None:
     labels, positive = np.asarray([0] * 990 + [1] * 10), np.concatenate([np.full(990, 1e-4), np.full(10, 3e-3)])
     threshold = best_threshold(Value(true_positive=10, false_positive=-1), labels, positive)

@@ -14,7 +14,7 @@ import pytest
 
 from passerelle.contracts import zones
 from passerelle.contracts.container import DatasetFile
-from passerelle.contracts.monitoring import JOINED, LABELS_FILE
+from passerelle.contracts.monitoring import DRIFT_FILE, JOINED, LABELS_FILE
 from passerelle.settings import JoinLabelsSettings
 from passerelle.steps.join_labels import join_labels
 from passerelle.steps.watch_drift import watch_drift
@@ -209,7 +209,9 @@ def test_labels_that_come_before_their_window_is_judged_are_joined_once_it_is(wo
     assert _watch(world, day(2) + LATE)["windows"] == 0
 
 
-def test_a_loss_that_labels_show_trains_anew(aws: Aws) -> None:
+@pytest.fixture
+def losing(aws: Aws) -> Watched:
+    """A project that trains anew by a loss, and has new rows to learn from."""
     aws.deploy_project(training={"on_drop": "keep"}, monitoring={"retrain": {"loss": 0.02, "cool_down_hours": 0}})
     world = Watched(aws)
     world.serve(errors=performance())
@@ -220,6 +222,11 @@ def test_a_loss_that_labels_show_trains_anew(aws: Aws) -> None:
     kept = aws.begin_run("r2", created_at=day(1).isoformat())
     file = {"key": "a", "version_id": None, "size": 1, "sha256": "a", "outcome": "accepted", "rows_accepted": 9}
     table.save(type(kept).model_validate({**kept.model_dump(), "status": "kept", "files": [file]}))
+    return world
+
+
+def test_a_loss_that_labels_show_trains_anew(losing: Watched) -> None:
+    world, table = losing, losing.aws.table
     rows = _asked(0, 2_000)
     world.record(rows)
     assert _watch(world, day(1) + LATE)["status"] == "done"
@@ -231,3 +238,29 @@ def test_a_loss_that_labels_show_trains_anew(aws: Aws) -> None:
     # What the labels show is no loss of the model that it was trained anew for.
     table.put("flights", "CHAMPION", run_id="r1", model_version="5", promoted_at=day(1).isoformat())
     assert _watch(world, day(1) + LATE)["status"] == "done"
+
+
+def test_a_small_loss_that_the_newest_day_is_not_sure_of_trains_anew_once_days_are_sure_together(
+    losing: Watched,
+) -> None:
+    world, answer = losing, dict[str, Any]()
+    for number in range(8):
+        rows, seed = _asked(number, 120, seed=number + 30), number + 30
+        world.record(rows, name=f"day-{number}")
+        _watch(world, day(number + 1) + LATE)
+        some = np.random.default_rng(seed).random(len(rows)) < 0.25
+        told = zip(some, _labels(rows, wrong=True, seed=seed), _labels(rows, seed=seed), strict=True)
+        _drop(world, rows, [bad if one else good for one, bad, good in told], name=f"{number}")
+        _join(world)
+        answer = _watch(world, day(number + 1) + LATE)
+    newest = world.window(day(7)).realised["roc_auc"]
+    assert newest.before is not None
+    assert newest.lower < newest.before < newest.upper
+    assert answer["status"] == "retrain"
+    assert answer["run"]["why"].startswith("realised: the metric is worse by")
+    assert answer["run"]["why"].endswith("over 8 windows together")
+    # Days whose files are gone are left out; of one alone nothing can be added up.
+    for number in range(7):
+        gone = f"{zones.window_prefix('flights', f'{day(number):%Y-%m-%dT%H:%MZ}')}/{DRIFT_FILE}"
+        world.aws.s3.delete_object(Bucket=world.aws.buckets["reports"], Key=gone)
+    assert _watch(world, day(8) + LATE)["status"] == "done"
