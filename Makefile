@@ -8,7 +8,7 @@ RUN = PATH="$(NODE_BIN):$(PATH)" $(BIN)
 UV_VERSION := 0.13.8
 UV = VIRTUAL_ENV=$(VENV) $(BIN)/uv pip
 
-.PHONY: help demo test browser bench-serving bench-cold bench-tuning bench-prepare bench-spot bench-gpu bench-experiment bench-drift bench-estimated bench-year check format install lock clean up down
+.PHONY: help demo test browser bench-serving bench-cold bench-tuning bench-prepare bench-spot bench-gpu bench-experiment bench-drift bench-estimated bench-threshold bench-year check format install lock clean up down
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -91,6 +91,9 @@ bench-drift: install ## Measure drift beside Evidently, NannyML and alibi's rule
 
 bench-estimated: install ## Measure estimates without labels beside the AUC that labels give
 	@$(BIN)/python -m bench.estimated
+
+bench-threshold: install ## Measure thresholds at the rate that models learnt beside those of the newest weeks
+	@$(BIN)/python -m bench.threshold
 
 bench-year: install ## Replay the flights of 2013: monitored retraining beside never and every month
 	@$(RUN)/python -m bench.year
