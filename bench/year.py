@@ -53,9 +53,9 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 #: The months that the first models learn from.
 KNOWN: Final = range(1, 3)
 MONITORED, NEVER, MONTHLY = POLICIES = ("monitored", "never", "monthly")
-#: Windows of a week. A model learns anew once it can learn from a sixth more, or when it has surely lost some of the
-#: metric, or when major drift lasts, though not twice within a week. Flights drift moderately all the time.
-RULE: Final[dict[str, Any]] = {"labels": 0.15, "loss": 0.02, "drift": "major", "cool_down_hours": 6 * 24}
+#: A model learns anew once it can learn from a sixth more, or when it has surely lost some of the metric, or when major
+#: drift lasts. Flights drift moderately all the time.
+RULE: Final[dict[str, Any]] = {"labels": 0.15, "loss": 0.02, "drift": "major"}
 RULES: Final[dict[str, Any]] = {MONITORED: RULE, NEVER: "never", MONTHLY: "monthly"}
 #: What rings when nobody has looked for two days: by this clock, whenever it jumps by a week.
 UNWATCHED: Final = "Unwatched"
