@@ -15,9 +15,10 @@ GLUE_TYPES: Final = {
     "category": "string",
     "text": "string",
     "datetime": "timestamp",
+    "numbers": "array<float>",
 }
 #: Glue type -> what Trino calls it, of which views are made.
-TRINO_TYPES: Final = {"string": "varchar", "timestamp": "timestamp(3)"}
+TRINO_TYPES: Final = {"string": "varchar", "timestamp": "timestamp(3)", "array<float>": "array(real)"}
 LABEL_TYPES: Final = {"binary": "tinyint", "multiclass": "string", "regression": "double"}
 _SIDE: Final = "struct<observedcontenttype:string,mode:string,data:string,encoding:string>"
 #: One line of SageMaker's data capture (developer guide, "Capture data"); its keys are read without regard to case.
@@ -50,7 +51,7 @@ def rejected_rows(project: Project) -> Columns:
 def predictions(project: Project) -> Columns:
     """Return the columns of recorded predictions."""
     inputs = ((column.name, column.type) for column in project.derivable_columns)
-    return tuple((name, GLUE_TYPES[type_]) for name, type_ in prediction_columns(inputs))
+    return tuple((name, GLUE_TYPES[type_]) for name, type_ in prediction_columns(inputs, project.task.type))
 
 
 def _declared(project: Project) -> Columns:

@@ -20,6 +20,7 @@ _TYPES: Final = {
     "category": "VARCHAR",
     "text": "VARCHAR",
     "datetime": "TIMESTAMP",
+    "numbers": "FLOAT[]",
 }
 SETTINGS: Final = {"threads": 1, "autoinstall_known_extensions": False, "autoload_known_extensions": False}
 

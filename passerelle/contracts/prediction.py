@@ -7,12 +7,14 @@ IDENTITY (`once_sql`): the view that Athena has of the files does, and so does `
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 if TYPE_CHECKING:
-    from passerelle.contracts.bundle import ColumnType
+    from passerelle.contracts.bundle import ColumnType, TaskType
 
-Columns: TypeAlias = "tuple[tuple[str, ColumnType], ...]"
+#: `numbers` are several in one cell, with the seven digits of single precision.
+RecordType: TypeAlias = "ColumnType | Literal['numbers']"
+Columns: TypeAlias = "tuple[tuple[str, RecordType], ...]"
 
 #: `inference_id` is the caller's, or the one that SageMaker gave the request; `request_row` counts its rows from 0.
 #: `entity_id` is the contract's entity as datasets spell it (`__entity`), a keyed hash of that where it is personal.
@@ -28,6 +30,9 @@ _FIRST: Final[Columns] = (
 #: `score` is the probability of the positive class, of the likeliest class, or the predicted number; `decision` is
 #: true or false where a threshold decides, the class of a multiclass model, empty for a number.
 _LAST: Final[Columns] = (("score", "number"), ("decision", "text"), ("latency_ms", "number"))
+#: Of a model of several classes besides, at the end: the probability of each, in the order of its bundle's classes.
+#: Files of before there was one do not have it; in records of other tasks it is never.
+PROBABILITIES: Final = "probabilities"
 #: The model's answer, in predictions and in the profiles of these.
 SCORE: Final = "__score"
 DECISION: Final = "__decision"
@@ -45,9 +50,10 @@ OWN_REQUEST: Final = "passerelle-smoke-test"
 DAY: Final = "day"
 
 
-def prediction_columns(inputs: Iterable[tuple[str, ColumnType]]) -> Columns:
+def prediction_columns(inputs: Iterable[tuple[str, ColumnType]], task: TaskType = "binary") -> Columns:
     """Return the columns of a project's predictions, in order; names in lower case, as Athena reads every name."""
-    return (*_FIRST, *((f"{INPUT}{name.lower()}", type_) for name, type_ in inputs), *_LAST)
+    own: Columns = ((PROBABILITIES, "numbers"),) if task == "multiclass" else ()
+    return (*_FIRST, *((f"{INPUT}{name.lower()}", type_) for name, type_ in inputs), *_LAST, *own)
 
 
 def once_sql(relation: str, columns: Iterable[str], *, within: Iterable[str] = ()) -> str:

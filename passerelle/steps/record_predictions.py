@@ -23,6 +23,7 @@ from passerelle.aws.hash_key import hash_key
 from passerelle.aws.objects import Objects
 from passerelle.aws.parquet_file import write_parquet
 from passerelle.contracts import naming, zones
+from passerelle.contracts.prediction import PROBABILITIES
 from passerelle.domain.predictions import (
     BrokenExchangeError,
     Exchange,
@@ -40,6 +41,8 @@ from passerelle.steps.served_models import ServedModels
 LOG: Final = logging.getLogger(__name__)
 #: So many rows are held, and are a file at most.
 PART_ROWS: Final = 20_000
+#: Or fewer, which hold so many probabilities of several classes.
+PART_NUMBERS: Final = 1_000_000
 #: So many broken lines are named; all are counted.
 _NAMED: Final = 1_000
 
@@ -157,7 +160,7 @@ def _write_parts(
     objects, bucket, files = Objects(client("s3")), settings.zones["predictions"], 0
     for part in itertools.count():
         by_day: dict[str, list[Record]] = {}
-        for record in itertools.islice(records, PART_ROWS):
+        for record in _part(records):
             by_day.setdefault(str(record["event_time"])[:10], []).append(record)
         if not by_day:
             return files
@@ -168,6 +171,17 @@ def _write_parts(
             objects.write(bucket, key, body, content_type="application/vnd.apache.parquet")
             files += 1
     return files
+
+
+def _part(records: Iterator[Record]) -> Iterator[Record]:
+    """Yield the records of the next part."""
+    numbers = 0
+    for record in itertools.islice(records, PART_ROWS):
+        yield record
+        shares = record.get(PROBABILITIES)
+        numbers += len(shares) if isinstance(shares, list) else 0
+        if numbers >= PART_NUMBERS:
+            return
 
 
 def _tell(told: _Told, source: Source, settings: RecordPredictionsSettings) -> None:

@@ -105,7 +105,8 @@ class WindowCounts:
     def comparable(self, reference: Reference) -> Reference:
         """Return a reference of the columns that records have: those that callers send, and the answers."""
         project = self._deployed.project
-        recorded = {name for name, _ in prediction_columns((c.name, c.type) for c in project.derivable_columns)}
+        inputs = ((column.name, column.type) for column in project.derivable_columns)
+        recorded = {name for name, _ in prediction_columns(inputs, project.task.type)}
         return reference.only([name for name in reference.layout.columns if recorded_name(name) in recorded])
 
     def _of_job(self, window: Window, records: Records) -> CountedWindow | None:

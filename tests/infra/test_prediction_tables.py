@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from infra.constructs.project_tables import ProjectTables
 from passerelle.aws.parquet_file import write_parquet
 from passerelle.contracts.prediction import once_sql
 from passerelle.domain.predictions import Recorder, once, read_captured
+from passerelle.domain.project import Project
 from tests.serving import GOOD_ROW
 from tests.unit.domain.prediction_projects import flights_like
 from tests.unit.domain.test_predictions import ANSWER, captured
@@ -39,11 +41,11 @@ def _rows(count: int, *, moment: str = "2026-11-21T08:30:00.25Z", score: float =
     return _recorder().records(read_captured(line), "champion")
 
 
-def _tables() -> dict[str, dict[str, Any]]:
+def _tables(project: Project = PROJECT) -> dict[str, dict[str, Any]]:
     stack = Stack(App(), "Tables")
     bucket = aws_s3.Bucket.from_bucket_name(stack, "Zone", "zone")
     ProjectTables(
-        stack, "Of", project=PROJECT, curated=bucket, quarantine=bucket, predictions=bucket, database_name="db"
+        stack, "Of", project=project, curated=bucket, quarantine=bucket, predictions=bucket, database_name="db"
     )
     found = assertions.Template.from_stack(stack).find_resources("AWS::Glue::Table").values()
     return {item["Properties"]["TableInput"]["Name"]: item["Properties"]["TableInput"] for item in found}
@@ -64,6 +66,33 @@ def test_rows_are_read_back_as_they_were_and_equal_rows_make_equal_bytes(tmp_pat
     assert rows[0]["event_time"] == datetime(2026, 11, 21, 8, 30, 0, 250_000)
     assert write_parquet(tmp_path / "b.parquet", columns, rows).read_bytes() == path.read_bytes()
     assert sorted(item.name for item in tmp_path.iterdir()) == ["a.parquet", "b.parquet"]
+
+
+def test_several_classes_have_their_probabilities_in_files_table_and_view_and_older_files_none(tmp_path: Path) -> None:
+    project = flights_like("multiclass")
+    recorder = Recorder(project, model="flights", find_model=lambda exchange, run_id: None)
+    answer = {"predictions": ["b"] * 3, "probabilities": [[0.25, 0.5, 0.25]] * 3, "model": {"version": "1"}}
+    rows = [{**GOOD_ROW, "hour": index} for index in range(3)]
+    records = recorder.records(
+        read_captured(captured({"dataframe_records": rows}, answer, inferenceId="new")), "champion"
+    )
+    path = write_parquet(tmp_path / "b.parquet", recorder.columns, records)
+    assert pq.read_table(path).to_pylist() == records
+    written = [(field.name, ATHENA[field.type]) for field in pq.read_schema(path)]
+    assert written[-1] == ("probabilities", "array<float>")
+    tables = _tables(project)
+    declared = tables["flights_predictions_delivered"]["StorageDescriptor"]["Columns"]
+    assert [(column["Name"], column["Type"]) for column in declared] == written
+    view = json.loads(base64.b64decode(tables["flights_predictions"]["ViewOriginalText"][16:-3]))
+    assert {"name": "probabilities", "type": "array(real)"} in view["columns"]
+    older = [{**record, "inference_id": "old"} for record in records]
+    write_parquet(tmp_path / "a.parquet", recorder.columns[:-1], _without(older, "probabilities"))
+    files = f"read_parquet('{tmp_path}/*.parquet', union_by_name = true)"
+    query = once_sql(files, ["inference_id", "probabilities"])
+    found = duckdb.sql(f"SELECT DISTINCT * FROM ({query}) ORDER BY ALL").fetchall()
+    assert found == [("new", [0.25, 0.5, 0.25]), ("old", None)]
+    frame = once(pd.concat(map(pd.read_parquet, sorted(tmp_path.glob("*.parquet")))))
+    assert (len(frame), int(frame["probabilities"].isna().sum())) == (6, 3)
 
 
 def test_athenas_view_and_pandas_keep_the_same_one_row_of_each_prediction(tmp_path: Path) -> None:
@@ -112,5 +141,5 @@ def test_files_from_before_a_column_was_added_are_read_with_those_that_have_it(t
     assert len(frame) == 4
 
 
-def _without(rows: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+def _without(rows: Sequence[Mapping[str, Any]], name: str) -> list[dict[str, Any]]:
     return [{key: value for key, value in row.items() if key != name} for row in rows]

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from passerelle.contracts.prediction import INPUT, OWN_REQUEST, Columns, prediction_columns
+from passerelle.contracts.prediction import INPUT, OWN_REQUEST, PROBABILITIES, Columns, prediction_columns
 from passerelle.domain.predictions.bodies import Answers, Row, read_answers, request_rows
 from passerelle.domain.predictions.cells import Value, cell_text, read_cell
 from passerelle.domain.predictions.exchange import BrokenExchangeError, Exchange
 from passerelle.domain.project import Project
 from passerelle.errors import InputError, SettingsError
 
-Record = dict[str, Value]
+Record = dict[str, Value | list[float]]
 
 
 class RefusedExchangeError(InputError):
@@ -58,7 +59,7 @@ class Recorder:
     @property
     def columns(self) -> Columns:
         """The columns of the records, in order."""
-        return prediction_columns((column.name, column.type) for column in self._inputs)
+        return prediction_columns(((column.name, column.type) for column in self._inputs), self._project.task.type)
 
     def records(self, exchange: Exchange, variant: str) -> list[Record]:
         """Return the records of an exchange, none of what a deployment asked itself.
@@ -97,6 +98,7 @@ class Recorder:
                 **{f"{INPUT}{column.name.lower()}": self._cell(row, column) for column in self._inputs},
                 **self._outcome(answers, index, threshold),
                 "latency_ms": exchange.latency_ms,
+                **self._shares(answers, index),
             }
             for index, row in enumerate(rows)
         ]
@@ -119,6 +121,12 @@ class Recorder:
             return text
         return hmac.new(self._hash_key, f"{self._project.name}\0{text}".encode(), hashlib.sha256).hexdigest()
 
+    def _shares(self, answers: Answers, index: int) -> Record:
+        """Return the probability of each of several classes; of other tasks nothing, the score says it all."""
+        if self._project.task.type != "multiclass":
+            return {}
+        return {PROBABILITIES: _finite(answers.shares[index]) if answers.shares else None}
+
     def _outcome(self, answers: Answers, index: int, threshold: float | None) -> Record:
         task, prediction = self._project.task.type, answers.predictions[index]
         if task == "regression":
@@ -132,3 +140,9 @@ class Recorder:
         else:
             decided = None if score is None or threshold is None else score >= threshold
         return {"score": score, "decision": None if decided is None else str(decided).lower()}
+
+
+def _finite(shares: Sequence[float]) -> list[float] | None:
+    """Return probabilities; None where one is no number: what is left of them would be of other classes."""
+    found = [float(share) for share in shares]
+    return found if all(math.isfinite(share) for share in found) else None

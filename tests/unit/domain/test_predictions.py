@@ -15,6 +15,7 @@ from passerelle.contracts import zones
 from passerelle.contracts.prediction import IDENTITY, OWN_REQUEST, prediction_columns
 from passerelle.domain.predictions import BrokenExchangeError, Recorder, once, read_captured
 from passerelle.domain.predictions.cells import Value, cell_text, read_cell
+from passerelle.domain.predictions.records import Record
 from passerelle.domain.project import Project
 from passerelle.errors import SettingsError
 from tests.serving import GOOD_ROW
@@ -39,7 +40,7 @@ def captured(body: Any, answer: Any = ANSWER, **about: str) -> bytes:
     return json.dumps({"captureData": sides, "eventMetadata": metadata, "eventVersion": "0"}).encode()
 
 
-def records_of(line: bytes, project: Project, key: bytes = b"") -> list[dict[str, Value]]:
+def records_of(line: bytes, project: Project, key: bytes = b"") -> list[Record]:
     """Return the records of a captured line, of whose model nothing else is known."""
     recorder = Recorder(project, model="flights", find_model=lambda exchange, run_id: None, hash_key=key)
     return recorder.records(read_captured(line), "champion")
@@ -75,6 +76,26 @@ def test_a_record_holds_what_the_contract_of_records_says_in_its_order() -> None
         "decision": "true",
         "latency_ms": None,
     }
+
+
+def test_of_several_classes_a_record_ends_with_the_probability_of_each() -> None:
+    answer = {**ANSWER, "predictions": ["late"], "probabilities": [[0.125, 0.625, 0.25]], "decisions": None}
+    project = flights_like("multiclass")
+    (record,) = records_of(captured(asked(), answer), project)
+    columns = Recorder(project, model="flights", find_model=lambda exchange, run_id: None).columns
+    assert tuple(record) == tuple(name for name, _ in columns)
+    assert list(record.items())[-4:] == [
+        ("score", 0.625), ("decision", "late"), ("latency_ms", None), ("probabilities", [0.125, 0.625, 0.25]),
+    ]  # fmt: skip
+    for task in ("binary", "regression"):
+        assert "probabilities" not in dict(prediction_columns([], task))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("shares", [None, [[0.5, float("nan"), 0.5]]])
+def test_probabilities_that_are_none_leave_the_prediction(shares: Any) -> None:
+    answer = {"predictions": ["late"], "probabilities": shares, "model": {"version": 1}}
+    (record,) = records_of(captured(asked(), answer), flights_like("multiclass"))
+    assert (record["decision"], record["probabilities"]) == ("late", None)
 
 
 def test_without_an_id_of_the_caller_sagemakers_own_is_taken() -> None:

@@ -28,6 +28,7 @@ ATHENA = {
     pa.string(): "string",
     pa.timestamp("us"): "timestamp",
     pa.list_(pa.field("element", pa.string())): "array<string>",
+    pa.list_(pa.field("element", pa.float32())): "array<float>",
 }
 TYPES = [
     {"name": "Paid", "type": "boolean", "nullable": True},

@@ -12,6 +12,7 @@ from typing import Any
 import boto3
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from passerelle.contracts import naming, zones
 from passerelle.contracts.bundle import BundleMetadata, BundleSignature, SignatureColumn
@@ -24,7 +25,7 @@ from passerelle.steps.artefacts import BUNDLE, training_key
 from passerelle.steps.record_predictions import record_predictions
 
 from . import results
-from .world import MOMENT, Aws
+from .world import MOMENT, ROOT, Aws
 
 ENDPOINT = naming.endpoint_name("laptop", "flights")
 ROW = {
@@ -180,6 +181,21 @@ def test_many_rows_are_written_in_parts_none_of_which_is_larger_than_is_held(
     assert {(row["inference_id"], row["request_row"]) for row in _rows(aws)} == {
         (f"event-{number}", row) for number in range(3) for row in range(3)
     }
+
+
+def test_many_probabilities_make_smaller_parts(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = yaml.safe_load((ROOT / "projects/flights/project.yaml").read_text())["data"]["columns"]
+    for column in columns:
+        if column["name"] == "arr_delay":
+            column.update({"type": "category", "min": None, "max": None})
+    aws.deploy_project(
+        data={"columns": columns, "label": {"column": "arr_delay"}}, task={"type": "multiclass", "metric": "log_loss"}
+    )
+    monkeypatch.setattr(step, "PART_NUMBERS", 4)
+    answer = record_predictions(_capture(aws, _line(1, rows=5)), _settings(aws))
+    assert (answer["records"], answer["files"]) == (5, 3)
+    assert sorted(len(rows) for rows in _files(aws).values()) == [1, 2, 2]
+    assert [row["probabilities"] for row in _rows(aws)] == [[0.25, 0.75]] * 5
 
 
 def test_other_objects_and_one_that_is_gone_are_no_errors(aws: Aws) -> None:

@@ -6,6 +6,7 @@ import json
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 import pytest
 
 from laptop.sagemaker.hosting.capture import Exchange as LocalExchange
@@ -91,7 +92,11 @@ def test_every_form_of_a_request_and_of_its_answer_gives_the_same_records(
         assert {record["decision"] for record in first} == {"true", "false"}
     elif task == "multiclass":
         assert {record["decision"] for record in first} <= {"early", "late", "on time"}
-        assert all(1 / 3 <= float(str(record["score"])) <= 1 for record in first)
+        shares = np.array([record["probabilities"] for record in first], float)
+        assert shares.sum(axis=1) == pytest.approx(1)
+        assert [record["score"] for record in first] == shares.max(axis=1).tolist()
+        classes = np.array(["early", "late", "on time"])
+        assert [record["decision"] for record in first] == classes[shares.argmax(axis=1)].tolist()
     else:
         assert {record["decision"] for record in first} == {None}
 
