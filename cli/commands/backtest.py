@@ -144,7 +144,8 @@ def _tell(session: Session, job: str, result: BacktestResult, uri: str, found: d
     usd = _cost(session, found)
     if session.as_json:
         document = result.model_dump(mode="json", exclude={"cells": {"__all__": {"resamples"}}})
-        session.print_json({"job": job, "status": "Completed", "usd": usd, "uri": uri, **document})
+        told = {"job": job, "status": "Completed", "usd": usd, "uri": uri, "every_days": result.every_days}
+        session.print_json({**told, **document})
         return
     from rich.markup import escape
     from rich.table import Table
@@ -161,6 +162,10 @@ def _tell(session: Session, job: str, result: BacktestResult, uri: str, found: d
     console.print(f"[bold]{escape(staleness.words)}[/]", soft_wrap=True)
     for note in result.notes:
         console.print(f"[yellow]![/] {escape(note)}", soft_wrap=True)
+    if result.every_days is not None:
+        rule = "{every_days: " + str(result.every_days) + "}"
+        console.print(f"To train so, declare `monitoring: {{retrain: {rule}}}` in project.yaml; other triggers may "
+                      "stand beside it.", soft_wrap=True)  # fmt: skip
     price = "of unknown price" if usd is None else f"about USD {usd:.4f} on AWS"
     trainings = len({cell.trained for cell in result.cells})
     console.print(f"[dim]{trainings} trainings of {result.candidate} in {result.seconds:.0f} s, {price}; "

@@ -11,6 +11,8 @@ from passerelle.contracts.base import Contract
 #: A calendar month, a week from Monday on, a day, or a number of days that end with the newest row; all in UTC.
 PERIOD: Final = r"^(month|week|day|[1-9]\d{0,2}d)$"
 BACKTEST_FIGURE: Final = "staleness.png"
+#: Longer is no schedule that a project may declare.
+_MOST_DAYS: Final = 3_650
 
 
 class BacktestQuestion(Contract):
@@ -117,3 +119,11 @@ class BacktestResult(Contract):
     notes: tuple[str, ...] = ()
     figures: tuple[str, ...] = ()
     seconds: float = 0.0
+
+    @property
+    def every_days(self) -> int | None:
+        """The proposed cadence as `monitoring.retrain.every_days` has it, None where none is proposed."""
+        if self.staleness.cadence is None:
+            return None
+        days = {"month": 30, "week": 7, "day": 1}.get(self.period) or int(self.period.removesuffix("d"))
+        return min(days * self.staleness.cadence.periods, _MOST_DAYS)

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from passerelle.contracts.backtest import BacktestCell, Staleness
+from passerelle.contracts.backtest import BacktestCell, BacktestResult, Cadence, Staleness
 from passerelle.domain.monitoring.ageing import student_width
 from passerelle.domain.monitoring.staleness import Judged, age_words, judge_staleness, pooled
+from passerelle.domain.project.monitoring import Retrain
 
 NOISE = 0.002
 
@@ -200,3 +201,19 @@ def test_what_is_pooled_never_falls_and_keeps_its_mean(values: list[float]) -> N
 @pytest.mark.parametrize("freedom", [1, 2, 3, 8, 40])
 def test_the_width_of_an_interval_is_students(freedom: int) -> None:
     assert student_width(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=1e-6)
+
+
+@pytest.mark.parametrize(("period", "days"), [("month", 90), ("week", 21), ("day", 3), ("30d", 90), ("999d", 2_997)])
+def test_the_proposed_cadence_is_one_that_a_project_can_declare(period: str, days: int) -> None:
+    result = BacktestResult(
+        project="p", run_id="r", dataset_id="d", candidate="logistic", metric="roc_auc", greater_is_better=True,
+        period=period, window=None, periods=(), cells=(),
+        staleness=Staleness(verdict="found", limit=0.01, words="", cadence=Cadence(periods=3, lower=1, upper=5, seen=6)),
+    )  # fmt: skip
+    assert result.every_days == days
+    assert Retrain(every_days=result.every_days).every_days == days
+    none = result.model_copy(update={"staleness": Staleness(verdict="too_few", limit=0.01, words="")})
+    assert none.every_days is None
+    long = Cadence(periods=12, lower=1, upper=None, seen=12)
+    endless = result.staleness.model_copy(update={"cadence": long})
+    assert Retrain(every_days=result.model_copy(update={"staleness": endless}).every_days)
