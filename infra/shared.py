@@ -62,8 +62,12 @@ class Shared:
         memory_mib: int = 512,
         dead_letters: aws_sqs.IQueue | None = None,
         place: Place | None = None,
+        disk_mib: int | None = None,
     ) -> Function:
-        """Make a function in a stack; where it is invoked asynchronously, what it gives up lands in `dead_letters`."""
+        """Make a function in a stack; where it is invoked asynchronously, what it gives up lands in `dead_letters`.
+
+        Without `disk_mib` its /tmp has the 512 MiB that cost nothing.
+        """
         return Function(
             stack,
             id_,
@@ -78,4 +82,5 @@ class Shared:
             memory_mib=memory_mib,
             dead_letters=dead_letters,
             place=place,
+            disk_mib=disk_mib,
         )

@@ -16,6 +16,7 @@ from typing import Final
 from aws_cdk import (
     Duration,
     RemovalPolicy,
+    Size,
     aws_ec2,
     aws_iam,
     aws_kms,
@@ -141,6 +142,7 @@ class Function(Construct):
         memory_mib: int,
         dead_letters: aws_sqs.IQueue | None,
         place: Place | None = None,
+        disk_mib: int | None = None,
     ) -> None:
         super().__init__(scope, id_)
         self.log_group = aws_logs.LogGroup(
@@ -170,6 +172,7 @@ class Function(Construct):
             environment={**settings.to_env(), "POWERTOOLS_LOG_LEVEL": "INFO"},
             timeout=Duration.seconds(timeout_seconds),
             memory_size=memory_mib,
+            ephemeral_storage_size=Size.mebibytes(disk_mib) if disk_mib else None,
             role=self.role.without_policy_updates(),
             log_group=self.log_group,
             layers=list(layers),

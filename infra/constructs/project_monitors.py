@@ -145,6 +145,8 @@ def _labels(stack: Stack, shared: Shared) -> Function:
         ],
         timeout_seconds=900,
         memory_mib=2048,
+        # The largest there is: a file of labels has to fit in, beside what DuckDB spills.
+        disk_mib=10_240,
     )
 
 

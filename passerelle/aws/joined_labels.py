@@ -40,16 +40,27 @@ class Joined:
 
 
 class LabelFiles:
-    """Accepted files, oldest first; `names` tell them apart. What a later one says of the same thing holds."""
+    """What accepted files tell: added one by one, the oldest first, and then joined to windows.
 
-    def __init__(self, project: Project, files: Sequence[Path], names: Sequence[str], *, hash_key: bytes = b"") -> None:
-        self._project, self._hash_key = project, hash_key
-        self._connection = duckdb.connect(":memory:", config={**SETTINGS, "temp_directory": str(files[0].parent)})
-        parts = " UNION ALL ".join(
-            self._select(path, name, number) for number, (path, name) in enumerate(zip(files, names, strict=True))
+    What a later file says of the same thing holds. A file that was added is needed no longer. `folder` takes what does
+    not fit into `memory_mib`.
+    """
+
+    def __init__(self, project: Project, folder: Path, *, memory_mib: int, hash_key: bytes = b"") -> None:
+        self._project, self._hash_key, self._names = project, hash_key, list[str]()
+        self._connection = duckdb.connect(
+            ":memory:", config={**SETTINGS, "temp_directory": str(folder), "memory_limit": f"{memory_mib}MiB"}
         )
-        last = "arg_max(label, place) AS label, arg_max(file, place) AS file, count(DISTINCT label) > 1 AS conflict"
-        self._connection.execute(f"CREATE TEMP TABLE rows AS SELECT * FROM ({parts}) WHERE label IS NOT NULL")
+
+    def add(self, path: Path, name: str) -> None:
+        """Read a file's labels; `name` tells it apart."""
+        found = f"SELECT * FROM ({self._select(path, len(self._names))}) WHERE label IS NOT NULL"
+        self._connection.execute(f"INSERT INTO rows {found}" if self._names else f"CREATE TEMP TABLE rows AS {found}")
+        self._names.append(name)
+
+    def all_added(self) -> None:
+        """Find out what is told of each thing; nothing can be added any more."""
+        last = "arg_max(label, place) AS label, max(place) AS place, count(DISTINCT label) > 1 AS conflict"
         self._connection.execute(
             f"CREATE TEMP TABLE told AS SELECT entity, moment, {last} FROM rows "
             "WHERE request IS NULL AND entity IS NOT NULL GROUP BY entity, moment"
@@ -77,7 +88,7 @@ class LabelFiles:
         )
         # A request's only row, or its first, needs no number.
         found = " UNION ALL ".join(
-            f"SELECT inference_id, request_row, label, file, conflict FROM asked JOIN {told}"
+            f"SELECT inference_id, request_row, label, place, conflict FROM asked JOIN {told}"
             for told in (
                 "told ON entity_id = entity AND (asked.moment IS NULL OR asked.moment = told.moment)",
                 "told_of_requests ON request = inference_id || '#' || request_row",
@@ -87,20 +98,25 @@ class LabelFiles:
         # Without a moment every row of the entity is meant: where these do not agree, nobody knows which.
         self._connection.execute(
             f"CREATE OR REPLACE TEMP TABLE joined AS SELECT inference_id, request_row, min(label) AS label, "
-            "min(file) AS file, bool_or(conflict) OR count(DISTINCT label) > 1 AS conflict "
+            "min(place) AS place, bool_or(conflict) OR count(DISTINCT label) > 1 AS conflict "
             f"FROM ({found}) GROUP BY inference_id, request_row"
         )
         counts = self._connection.execute(
-            "SELECT file, count(*) FILTER (NOT conflict), count(*) FILTER (conflict) FROM joined GROUP BY file"
+            "SELECT place, count(*) FILTER (NOT conflict), count(*) FILTER (conflict) FROM joined GROUP BY place"
         ).fetchall()
         if counts:
             self._connection.execute(
-                "COPY (SELECT inference_id, request_row, CASE WHEN NOT conflict THEN label END AS label, file "
-                f"FROM joined ORDER BY ALL) TO {quoted(str(target))} (FORMAT parquet, COMPRESSION zstd)"
+                "COPY (SELECT inference_id, request_row, CASE WHEN NOT conflict THEN label END AS label, "
+                f"list_extract({self._listed_names()}, place + 1) AS file FROM joined ORDER BY ALL) "
+                f"TO {quoted(str(target))} (FORMAT parquet, COMPRESSION zstd)"
             )
-        return Joined(labelled={file: told for file, told, _ in counts}, conflicts=sum(two for *_, two in counts))
+        labelled = {self._names[place]: told for place, told, _ in counts}
+        return Joined(labelled=labelled, conflicts=sum(two for *_, two in counts))
 
-    def _select(self, path: Path, name: str, number: int) -> str:
+    def _listed_names(self) -> str:
+        return f"[{', '.join(quoted(name) for name in self._names)}]"
+
+    def _select(self, path: Path, place: int) -> str:
         project = self._project
         texts = [f"CAST({quoted_name(column)} AS VARCHAR)" for column in project.data.entity_id]
         entity = " || '|' || ".join(f"coalesce({text}, '')" for text in texts)
@@ -109,8 +125,8 @@ class LabelFiles:
         request = f"CAST({quoted_name(project.data.inference_id)} AS VARCHAR)" if project.data.inference_id else "NULL"
         return (
             f"SELECT CASE WHEN coalesce({', '.join(texts)}) IS NOT NULL THEN {spelt} END AS entity, "
-            f"{moment} AS moment, nullif({request}, '') AS request, {self._label()} AS label, {quoted(name)} AS file, "
-            f"{number} AS place FROM read_parquet({quoted(str(path))})"
+            f"{moment} AS moment, nullif({request}, '') AS request, {self._label()} AS label, "
+            f"{place} AS place FROM read_parquet({quoted(str(path))})"
         )
 
     def _label(self) -> str:

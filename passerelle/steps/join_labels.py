@@ -6,6 +6,7 @@ replaces another takes its labels away with it.
 
 from __future__ import annotations
 
+import errno
 import logging
 import tempfile
 from collections import Counter
@@ -24,7 +25,7 @@ from passerelle.contracts.monitoring import JOINED, LABELS, LABELS_FILE, WINDOW,
 from passerelle.contracts.variants import VARIANT
 from passerelle.domain.monitoring.windows import Window, window_named
 from passerelle.domain.project import Project
-from passerelle.errors import NotFoundError
+from passerelle.errors import InputError, NotFoundError
 from passerelle.settings import JoinLabelsSettings
 from passerelle.steps.project_source import read_project
 from passerelle.steps.project_watch import ProjectWatch
@@ -32,6 +33,8 @@ from passerelle.steps.project_watch import ProjectWatch
 LOG: Final = logging.getLogger(__name__)
 #: So many windows back labels are looked for.
 _WINDOWS: Final = 400
+#: Of a function's memory, what DuckDB may use; beyond it, it writes to the disk.
+_MEMORY_MIB: Final = 1_200
 
 
 def join_labels(request: dict[str, Any], settings: JoinLabelsSettings) -> dict[str, Any]:
@@ -99,15 +102,15 @@ class _Joining:
         self, folder: Path, accepted: Sequence[DatasetFile], windows: Sequence[tuple[Window, WindowRecord]]
     ) -> tuple[list[str], Counter[str]]:
         """Return the windows whose labels are others than before, and how many predictions each file told one."""
-        files = [self._download(file.curated_key, folder / f"{number:06}-told.parquet", "curated")
-                 for number, file in enumerate(accepted)]  # fmt: skip
-        there = [(path, file.sha256) for path, file in zip(files, accepted, strict=True) if path is not None]
-        if not there:
-            return [], Counter()
         key = hash_key(self._settings.hash_key_secret) if self._project.personal_entity else b""
         touched, told_by, days = list[str](), Counter[str](), dict[str, list[Path]]()
-        with LabelFiles(self._project, [path for path, _ in there], [name for _, name in there], hash_key=key) as told:
+        with LabelFiles(self._project, folder, memory_mib=_MEMORY_MIB, hash_key=key) as told:
+            if not self._add(told, accepted, folder / "told.parquet"):
+                return [], Counter()
             for window, record in windows:
+                for day in set(days) - set(window.days):
+                    for path in days.pop(day):
+                        path.unlink()
                 records = [path for day in window.days for path in self._records(day, days, folder)]
                 question = CountQuestion(
                     start=record.start, end=record.end, variant=VARIANT, version=str(record.version)
@@ -125,6 +128,30 @@ class _Joining:
                         "%s: %d predictions have a label, %d two that differ", window.name, labelled, found.conflicts
                     )
         return touched, told_by
+
+    def _add(self, told: LabelFiles, accepted: Sequence[DatasetFile], path: Path) -> bool:
+        """Read the files one after the other, as not all may fit on the disk; returns whether there are any.
+
+        Raises InputError for one that does not fit alone.
+        """
+        found = False
+        for file in accepted:
+            try:
+                if self._download(file.curated_key, path, "curated") is None:
+                    continue
+                told.add(path, file.sha256)
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+                raise InputError(
+                    f"{file.key} ({file.rows:,} rows) and what was read before it do not fit on this function's disk. "
+                    "No label is joined until then: drop its rows again in several smaller files, and remove it."
+                ) from error
+            path.unlink()
+            found = True
+        if found:
+            told.all_added()
+        return found
 
     def _keep(self, window: Window, target: Path) -> bool:
         """Write a window's labels; returns False where they are there already."""

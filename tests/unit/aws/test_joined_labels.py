@@ -57,7 +57,9 @@ def _asked(path: Path, entities: Sequence[str | None], moment: datetime | None =
 
 def _join(project: Project, told: Path, asked: Path, key: bytes = b"") -> tuple[Joined, list[tuple[str, float | None]]]:
     target = told.with_name("labels.parquet")
-    with LabelFiles(project, [told], ["a"], hash_key=key) as files:
+    with LabelFiles(project, told.parent, memory_mib=100, hash_key=key) as files:
+        files.add(told, "a")
+        files.all_added()
         joined = files.join([asked], QUESTION, target)
     rows = pq.read_table(target).to_pylist() if target.exists() else []
     return joined, [(row["inference_id"], row["label"]) for row in rows]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from passerelle.aws.objects import Objects
 from passerelle.contracts import zones
 from passerelle.contracts.container import DatasetFile
 from passerelle.contracts.monitoring import DRIFT_FILE, JOINED, LABELS_FILE
+from passerelle.errors import InputError
 from passerelle.settings import JoinLabelsSettings
 from passerelle.steps.join_labels import join_labels
 from passerelle.steps.watch_drift import watch_drift
@@ -264,3 +268,24 @@ def test_a_small_loss_that_the_newest_day_is_not_sure_of_trains_anew_once_days_a
         gone = f"{zones.window_prefix('flights', f'{day(number):%Y-%m-%dT%H:%MZ}')}/{DRIFT_FILE}"
         world.aws.s3.delete_object(Bucket=world.aws.buckets["reports"], Key=gone)
     assert _watch(world, day(8) + LATE)["status"] == "done"
+
+
+def test_a_file_of_labels_that_no_disk_holds_is_named(world: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = _asked(0, 40)
+    world.record(rows)
+    _watch(world, day(1) + LATE)
+    _drop(world, rows, _labels(rows), name="huge")
+
+    def full(self: Objects, bucket: str, key: str, path: Path, version_id: str | None = None) -> Path:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Objects, "download", full)
+    with pytest.raises(InputError, match=r"flights/huge.csv \(40 rows\).*smaller files"):
+        _join(world)
+    monkeypatch.setattr(Objects, "download", _broken)
+    with pytest.raises(OSError, match="disk"):
+        _join(world)
+
+
+def _broken(self: Objects, bucket: str, key: str, path: Path, version_id: str | None = None) -> Path:
+    raise OSError(errno.EIO, "the disk is broken")
