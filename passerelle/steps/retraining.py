@@ -118,7 +118,6 @@ def retraining_due(
     rows = sum(file.rows_accepted for run in runs if run.status == "kept" and _after(run, since) for file in run.files)
     state = State(
         now=now,
-        trained=_moment(served.created_at) if served else began,
         began=began,
         incidents=incidents,
         estimated=estimated,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 from passerelle.domain.drift.signal import SEVERITIES, Severity
 from passerelle.domain.monitoring.incidents import Cause, Incident
@@ -14,6 +14,8 @@ from passerelle.domain.project.monitoring import Retrain
 Trigger = Literal["schedule", "drift", "estimated", "realised", "labels"]
 #: Values that are broken or stay away are to be mended, not learnt from.
 _FAULTS: tuple[Cause, ...] = ("absent", "broken")
+#: A run begins minutes after the look that asks for it: at the look a week later it is not yet seven days old.
+_SLACK: Final = timedelta(hours=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,13 +64,12 @@ class Loss:
 
 @dataclass(frozen=True, kw_only=True)
 class State:
-    """What is known when it is asked: `trained` is when the champion's run began, `began` when any run last trained.
+    """What is known when it is asked: `began` is when a run last trained, whatever became of its model.
 
     `new_labels` are the labelled rows that were accepted since then, which no model has seen.
     """
 
     now: datetime
-    trained: datetime
     began: datetime
     incidents: Sequence[Incident] = ()
     estimated: Loss | None = None
@@ -98,9 +99,9 @@ def decide(rule: RetrainRule, state: State) -> Verdict:
 
 
 def _triggers(rule: RetrainRule, state: State) -> Iterator[tuple[Trigger, str]]:
-    age = state.now - state.trained
-    if rule.every is not None and age >= rule.every:
-        yield "schedule", f"the model is {age.days} days old (every {rule.every.days} days)"
+    since = state.now - state.began
+    if rule.every is not None and since >= rule.every - _SLACK:
+        yield "schedule", f"a model was last trained {since.days} days ago (every {rule.every.days} days)"
     if rule.drift is not None:
         for incident in state.incidents:
             grave = SEVERITIES.index(incident.severity) >= SEVERITIES.index(rule.drift)

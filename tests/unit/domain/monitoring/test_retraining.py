@@ -21,7 +21,7 @@ def incident(cause: Cause, severity: Any = "major") -> Incident:
 
 
 def state(**known: Any) -> State:
-    return State(**{"now": NOW, "trained": NOW - 10 * DAY, "began": NOW - 10 * DAY, "new_labels": 1, **known})
+    return State(**{"now": NOW, "began": NOW - 10 * DAY, "new_labels": 1, **known})
 
 
 def test_a_rule_that_asks_for_nothing_never_trains() -> None:
@@ -29,12 +29,14 @@ def test_a_rule_that_asks_for_nothing_never_trains() -> None:
     assert not decide(RetrainRule(), known).retrain
 
 
-def test_a_schedule_trains_when_the_model_is_old_enough() -> None:
+def test_a_schedule_trains_when_the_last_training_is_long_enough_ago() -> None:
     rule = RetrainRule(every=7 * DAY)
     verdict = decide(rule, state())
     assert verdict.retrain
-    assert verdict.triggers == (("schedule", "the model is 10 days old (every 7 days)"),)
-    assert not decide(rule, state(trained=NOW - 6 * DAY)).retrain
+    assert verdict.triggers == (("schedule", "a model was last trained 10 days ago (every 7 days)"),)
+    assert not decide(rule, state(began=NOW - 6 * DAY)).retrain
+    # The look of a week ago began it some minutes later.
+    assert decide(rule, state(began=NOW - 7 * DAY + timedelta(minutes=3))).retrain
 
 
 @pytest.mark.parametrize(("severity", "retrain"), [("minor", False), ("moderate", True), ("major", True)])
