@@ -52,8 +52,9 @@ class Incidents(Part):
 class Retrain(Part):
     """What trains anew; what is not given never does.
 
-    `loss` is in points of the metric, beyond what was promised when the model was accepted; `labels` a share of the
-    rows that it was trained on. After a run began, `cool_down_hours` pass before another one begins by itself.
+    `every_days` counts from the last training, whatever became of its model. `loss` is in points of the metric, beyond
+    what was promised when the model was accepted; `labels` a share of the rows that it was trained on. After a run
+    began, `cool_down_hours` pass before another one begins by itself.
     """
 
     every_days: int | None = Field(default=None, ge=1, le=3_650)
