@@ -130,10 +130,12 @@ class LabelFiles:
         )
 
     def _label(self) -> str:
-        """Return the label as models learn it: 0 or 1, or the number; a class is not used yet."""
+        """Return the label as models learn it: 0 or 1, the class by its name, or the number."""
         label, column = self._project.data.label, quoted_name(self._project.data.label.column)
         if self._project.task.type == "regression":
             return f"CAST({column} AS DOUBLE)"
+        if self._project.task.type == "multiclass":
+            return f"CAST({column} AS VARCHAR)"
         comparison = label.comparison()
         if comparison:
             sign, bound = comparison

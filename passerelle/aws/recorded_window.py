@@ -5,6 +5,7 @@ Used alike by the function and, where a window is too large for one, by a proces
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,8 @@ import numpy as np
 
 from passerelle.aws.parquet_file import SETTINGS, quoted
 from passerelle.contracts.monitoring import CountedWindow, CountQuestion
-from passerelle.contracts.prediction import DECISION, IDENTITY, INPUT, SCORE, once_sql
+from passerelle.contracts.prediction import DECISION, IDENTITY, INPUT, PROBABILITIES, SCORE, once_sql
+from passerelle.domain.drift.classes import STRANGER, Classes
 from passerelle.domain.drift.concept import Confirmed, confirm
 from passerelle.domain.drift.estimated import Expected, expect
 from passerelle.domain.drift.performance import PerformanceReference
@@ -23,10 +25,15 @@ from passerelle.domain.drift.profile import count
 from passerelle.domain.drift.reference import Reference
 
 _CHUNK_ROWS: Final = 100_000
+#: Fewer rows where they hold more probabilities of several classes than this.
+_CHUNK_SHARES: Final = 300_000
 #: What a file needs to be one of predictions.
 _NEEDED: Final = (*IDENTITY, "event_time", "version", "score", "decision")
 _UNKNOWN: Final = "unknown"
 _LABEL: Final = "__label"
+_SHARE: Final = "__share_{}"
+#: So many classes that a model does not know are named, by so many characters.
+_NAMED, _CHARACTERS = 3, 40
 
 
 def recorded_name(column: str) -> str:
@@ -67,19 +74,28 @@ def count_window(
         profile = count(reference.layout, {})
         expected: Expected | None = None
         confirmed: Confirmed | None = None
-        conflicts = 0
+        conflicts, rows = 0, _CHUNK_ROWS
+        strange: Counter[str] = Counter()
+        classes = performance.layout.classes if performance else None
+        if classes is not None:
+            columns |= _shares(connection, classes)
+            rows = max(1_000, min(rows, _CHUNK_SHARES // len(classes.names)))
         if performance is not None and labels is not None:
             conflicts = _label(connection, labels)
             columns = {**columns, _LABEL: _LABEL}
-        for chunk in _chunks(connection, columns, question.version):
+        for chunk in _chunks(connection, columns, question.version, rows):
             mine = {name: values for name, values in chunk.items() if name in reference.layout.columns}
             profile = profile + count(reference.layout, mine)
             if performance is not None:
                 inputs = {name: chunk[name] for name in seen if name in chunk}
-                part = expect(performance, chunk[SCORE], inputs)
+                answers = _answers(chunk, classes)
+                part = expect(performance, answers, inputs)
                 expected = part if expected is None else expected + part
                 if _LABEL in chunk:
-                    told = confirm(performance, chunk[SCORE], chunk[_LABEL], inputs)
+                    truth = chunk[_LABEL] if classes is None else classes.places(chunk[_LABEL])
+                    if classes is not None:
+                        strange.update(str(label)[:_CHARACTERS] for label in chunk[_LABEL][truth == STRANGER])
+                    told = confirm(performance, answers, truth, inputs)
                     confirmed = told if confirmed is None else confirmed + told
         return CountedWindow(
             rows=profile.rows,
@@ -91,6 +107,9 @@ def count_window(
             expected=expected.to_dict() if expected is not None else {},
             confirmed=confirmed.to_dict() if confirmed is not None else {},
             conflicts=conflicts,
+            unshared=expected.unscored if expected is not None and classes is not None else 0,
+            strangers=strange.total(),
+            strange=tuple(name for name, _ in strange.most_common(_NAMED)),
         )
 
 
@@ -123,7 +142,7 @@ def _deliver(connection: Any, listed: str, question: CountQuestion) -> tuple[int
 
 
 def _label(connection: Any, labels: Path) -> int:
-    """Give the predictions their labels: a column of numbers, missing where a label is not known.
+    """Give the predictions their labels: a column of numbers, of classes by name; missing where one is not known.
 
     Returns how many were told two labels that differ.
     """
@@ -157,12 +176,34 @@ def _there(connection: Any, columns: Iterable[str]) -> dict[str, str]:
     return {column: name for column, name in wanted.items() if name in names}
 
 
-def _chunks(connection: Any, columns: Mapping[str, str], version: str) -> Iterator[dict[str, Any]]:
+def _shares(connection: Any, classes: Classes) -> dict[str, str]:
+    """Make a column of each class's probability where records hold all of them; return the columns."""
+    names = {row[0] for row in connection.execute("DESCRIBE predictions").fetchall()}
+    if PROBABILITIES not in names:
+        return {}
+    whole = f"len({PROBABILITIES}) = {len(classes.names)}"
+    each = {_SHARE.format(place): f"{PROBABILITIES}[{place + 1}]" for place in range(len(classes.names))}
+    made = ", ".join(f"CASE WHEN {whole} THEN {share} END AS {name}" for name, share in each.items())
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE predictions AS SELECT * EXCLUDE ({PROBABILITIES}), {made} FROM predictions"
+    )
+    return {name: name for name in each}
+
+
+def _answers(chunk: Mapping[str, Any], classes: Classes | None) -> Any:
+    """Return what the model answered to rows, of several classes NaN where a row's probabilities are not known."""
+    if classes is None:
+        return chunk[SCORE]
+    nothing = np.full(len(chunk[SCORE]), np.nan)
+    return np.column_stack([chunk.get(_SHARE.format(place), nothing) for place in range(len(classes.names))])
+
+
+def _chunks(connection: Any, columns: Mapping[str, str], version: str, rows: int) -> Iterator[dict[str, Any]]:
     chosen = ", ".join(f'"{name}" AS "{column.replace(chr(34), chr(34) * 2)}"' for column, name in columns.items())
     (last,) = connection.execute("SELECT coalesce(max(rowid), -1) FROM predictions").fetchone()
-    for begin in range(0, int(last) + 1, _CHUNK_ROWS):
+    for begin in range(0, int(last) + 1, rows):
         query = f"SELECT {chosen} FROM predictions WHERE version = ? AND rowid >= ? AND rowid < ?"
-        found = connection.execute(query, [version, begin, begin + _CHUNK_ROWS]).fetchnumpy()
+        found = connection.execute(query, [version, begin, begin + rows]).fetchnumpy()
         yield {column: _plain(values) for column, values in found.items()}
 
 

@@ -17,8 +17,8 @@ WINDOW: Final = "WINDOW#"
 JOINED: Final = "JOINED#"
 LABELS: Final = "LABELS"
 LOGGED: Final = "LOGGED"
-#: In the curated zone, below `zones.labels_prefix`: inference_id, request_row, label (none where two that differ were
-#: told), and the file that told it.
+#: In the curated zone, below `zones.labels_prefix`: inference_id, request_row, label (of several classes its name; none
+#: where two that differ were told), and the file that told it.
 LABELS_FILE: Final = "labels.parquet"
 #: A window's files: what was counted, the verdict, a page for people, and SageMaker Model Monitor's three files.
 PROFILE_FILE: Final = "profile.json"
@@ -47,6 +47,9 @@ class CountedWindow(Contract):
     expected : the form that `Expected.to_dict` gives, of what the model's errors should be; empty where nothing says.
     confirmed : the form that `Confirmed.to_dict` gives, of predictions whose label is known.
     conflicts : predictions that were told two labels that differ, which count as none.
+    unshared : predictions of several classes whose record does not hold the probability of each, as those of earlier
+        versions do not: of these neither is known, what was expected and what was confirmed.
+    strangers : labels that are no class of the model, which was wrong each time; `strange` names the most frequent.
     """
 
     rows: int
@@ -58,6 +61,9 @@ class CountedWindow(Contract):
     expected: dict[str, Any] = {}
     confirmed: dict[str, Any] = {}
     conflicts: int = 0
+    unshared: int = 0
+    strangers: int = 0
+    strange: tuple[str, ...] = ()
 
 
 class Figure(Contract):
@@ -101,6 +107,7 @@ class WindowRecord(Contract):
     labelled : predictions whose label is known; `realised` is by metric what they say, `why` whether other inputs or
         other outcomes of the same inputs (concept) changed the project's metric, as far as that is sure. `conflicts`
         of all predictions were told two labels that differ, and have none.
+    unshared, strangers : of several classes, as in `CountedWindow`.
     prefix : s3:// URI below which its files lie; "" where there are none.
     judged_at : ISO 8601, UTC.
     """
@@ -126,6 +133,8 @@ class WindowRecord(Contract):
     unknown: dict[str, str] = {}
     labelled: int = 0
     conflicts: int = 0
+    unshared: int = 0
+    strangers: int = 0
     realised: dict[str, Figure] = {}
     why: str = ""
     prefix: str = ""

@@ -58,7 +58,7 @@ class _Joining:
 
     def join(self) -> None:
         windows = list(self._windows())
-        if not windows or self._project.task.type == "multiclass":
+        if not windows:
             return
         with translated(f"files of {self._project.name}"):
             accepted = self._table.accepted_files(self._project.name)

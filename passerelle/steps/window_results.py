@@ -87,6 +87,8 @@ class WindowResults:
             unknown=self._unknown(served, estimated, counted, change),
             labelled=Confirmed.from_dict(counted.confirmed).true.rows if counted.confirmed else 0,
             conflicts=counted.conflicts,
+            unshared=counted.unshared,
+            strangers=counted.strangers,
             realised=_figures(realised, served.performance),
             why=change.why if change is not None else "",
             prefix=zones.s3_uri(self._bucket, prefix),
@@ -122,14 +124,16 @@ class WindowResults:
             return {}
         if served.performance is None:
             return {"estimated": f"the run of version {served.version} left nothing that says what its errors are like"}
-        guess = estimated.get(self._project.task.metric)
-        told = change.reason if change is not None else "no label is known yet"
-        found: dict[str, str] = {}
+        metric, known = self._project.task.metric, served.performance.baseline
+        if metric not in known:
+            why = f"{metric} of windows is not known for this task: {', '.join(known)} are"
+            return {"estimated": why, "realised": why}
+        guess, found = estimated.get(metric), dict[str, str]()
         if guess is None or guess.value is None:
-            found["estimated"] = guess.reason if guess is not None else "this metric is not estimated"
+            found["estimated"] = guess.reason if guess is not None else "no row was counted for it"
         if change is None or change.now is None:
-            found["realised"] = told
-        return found
+            found["realised"] = change.reason if change is not None else "no label is known yet"
+        return {how: f"{why} {_unshared(counted)}".strip() for how, why in found.items()}
 
     def _worth(
         self,
@@ -248,7 +252,24 @@ def _line(drift: Drift, counted: CountedWindow) -> str:
         parts.append(f"{others:,} predictions of other models are not compared ({', '.join(counted.others)}).")
     if counted.conflicts:
         parts.append(f"{counted.conflicts:,} predictions were told two labels that differ, and count as unlabelled.")
+    if counted.strangers:
+        parts.append(
+            f"{counted.strangers:,} labels are of classes that the model does not know ({', '.join(counted.strange)}): "
+            "it counts as wrong there."
+        )
+    if counted.unshared:
+        parts.append(_unshared(counted))
     if counted.broken:
         first = next(iter(counted.broken.items()))
         parts.append(f"{len(counted.broken):,} files could not be read, first {first[0]}: {first[1]}.")
     return " ".join(parts)
+
+
+def _unshared(counted: CountedWindow) -> str:
+    """Say of how many predictions of several classes only the likeliest one's probability is known."""
+    if not counted.unshared:
+        return ""
+    return (
+        f"{counted.unshared:,} of {counted.rows:,} predictions were recorded without the probability of each class, as "
+        "earlier versions did: what they were worth is not known."
+    )

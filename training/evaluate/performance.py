@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from passerelle.contracts.bundle import ColumnType
+from passerelle.domain.drift.classes import STRANGER
 from passerelle.domain.drift.performance import PerformanceReference
 from passerelle.domain.drift.performance_made import make_performance_reference
 from passerelle.domain.drift.sums import Money
@@ -20,28 +22,37 @@ def performance_reference(inputs: Inputs, predicted: Predicted) -> PerformanceRe
     """Return the reference, or why there is none.
 
     It is made of the test rows: the newest ones, which neither the model nor its choice has seen. Inputs are those that
-    records of predictions have; of several classes these have one probability only, which is too little.
+    records of predictions have. A class of the test rows that the model does not know makes it wrong there.
     """
-    task = inputs.project.task.type
+    task, classes = inputs.project.task.type, inputs.challenger.signature.classes
+    answers, truth = _answers(task, predicted), inputs.test.labels
     if task == "multiclass":
-        return "records of predictions hold the likeliest class's probability only"
-    answers = predicted.predictions if predicted.probabilities is None else predicted.probabilities[:, 1]
+        known = {name: place for place, name in enumerate(classes)}
+        truth = np.array([known.get(str(label), STRANGER) for label in truth])
     columns, types = _columns(inputs)
     telling = most_telling(columns, types, inputs.test.labels)
     try:
         return make_performance_reference(
             task,
             answers,
-            inputs.test.labels,
+            truth,
             columns=columns,
             types={name: types[name] for name in telling},
             blocks=inputs.test.times.astype("datetime64[D]").astype(np.int64),
             threshold=_threshold(inputs),
             money=_money(inputs),
+            classes=classes,
             seed=inputs.project.training.seed,
         )
     except InputError as error:
         return str(error)
+
+
+def _answers(task: str, predicted: Predicted) -> npt.NDArray[Any]:
+    shares = predicted.probabilities
+    if shares is None:
+        return predicted.predictions
+    return shares if task == "multiclass" else shares[:, 1]
 
 
 def _columns(inputs: Inputs) -> tuple[dict[str, Any], dict[str, ColumnType]]:
@@ -62,5 +73,6 @@ def _threshold(inputs: Inputs) -> float:
 
 
 def _money(inputs: Inputs) -> Money | None:
-    value = inputs.project.why.value
+    """Return what outcomes are worth; of several classes no outcome has a price."""
+    value = inputs.project.why.value if inputs.project.task.type != "multiclass" else None
     return Money(**value.model_dump(exclude={"currency"})) if value is not None else None

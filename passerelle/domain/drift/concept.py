@@ -106,7 +106,8 @@ def confirm(
 
     Parameters
     ----------
-    labels : 0 or 1; places of the true classes; true numbers; NaN where one is not known yet. Shape (n,).
+    labels : 0 or 1; places of the true classes (`Classes.places`); true numbers; NaN where one is not known yet.
+        Shape (n,).
 
     Raises InputError where the answers have not the task's shape.
     """
@@ -116,7 +117,7 @@ def confirm(
     rows = np.flatnonzero(known & np.isfinite(truth))
     found, truth = found[rows], truth[rows]
     inputs = {name: taken(values, rows) for name, values in (columns or {}).items()}
-    targets = {name: part[:, None] for name, part in targets_of(task, found, truth).items()}
+    targets = {name: part[:, None] for name, part in targets_of(reference.layout, found, truth).items()}
     true = Expected(reference_id=reference.id, rows=len(rows), sums=reference.layout.add_up(found, targets))
     return Confirmed(expected=expect(reference, found, inputs), true=true)
 

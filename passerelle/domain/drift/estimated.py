@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
+from passerelle.domain.drift.classes import METRICS, OF_EACH_CLASS
 from passerelle.domain.drift.coarse import taken
 from passerelle.domain.drift.form import LayoutError
 from passerelle.domain.drift.outputs import known_answers
@@ -34,7 +35,7 @@ _LEVELS: Final = (0.025, 0.975)
 #: Sums with a column for each replicate.
 _BY_COLUMN: Final[Mapping[TaskType, tuple[str, ...]]] = {
     "binary": ("positive", "log_odds", "shares"),
-    "multiclass": ("correct", "log_loss"),
+    "multiclass": ("correct", "log_loss", "found", "held", "strange"),
     "regression": ("absolute", "squared", "signed", "signed_times"),
 }
 _OF_BOTH_KINDS: Final = ("roc_auc", "average_precision", "recall", "f1", "precision")
@@ -42,6 +43,7 @@ _RANGES: Final[Mapping[str, tuple[float, float]]] = {
     **dict.fromkeys(
         ("roc_auc", "average_precision", "brier", "accuracy", "precision", "recall", "f1", "positive_rate"), (0.0, 1.0)
     ),
+    **dict.fromkeys(OF_EACH_CLASS, (0.0, 1.0)),
     **dict.fromkeys(("log_loss", "mae", "rmse"), (0.0, np.inf)),
     "r2": (-np.inf, 1.0),
 }
@@ -146,13 +148,14 @@ def realised(reference: PerformanceReference, answers: Any, labels: Any) -> dict
 
     Parameters
     ----------
-    labels : 0 or 1; places of the true classes; true numbers. All known: leave other rows out.
+    labels : 0 or 1; places of the true classes, STRANGER of one that the model does not know; true numbers. All known:
+        leave other rows out.
     """
     layout = reference.layout
     found, known = known_answers(layout.task, answers)
     if known.sum() < 1:
         return {name: Estimate(reason="No row has an answer.") for name in _names(layout)}
-    truth = targets_of(layout.task, found[known], np.asarray(labels)[known])
+    truth = targets_of(layout, found[known], np.asarray(labels)[known])
     sums = layout.add_up(found[known], {name: part[:, None] for name, part in truth.items()})
     reasons = reasons_of(layout, sums, least=1)
     metrics = metrics_of(layout, int(known.sum()), sums)
@@ -189,6 +192,8 @@ def chances(
 
 def reasons_of(layout: Layout, sums: Mapping[str, Array], least: int = LEAST_OF_A_KIND) -> dict[str, str]:
     """Return by metric why these sums make none of it."""
+    if layout.classes is not None:
+        return layout.classes.reasons(sums, least)
     if layout.task != "binary":
         return {}
     hits, cells = float(sums["positive"][0].sum()), float(sums["cells"].sum())
@@ -219,7 +224,7 @@ def _column(sums: Mapping[str, Array], layout: Layout) -> Sums:
 
 def _names(layout: Layout) -> list[str]:
     if layout.task == "multiclass":
-        return ["accuracy", "log_loss"]
+        return list(METRICS)
     worth = ["value"] if layout.money else []
     if layout.task == "regression":
         return ["mae", "rmse", "r2", *worth]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Final, Self
@@ -20,6 +20,7 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
+from passerelle.domain.drift.classes import Classes
 from passerelle.domain.drift.coarse import Coding, coded_matrix, coding_from_dict
 from passerelle.domain.drift.form import read_form
 from passerelle.domain.drift.outputs import OutputCuts
@@ -56,11 +57,12 @@ class PerformanceReference:
 
     def expected(self, answers: Array, columns: Mapping[str, Any]) -> dict[str, Array]:
         """Return by target what is expected of each row, shape (n, 1 + replicates)."""
-        design = design_of(self.outputs, self.codings, answers, columns)
-        return {name: self._bounded(name, design) for name in TARGETS[self.layout.task]}
+        inputs = coded_matrix(self.codings, columns, len(answers))
+        designs = designs_of(self.layout, self.outputs, inputs, answers)
+        return {name: self._bounded(name, design) for name, _, design in designs}
 
     def _bounded(self, name: str, design: Array) -> Array:
-        logistic = TARGETS[self.layout.task][name]
+        logistic = self.layout.targets[name]
         found = predicted(design, self.coefficients[name], logistic=logistic)
         return found if logistic else np.clip(found, *self.limits[name])
 
@@ -70,10 +72,13 @@ class PerformanceReference:
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:12]
 
     def to_json(self) -> str:
-        """Return the reference as compact JSON, at most about 100 KB."""
+        """Return the reference as compact JSON, at most about 100 KB, of several classes 30 KB more for each."""
+        layout = asdict(self.layout) | {"money": self.layout.money and list(self.layout.money)}
+        if self.layout.classes is None:
+            del layout["classes"]  # references of other tasks keep their ids
         found = {
             "format": FORMAT,
-            "layout": asdict(self.layout) | {"money": self.layout.money and list(self.layout.money)},
+            "layout": layout,
             "outputs": asdict(self.outputs),
             "codings": [asdict(coding) for coding in self.codings],
             "coefficients": {name: pack(part) for name, part in self.coefficients.items()},
@@ -95,8 +100,9 @@ class PerformanceReference:
         found = read_form(text, FORMAT, "performance reference")
         layout = found["layout"]
         money = Money(*layout["money"]) if layout["money"] else None
+        classes = Classes.from_dict(layout["classes"]) if "classes" in layout else None
         return cls(
-            layout=Layout(**{**layout, "cuts": tuple(layout["cuts"]), "money": money}),
+            layout=Layout(**{**layout, "cuts": tuple(layout["cuts"]), "money": money, "classes": classes}),
             outputs=OutputCuts.from_dict(found["outputs"]),
             codings=tuple(coding_from_dict(coding) for coding in found["codings"]),
             coefficients={name: unpack(part) for name, part in found["coefficients"].items()},
@@ -109,10 +115,22 @@ class PerformanceReference:
         )
 
 
-def design_of(outputs: OutputCuts, codings: tuple[Coding, ...], answers: Array, columns: Mapping[str, Any]) -> Array:
-    """Return what the second model sees of rows, shape (n, k): the answer, the inputs, and the answer's slope by them.
+def designs_of(
+    layout: Layout, outputs: OutputCuts, inputs: Array, answers: Array
+) -> Iterator[tuple[str, OutputCuts, Array]]:
+    """Yield by target what the second model sees of rows, and by which cuts: of a class, its own probability."""
+    design = _design(outputs, inputs, answers)
+    for name in TARGETS[layout.task]:
+        yield name, outputs, design
+    if layout.classes is not None:
+        for place, (name, cuts) in enumerate(zip(layout.classes.targets, layout.classes.cuts, strict=True)):
+            yield name, cuts, _design(cuts, inputs, answers[:, place])
+
+
+def _design(outputs: OutputCuts, inputs: Array, answers: Array) -> Array:
+    """Return what a second model sees, shape (n, k): the answer, the coded inputs, and the answer's slope by them.
 
     The slope is what tells inputs where scores mean less from others: a shift of levels alone would not.
     """
-    of_answers, of_inputs = outputs.design(answers), coded_matrix(codings, columns, len(answers))
-    return np.hstack([of_answers, of_inputs, of_inputs * of_answers[:, 1:2]])
+    of_answers = outputs.design(answers)
+    return np.hstack([of_answers, inputs, inputs * of_answers[:, 1:2]])

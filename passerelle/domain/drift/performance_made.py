@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from passerelle.domain.drift.coarse import code_columns, taken
+from passerelle.domain.drift.classes import Classes
+from passerelle.domain.drift.coarse import code_columns, coded_matrix, taken
 from passerelle.domain.drift.outputs import OutputCuts, known_answers
-from passerelle.domain.drift.performance import PerformanceReference, design_of
+from passerelle.domain.drift.performance import PerformanceReference, designs_of
 from passerelle.domain.drift.ridge import Problem, drawn_aims, fit, predicted
-from passerelle.domain.drift.sums import TARGETS, Layout, Money, drawn, metrics_of, targets_of
+from passerelle.domain.drift.sums import Layout, Money, drawn, metrics_of, targets_of
 from passerelle.errors import InputError
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def make_performance_reference(
     blocks: Any = None,
     threshold: float = 0.5,
     money: Money | None = None,
+    classes: Sequence[str] = (),
     seed: int = 0,
 ) -> PerformanceReference:
     """Return the reference of rows that the model has not learnt from.
@@ -65,9 +67,10 @@ def make_performance_reference(
     Parameters
     ----------
     answers, labels : probabilities of the positive class, shape (n,), and 0 or 1; of all classes, shape (n, classes),
-        and places of the true ones; predicted and true numbers, shape (n,).
+        and places of the true ones, STRANGER of one that the model does not know; predicted and true numbers, (n,).
     columns, types : inputs by name and their types, the important ones first.
     blocks : shape (n,), integers in the order of time, such as days: what rows of one share is resampled together.
+    classes : names of several classes, in the order of the probabilities; their places where none are given.
 
     Raises InputError with fewer than LEAST_ROWS rows, or without both a positive and a negative label.
     """
@@ -84,15 +87,19 @@ def make_performance_reference(
         raise InputError("All labels of these rows are alike: nothing can be told of errors. Give more rows.")
     inputs = {name: taken(values, rows) for name, values in (columns or {}).items()}
     outputs, codings = OutputCuts.of(task, found), code_columns(inputs, types or {})
-    layout = Layout.of(task, found, threshold, money)
-    design = design_of(outputs, codings, found, inputs)
+    several: Classes | None = None
+    if task == "multiclass":
+        several = Classes.of(classes or [str(place) for place in range(found.shape[1])], found, truth)
+    layout = Layout.of(task, found, threshold, money, several)
+    coded = coded_matrix(codings, inputs, len(found))
     folds, units = _folds(None if blocks is None else np.asarray(blocks)[rows], len(rows), rng)
     weights = _drawn_weights(units, len(rows), rng)
     coefficients, spreads, limits, outside = {}, {}, {}, {}
-    targets = targets_of(task, found, truth)
-    for name, logistic in TARGETS[task].items():
+    targets, shares = targets_of(layout, found, truth), layout.targets
+    for name, cuts, design in designs_of(layout, outputs, coded, found):
+        logistic = shares[name]
         problem = Problem(design=design, target=targets[name].astype(np.float32), logistic=logistic)
-        penalty, outside[name] = _chosen(problem, outputs, folds)
+        penalty, outside[name] = _chosen(problem, cuts, folds)
         best = fit(problem, penalty)
         left = float(np.var(problem.target - predicted(design, best, logistic=logistic)))
         others = [

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from passerelle.domain.calibration import CLIP, log_odds
+from passerelle.domain.drift.classes import Classes, metrics_of_classes
 
 if TYPE_CHECKING:
     from passerelle.contracts.bundle import TaskType
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 Sums = dict[str, Array]
 
-#: What is expected of each row, by task, and whether it is a share.
+#: What is expected of each row, by task, and whether it is a share; of several classes also which one it is.
 TARGETS: Final[Mapping[TaskType, Mapping[str, bool]]] = {
     "binary": {"positive": True},
     "multiclass": {"correct": True, "log_loss": False},
@@ -39,21 +40,29 @@ class Money(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """How a window is added up: cells of scores of a binary task, one of which begins at the threshold."""
+    """How a window is added up: cells of a binary task's scores, one of which begins at the threshold; or `classes`."""
 
     task: TaskType
     cuts: tuple[float, ...] = ()
     threshold: float = 0.5
     money: Money | None = None
+    classes: Classes | None = None
 
     @classmethod
-    def of(cls, task: TaskType, answers: Array, threshold: float, money: Money | None) -> Self:
+    def of(
+        cls, task: TaskType, answers: Array, threshold: float, money: Money | None, classes: Classes | None = None
+    ) -> Self:
         """Return the cells: quantiles of the reference's scores, and even ones for where it had none."""
         cuts: tuple[float, ...] = ()
         if task == "binary":
             quantiles = np.quantile(answers, np.arange(1, _CELLS) / _CELLS)
             cuts = tuple(float(cut) for cut in np.unique(np.concatenate([quantiles, _GRID, [threshold]])))
-        return cls(task=task, cuts=cuts, threshold=threshold, money=money)
+        return cls(task=task, cuts=cuts, threshold=threshold, money=money, classes=classes)
+
+    @property
+    def targets(self) -> dict[str, bool]:
+        """What is expected of each row, and whether it is a share."""
+        return {**TARGETS[self.task], **dict.fromkeys(self.classes.targets if self.classes else (), True)}
 
     def add_up(self, answers: Array, targets: Mapping[str, Array]) -> Sums:
         """Return the sums of rows.
@@ -64,7 +73,9 @@ class Layout:
         """
         if self.task == "binary":
             return self._binary(answers, targets["positive"])
-        sums = {name: found.sum(axis=0, dtype=np.float64) for name, found in targets.items()}
+        sums = {name: targets[name].sum(axis=0, dtype=np.float64) for name in TARGETS[self.task]}
+        if self.classes is not None:
+            sums |= self.classes.add_up(answers, targets)
         if self.task == "regression":
             sums["signed_times"] = answers @ targets["signed"].astype(np.float64)
             sums["predictions"] = np.array([answers.sum(), (answers**2).sum()])
@@ -88,19 +99,17 @@ class Layout:
         }
 
 
-def targets_of(task: TaskType, answers: Array, labels: Array) -> dict[str, Array]:
+def targets_of(layout: Layout, answers: Array, labels: Array) -> dict[str, Array]:
     """Return what the labels make of each row, by target, each of shape (n,).
 
     Parameters
     ----------
-    labels : 0 or 1; the place of the class; the number.
+    labels : 0 or 1; the place of the class, STRANGER of one that is not known; the number.
     """
-    if task == "binary":
+    if layout.task == "binary":
         return {"positive": np.asarray(labels, np.float64)}
-    if task == "multiclass":
-        places = np.asarray(labels, np.intp)
-        own = np.clip(answers[np.arange(len(places)), places], CLIP, 1)
-        return {"correct": (np.argmax(answers, axis=1) == places).astype(np.float64), "log_loss": -np.log(own)}
+    if layout.classes is not None:
+        return layout.classes.targets_of(answers, np.asarray(labels, np.intp))
     error = np.asarray(labels, np.float64) - answers
     return {"absolute": np.abs(error), "squared": error**2, "signed": error}
 
@@ -111,7 +120,7 @@ def metrics_of(layout: Layout, rows: int, sums: Mapping[str, Array]) -> dict[str
         if layout.task == "binary":
             return _binary_metrics(layout, rows, sums)
         if layout.task == "multiclass":
-            return {"accuracy": sums["correct"] / rows, "log_loss": np.maximum(sums["log_loss"] / rows, 0)}
+            return metrics_of_classes(rows, sums)
         absolute, squared = (np.maximum(sums[name] / rows, 0) for name in ("absolute", "squared"))
         mean, mean_square = sums["predictions"] / rows
         signed, times = sums["signed"] / rows, sums["signed_times"] / rows
@@ -190,6 +199,8 @@ def drawn(
         elif not is_share:
             variance = spreads[name] * mean**2
         found[name] = sums[name][columns] + np.sqrt(variance * rows) * rng.standard_normal(draws)
+    if layout.classes is not None:
+        found |= layout.classes.drawn(rows, sums, columns, rng)
     if layout.task == "regression":
         found["signed_times"] = sums["signed_times"][columns]
     return found

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from passerelle.domain.drift.classes import OF_EACH_CLASS
 from passerelle.domain.drift.concept import Change
 from passerelle.domain.drift.effect import Effect
 from passerelle.domain.drift.estimated import Estimate
@@ -14,7 +15,9 @@ from passerelle.domain.drift.signal import Signal, severity_of
 from passerelle.domain.monitoring.retraining import Loss
 
 #: Metrics whose losses are told in points; all others as shares of what they were.
-_POINTS: Final = frozenset({"roc_auc", "average_precision", "brier", "f1", "accuracy", "precision", "recall", "r2"})
+_POINTS: Final = frozenset(
+    {"roc_auc", "average_precision", "brier", "f1", "accuracy", "precision", "recall", "r2", *OF_EACH_CLASS}
+)
 _NORMAL_95: Final = 1.959963984540054
 
 

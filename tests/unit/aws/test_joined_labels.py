@@ -55,7 +55,7 @@ def _asked(path: Path, entities: Sequence[str | None], moment: datetime | None =
     return path
 
 
-def _join(project: Project, told: Path, asked: Path, key: bytes = b"") -> tuple[Joined, list[tuple[str, float | None]]]:
+def _join(project: Project, told: Path, asked: Path, key: bytes = b"") -> tuple[Joined, list[tuple[str, Any]]]:
     target = told.with_name("labels.parquet")
     with LabelFiles(project, told.parent, memory_mib=100, hash_key=key) as files:
         files.add(told, "a")
@@ -73,6 +73,26 @@ def test_a_personal_entity_is_known_by_its_keyed_hash_only(tmp_path: Path, key: 
     joined, rows = _join(project, told, _asked(tmp_path / "asked.parquet", [*hashed, "zoé"]), key)
     assert joined == Joined(labelled={"a": 2}, conflicts=0)
     assert rows == [("i0", 1.0), ("i1", 0.0)]
+
+
+def test_of_several_classes_the_label_is_the_classs_name_and_two_names_are_a_conflict(tmp_path: Path) -> None:
+    project = load_project(yaml.safe_dump(project_document("shop", "multiclass")), source="project.yaml")
+    tiers = [("a", "gold"), ("b", "o'ring “ß”"), ("c", None), ("d", "gold"), ("d", "silver"), ("e", "nan")]
+    told = _told(tmp_path / "told.parquet", [{"customer": name, "tier": tier} for name, tier in tiers])
+    joined, found = _join(project, told, _asked(tmp_path / "asked.parquet", [*"abcde"]))
+    assert found == [("i0", "gold"), ("i1", "o'ring “ß”"), ("i3", None), ("i4", "nan")]
+    assert joined == Joined(labelled={"a": 3}, conflicts=1)
+
+
+def test_classes_that_are_numbers_or_truth_values_are_spelt_as_models_learn_them(tmp_path: Path) -> None:
+    for type_, values, spelt in (("integer", (3, -1), ["3", "-1"]), ("boolean", (True, False), ["true", "false"])):
+        document = project_document("shop", "multiclass")
+        next(column for column in document["data"]["columns"] if column["name"] == "tier")["type"] = type_
+        project = load_project(yaml.safe_dump(document), source="project.yaml")
+        rows = [{"customer": name, "tier": value} for name, value in zip("ab", values, strict=True)]
+        told = _told(tmp_path / f"{type_}.parquet", rows)
+        _, found = _join(project, told, _asked(tmp_path / "asked.parquet", [*"ab"]))
+        assert [label for _, label in found] == spelt
 
 
 def test_an_entity_of_several_columns_is_spelt_as_records_spell_it(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def _evaluated(tmp_path: Path, task: str, rows: int) -> tuple[Path, Path, str]:
     return base, folder / "processing" / "output" / "result", printed
 
 
-@pytest.mark.parametrize(("task", "metric"), [("binary", "roc_auc"), ("regression", "mae")])
+@pytest.mark.parametrize(("task", "metric"), [("binary", "roc_auc"), ("regression", "mae"), ("multiclass", "macro_f1")])
 def test_rows_like_those_of_the_test_period_are_estimated_near_what_their_labels_give(
     tmp_path: Path, task: Any, metric: str
 ) -> None:
@@ -41,7 +41,7 @@ def test_rows_like_those_of_the_test_period_are_estimated_near_what_their_labels
     later = read_rows(base / "input" / "data" / "validation", bundle.signature.inputs, task)
     predicted = predict(bundle.pipeline, later.frame, task)
     shares = predicted.probabilities
-    answers = predicted.predictions if shares is None else shares[:, 1]
+    answers = predicted.predictions if shares is None else shares[:, 1] if task == "binary" else shares
     columns = {name: later.frame[name].to_numpy() for name in ("plan", "visits")}
     found = estimate(reference, expect(reference, answers, columns))[metric]
     true = score_all(task, later.labels, predicted.predictions, shares, predicted.classes)[metric]
@@ -53,15 +53,19 @@ def test_rows_like_those_of_the_test_period_are_estimated_near_what_their_labels
     assert np.isfinite(reference.baseline[metric]).all()
 
 
-@pytest.mark.parametrize(
-    ("task", "rows", "words"), [("binary", 500, "too few"), ("multiclass", 500, "likeliest class's probability only")]
-)
-def test_what_cannot_be_estimated_is_said_and_costs_nothing_else(
-    tmp_path: Path, task: str, rows: int, words: str
-) -> None:
-    _, results, printed = _evaluated(tmp_path, task, rows)
+@pytest.mark.parametrize("task", ["binary", "multiclass"])
+def test_what_cannot_be_estimated_is_said_and_costs_nothing_else(tmp_path: Path, task: str) -> None:
+    _, results, printed = _evaluated(tmp_path, task, 500)
     assert not (results / PERFORMANCE_FILE).exists()
     assert (results / "result.json").is_file()
     lines = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
     (said,) = [line for line in lines if line["event"] == "not_estimated"]
-    assert words in said["why"]
+    assert "too few" in said["why"]
+
+
+def test_of_several_classes_the_reference_knows_them_by_the_names_that_labels_have(tmp_path: Path) -> None:
+    base, results, _ = _evaluated(tmp_path, "multiclass", 1_500)
+    classes = PerformanceReference.from_json((results / PERFORMANCE_FILE).read_bytes()).layout.classes
+    assert classes is not None
+    assert classes.names == load_bundle(base / "model").signature.classes
+    assert classes.places([*classes.names, "never heard of"]).tolist() == [*range(len(classes.names)), -1]

@@ -61,3 +61,21 @@ def classes(n: int, seed: int, kinds: tuple[float, ...] = USUAL) -> tuple[Array,
     shares = np.exp(known) / np.exp(known).sum(axis=1, keepdims=True)
     truth = np.where((place == 2)[:, None], 1 / 3, shares)
     return shares, (rng.random(n)[:, None] > np.cumsum(truth, axis=1)).sum(axis=1).clip(0, 2), columns
+
+
+def uneven_classes(n: int, seed: int, kinds: tuple[float, ...] = USUAL) -> tuple[Array, Array, Any]:
+    """Return probabilities, places and inputs of three classes, one of them rare: the model is too sure everywhere, and
+    in the hard kind, where nearly all rows are of the first class, it knows least.
+    """
+    rng = np.random.default_rng(seed)
+    place, columns = drawn_inputs(n, rng, kinds, 0.0)
+    level = np.array([1.5, 0.3, -0.9])
+    told = np.column_stack([columns["size"], columns["age"], -columns["size"]]) * 1.2
+    truth = _softmax(level + told * np.array([1.3, 0.8, 0.2])[place][:, None])
+    drawn = (rng.random(n)[:, None] > np.cumsum(truth, axis=1)).sum(axis=1).clip(0, 2)
+    return _softmax((level + told) * 1.5), drawn, columns
+
+
+def _softmax(values: Array) -> Array:
+    powers = np.exp(values - values.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
