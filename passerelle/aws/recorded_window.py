@@ -26,7 +26,7 @@ from passerelle.domain.drift.reference import Reference
 
 _CHUNK_ROWS: Final = 100_000
 #: Fewer rows where they hold more probabilities of several classes than this.
-_CHUNK_SHARES: Final = 300_000
+_CHUNK_SHARES: Final = 150_000
 #: What a file needs to be one of predictions.
 _NEEDED: Final = (*IDENTITY, "event_time", "version", "score", "decision")
 _UNKNOWN: Final = "unknown"
