@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from passerelle.domain.drift.classes import Classes
 from passerelle.domain.drift.coarse import Coding, coded_matrix, coding_from_dict
-from passerelle.domain.drift.form import read_form
+from passerelle.domain.drift.form import LayoutError, read_form
 from passerelle.domain.drift.outputs import OutputCuts
 from passerelle.domain.drift.packed import pack, unpack
 from passerelle.domain.drift.ridge import predicted
@@ -101,6 +101,8 @@ class PerformanceReference:
         layout = found["layout"]
         money = Money(*layout["money"]) if layout["money"] else None
         classes = Classes.from_dict(layout["classes"]) if "classes" in layout else None
+        if layout["task"] == "multiclass" and classes is None:
+            raise LayoutError("The performance reference does not name its classes. Make it again by this version.")
         return cls(
             layout=Layout(**{**layout, "cuts": tuple(layout["cuts"]), "money": money, "classes": classes}),
             outputs=OutputCuts.from_dict(found["outputs"]),

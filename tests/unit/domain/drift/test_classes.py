@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from functools import cache
 from typing import Any
@@ -15,6 +16,7 @@ from sklearn import metrics as sk
 from passerelle.domain.drift.classes import MOST_CLASSES, STRANGER, Classes
 from passerelle.domain.drift.concept import changes, confirm
 from passerelle.domain.drift.estimated import estimate, expect, realised
+from passerelle.domain.drift.form import LayoutError
 from passerelle.domain.drift.performance import PerformanceReference
 from passerelle.domain.drift.performance_made import make_performance_reference
 from tests.unit.domain.drift.estimated_worlds import TYPES, uneven_classes
@@ -113,6 +115,13 @@ def test_a_reference_that_met_unknown_classes_expects_as_many_again() -> None:
         assert one.lower is not None
         assert one.upper is not None
         assert one.lower <= float(true[name].value or 0) <= one.upper, name
+
+
+def test_a_reference_of_before_classes_were_named_is_refused() -> None:
+    older = json.loads(reference().to_json())
+    del older["layout"]["classes"]
+    with pytest.raises(LayoutError, match="does not name its classes"):
+        PerformanceReference.from_json(json.dumps(older))
 
 
 def test_a_class_with_too_few_rows_says_so_of_the_metrics_that_weigh_it_like_the_others() -> None:
