@@ -21,9 +21,16 @@ from passerelle.errors import NotFoundError
 MOST: Final = 8
 
 
-def lost_together(judged: Judged, records: Sequence[WindowRecord], performance: PerformanceReference) -> Loss | None:
-    """Return what windows of one model, the newest first, have lost together; None where fewer than two add up."""
-    found = list(_confirmed(records[:MOST], performance))
+def lost_together(
+    judged: Judged, records: Sequence[WindowRecord], performance: PerformanceReference, *, reports: str
+) -> Loss | None:
+    """Return what windows of one model, the newest first, have lost together; None where fewer than two add up.
+
+    Parameters
+    ----------
+    reports : the bucket that has what was counted of them.
+    """
+    found = list(_confirmed(records[:MOST], performance, reports))
     if len(found) < 2:
         return None
     whole = found[0]
@@ -37,13 +44,13 @@ def lost_together(judged: Judged, records: Sequence[WindowRecord], performance: 
     return replace(loss, windows=len(found)) if loss is not None else None
 
 
-def _confirmed(records: Sequence[WindowRecord], performance: PerformanceReference) -> Iterator[Confirmed]:
+def _confirmed(records: Sequence[WindowRecord], performance: PerformanceReference, reports: str) -> Iterator[Confirmed]:
     """Yield what was counted of each window, but of those whose files are gone or that another reference counted."""
     objects = Objects(client("s3"))
     for record in records:
-        bucket, prefix = zones.split_s3_uri(record.prefix)
+        _, prefix = zones.split_s3_uri(record.prefix)
         try:
-            kept = json.loads(objects.read(bucket, f"{prefix}/{DRIFT_FILE}"))["counted"]["confirmed"]
+            kept = json.loads(objects.read(reports, f"{prefix}/{DRIFT_FILE}"))["counted"]["confirmed"]
         except NotFoundError:
             continue
         if kept and kept["true"]["reference_id"] == performance.id:

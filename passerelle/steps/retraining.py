@@ -88,7 +88,8 @@ def _losses(
         return estimated, newest
     if served is None or served.version != version or served.performance is None:
         return estimated, newest
-    return estimated, lost_together(judged, labelled, served.performance) or newest
+    together = lost_together(judged, labelled, served.performance, reports=results.bucket)
+    return estimated, together or newest
 
 
 def retraining_due(

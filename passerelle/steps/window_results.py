@@ -45,7 +45,7 @@ class WindowResults:
     """The windows of one project."""
 
     def __init__(self, project: Project, table: RunsTable, bucket: str) -> None:
-        self._project, self._table, self._bucket = project, table, bucket
+        self._project, self._table, self.bucket = project, table, bucket
         self._objects = Objects(client("s3"))
 
     def of(self, window: Window) -> WindowRecord | None:
@@ -91,7 +91,7 @@ class WindowResults:
             strangers=counted.strangers,
             realised=_figures(realised, served.performance),
             why=change.why if change is not None else "",
-            prefix=zones.s3_uri(self._bucket, prefix),
+            prefix=zones.s3_uri(self.bucket, prefix),
             judged_at=utc_now(),
         )
         self._write(prefix, {DRIFT_FILE: {**record.model_dump(), "counted": counted.model_dump(exclude={"profile"}),
@@ -211,12 +211,12 @@ class WindowResults:
         self._write(prefix, documents)
         heading = Heading(project=self._project.name, window=window.words, model=f"version {served.version}")
         page = drift_page(heading, drift, reference, profile).encode()
-        self._objects.write(self._bucket, f"{prefix}/{PAGE_FILE}", page, content_type="text/html; charset=utf-8")
+        self._objects.write(self.bucket, f"{prefix}/{PAGE_FILE}", page, content_type="text/html; charset=utf-8")
 
     def _write(self, prefix: str, documents: dict[str, Any]) -> None:
         for name, document in documents.items():
             text = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
-            self._objects.write(self._bucket, f"{prefix}/{name}", text, content_type=_JSON)
+            self._objects.write(self.bucket, f"{prefix}/{name}", text, content_type=_JSON)
 
     def _keep(self, record: WindowRecord) -> None:
         name = window_named(record.start, self._project.monitoring.schedule).name
