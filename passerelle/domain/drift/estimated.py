@@ -38,7 +38,7 @@ _BY_COLUMN: Final[Mapping[TaskType, tuple[str, ...]]] = {
     "multiclass": ("correct", "log_loss", "found", "held", "strange"),
     "regression": ("absolute", "squared", "signed", "signed_times"),
 }
-_OF_BOTH_KINDS: Final = ("roc_auc", "average_precision", "recall", "f1", "precision")
+_OF_BOTH_KINDS: Final = ("roc_auc", "average_precision", "balanced_accuracy", "recall", "f1", "precision")
 _RANGES: Final[Mapping[str, tuple[float, float]]] = {
     **dict.fromkeys(
         ("roc_auc", "average_precision", "brier", "accuracy", "precision", "recall", "f1", "positive_rate"), (0.0, 1.0)
@@ -229,4 +229,4 @@ def _names(layout: Layout) -> list[str]:
     if layout.task == "regression":
         return ["mae", "rmse", "r2", *worth]
     of_scores = ["roc_auc", "average_precision", "log_loss", "brier"]
-    return [*of_scores, "accuracy", "precision", "recall", "f1", "positive_rate", *worth]
+    return [*of_scores, "accuracy", "balanced_accuracy", "precision", "recall", "f1", "positive_rate", *worth]

@@ -143,6 +143,7 @@ def _binary_metrics(layout: Layout, rows: int, sums: Mapping[str, Array]) -> dic
         "log_loss": -(sums["log_odds"] + sums["fixed"][0]) / rows,
         "brier": (sums["fixed"][1] - 2 * sums["shares"] + positives) / rows,
         "accuracy": right / rows,
+        "balanced_accuracy": (found / positives + 1 - alarms / negatives) / 2,
         "precision": found / (found + alarms),
         "recall": found / positives,
         "f1": 2 * found / (2 * found + alarms + positives - found),

@@ -63,7 +63,7 @@ def test_realised_metrics_are_those_of_scikit_learn() -> None:
     assert found["average_precision"] == pytest.approx(sk.average_precision_score(labels, scores), abs=5e-3)
     assert found["log_loss"] == pytest.approx(sk.log_loss(labels, scores))
     assert found["brier"] == pytest.approx(np.mean((scores - labels) ** 2))
-    for name in ("accuracy", "precision", "recall", "f1"):
+    for name in ("accuracy", "balanced_accuracy", "precision", "recall", "f1"):
         assert found[name] == pytest.approx(getattr(sk, f"{name}_score")(labels, decided)), name
     value = Value(**{name: worth for name, worth in MONEY._asdict().items() if name != "per_error_unit"})
     assert found["value"] == pytest.approx(np.mean(row_values(value, labels, scores, 0.3)))
