@@ -30,6 +30,8 @@ from bench.report import machine, say, write_result
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PACKAGES: Final = {"evidently": "evidently==0.7.23", "nannyml": "nannyml==0.13.1"}
+#: NannyML imports statsmodels without asking for it.
+BESIDE: Final = ("pandas<3", "pyarrow", "statsmodels")
 PARTS: Final = ("speed", "stream", "alarms")
 STREAM_NUMBERS: Final = 40
 STREAM_LEVELS: Final = (2, 3, 5, 10, 20, 50, 100, 200, 500, 1_000)
@@ -46,7 +48,7 @@ def environment(folder: Path, name: str, given: Path | None) -> str:
     say(f"installing {PACKAGES[name]} in an environment of its own")
     venv.create(folder / name, with_pip=True)
     python = str(folder / name / "bin" / "python")
-    subprocess.run([python, "-m", "pip", "install", "-q", PACKAGES[name], "pandas<3", "pyarrow"], check=True)
+    subprocess.run([python, "-m", "pip", "install", "-q", PACKAGES[name], *BESIDE], check=True)
     return python
 
 
@@ -135,17 +137,32 @@ def alarms(folder: Path, options: argparse.Namespace, peers: dict[str, str]) -> 
         repetitions = options.peer_repetitions if name in peers else options.repetitions
         task = {"flights": str(path), "repetitions": repetitions, "calibration": options.calibration}
         task |= {"power_repetitions": options.repetitions}
-        (folder / "task.json").write_text(json.dumps(task), encoding="utf-8")
-        begun = time.perf_counter()
-        found = run(python, "-m", "bench.drift_tool", name, str(folder / "task.json"))
+        found = looked(folder, name, python, task, options.keep)
         told[name] = {key: found[key] for key in ("version", "verified") if key in found} | {
-            "how": _how(name), "repetitions": repetitions, "seconds": round(time.perf_counter() - begun, 1)
+            "how": _how(name), "repetitions": repetitions, "seconds": found["seconds"]
         }  # fmt: skip
         false_alarms += found["false_alarms"]
         scores += found["scores"]
     shifts = powers(scores)
     rows = [*rows_of_false_alarms(false_alarms), *rows_of_power(shifts)]
     return rows, {"tools": told, "false_alarms": false_alarms, "power": shifts}
+
+
+def looked(folder: Path, name: str, python: str, task: dict[str, Any], keep: Path | None) -> Any:
+    """Return what a tool found of all windows; where it is kept of an earlier run of the same task, that."""
+    kept = keep / f"{name}.json" if keep else None
+    asked = {key: value for key, value in task.items() if key != "flights"}
+    if kept and kept.is_file() and (before := json.loads(kept.read_text(encoding="utf-8")))["task"] == asked:
+        say(f"{name}: kept in {kept}")
+        return before["found"]
+    (folder / "task.json").write_text(json.dumps(task), encoding="utf-8")
+    begun = time.perf_counter()
+    found = run(python, "-m", "bench.drift_tool", name, str(folder / "task.json"))
+    found["seconds"] = round(time.perf_counter() - begun, 1)
+    if kept:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text(json.dumps({"task": asked, "found": found}), encoding="utf-8")
+    return found
 
 
 def _how(name: str) -> str:
@@ -169,6 +186,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--calibration", type=int, default=400, help="unchanged windows that set each threshold")
     parser.add_argument("--evidently", type=Path, help="Python of an environment that has Evidently (bench/README.md)")
     parser.add_argument("--nannyml", type=Path, help="Python of an environment that has NannyML (bench/README.md)")
+    keep = "keep there what each tool found of `alarms`; a run that is begun again goes on from it"
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help=keep)
     parser.add_argument("--no-peers", action="store_true", help="measure ours and alibi's rule only")
     options = parser.parse_args(arguments)
     least = min(options.repetitions, options.peer_repetitions, options.threads, options.window_rows, options.rows)
