@@ -44,7 +44,8 @@ class Incident:
     """A cause that lasts. `since` and `last` are the starts of the first and the last window that alarmed, in ISO 8601.
 
     `columns` and `segments` are all that alarmed, the first ones first; `words` what the gravest signal said when it
-    was gravest; `also` other causes that followed from this one.
+    was gravest; `also` other causes that followed from this one. `everywhere` is how grave the last window that alarmed
+    was on all rows, "none" where only segments alarmed.
     """
 
     cause: Cause
@@ -56,6 +57,7 @@ class Incident:
     quiet: int = 0
     also: tuple[Cause, ...] = ()
     segments: tuple[str, ...] = ()
+    everywhere: Severity = "none"
 
     @property
     def id(self) -> str:
@@ -213,6 +215,7 @@ def _opened(cause: Cause, since: str, window: str, signals: Sequence[Signal]) ->
         columns=_named(signals),
         words=first.told,
         segments=_segments(signals),
+        everywhere=_everywhere(signals),
     )
 
 
@@ -222,6 +225,11 @@ def _named(signals: Sequence[Signal]) -> tuple[str, ...]:
 
 def _segments(signals: Sequence[Signal]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(signal.segment for signal in signals if signal.segment))
+
+
+def _everywhere(signals: Sequence[Signal]) -> Severity:
+    whole = [signal for signal in signals if not signal.segment]
+    return _gravest(whole).severity if whole else "none"
 
 
 def _continued(
@@ -235,7 +243,7 @@ def _continued(
     first = _gravest(signals)
     columns = tuple(dict.fromkeys((*incident.columns, *_named(signals))))
     segments = tuple(dict.fromkeys((*incident.segments, *_segments(signals))))
-    found = replace(incident, last=window, columns=columns, segments=segments, quiet=0)
+    found = replace(incident, last=window, columns=columns, segments=segments, quiet=0, everywhere=_everywhere(signals))
     if SEVERITIES.index(first.severity) <= SEVERITIES.index(incident.severity):
         return found, None
     worse = replace(found, severity=first.severity, words=first.told)

@@ -12,7 +12,8 @@ from passerelle.domain.monitoring.incidents import Cause, Incident
 from passerelle.domain.project.monitoring import Retrain
 
 Trigger = Literal["schedule", "drift", "estimated", "realised", "labels"]
-#: Values that are broken or stay away are to be mended, not learnt from.
+#: Values that are broken or stay away are to be mended, not learnt from: where they do so in many rows. A few, or those
+#: of one segment, may be so for good, and a model that is never trained for them loses more than one that is.
 _FAULTS: tuple[Cause, ...] = ("absent", "broken")
 #: A run begins minutes after the look that asks for it: at the look a week later it is not yet seven days old.
 _SLACK: Final = timedelta(hours=1)
@@ -20,7 +21,7 @@ _SLACK: Final = timedelta(hours=1)
 
 @dataclass(frozen=True, kw_only=True)
 class RetrainRule:
-    """When to train anew; None never does for that reason. Never without new labelled rows, or on data with a fault.
+    """When to train anew; None never does for that reason. Never without new labelled rows, or on a major fault.
 
     `every` is a schedule; `drift` the severity from which lasting drift does; `loss` how much of the metric may be
     lost, estimated or realised, before it does; `labels` how many new labels do, as a share of the rows that the
@@ -126,7 +127,7 @@ def _held_back(rule: RetrainRule, state: State) -> str:
     since = state.now - state.began
     if since < rule.cool_down:
         return f"a run began {_hours(since)} ago; the next one may after {_hours(rule.cool_down)}"
-    fault = next((incident for incident in state.incidents if incident.cause in _FAULTS), None)
+    fault = next((one for one in state.incidents if one.cause in _FAULTS and one.everywhere == "major"), None)
     if fault:
         return f"the data has a fault that would be learnt: {fault.words}"
     return ""

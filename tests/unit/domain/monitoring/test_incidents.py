@@ -54,6 +54,16 @@ def test_a_major_alarm_opens_at_once() -> None:
     assert [event.change for event in followed([alarm("dest", "lost", "major")])[1]] == ["opened"]
 
 
+def test_how_grave_a_fault_is_on_all_rows_is_known_beside_what_segments_say() -> None:
+    segment = Signal(**{**vars(alarm("tailnum", "missing", "major")), "segment": "carrier = 9E"})
+    (incident,) = followed([segment, alarm("tailnum", "missing", "moderate")])[0].incidents
+    assert (incident.severity, incident.everywhere) == ("major", "moderate")
+    (incident,) = followed([segment, alarm("tailnum", "missing", "moderate")], [segment])[0].incidents
+    assert incident.everywhere == "none"
+    (incident,) = Watch.from_dict(json.loads(json.dumps(Watch(incidents=(incident,)).to_dict()))).incidents
+    assert incident.everywhere == "none"
+
+
 def test_a_night_without_requests_ends_nothing_but_that_too_many_came() -> None:
     watch, _ = follow(Watch(), day(1), [alarm("dest", severity="major"), alarm("", "volume", "major")])
     assert {incident.cause for incident in watch.incidents} == {"drift", "arrivals"}

@@ -14,10 +14,9 @@ NOW = datetime(2026, 6, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 
 
-def incident(cause: Cause, severity: Any = "major") -> Incident:
-    return Incident(
-        cause=cause, since="2026-05-20", last="2026-05-31", severity=severity, columns=("dest",), words="dest moved"
-    )
+def incident(cause: Cause, severity: Any = "major", **known: Any) -> Incident:
+    words = {"since": "2026-05-20", "last": "2026-05-31", "columns": ("dest",), "words": "dest moved"}
+    return Incident(**{"cause": cause, "severity": severity, "everywhere": severity, **words, **known})
 
 
 def state(**known: Any) -> State:
@@ -49,6 +48,11 @@ def test_data_with_a_fault_is_not_learnt_from_and_the_verdict_says_so(cause: Cau
     verdict = decide(RetrainRule(every=DAY), state(incidents=(incident(cause),)))
     assert not verdict.retrain
     assert verdict.held_back == "the data has a fault that would be learnt: dest moved"
+
+
+@pytest.mark.parametrize("known", [{"severity": "moderate"}, {"severity": "major", "everywhere": "moderate"}])
+def test_a_few_missing_values_or_those_of_one_segment_hold_no_training_back(known: dict[str, Any]) -> None:
+    assert decide(RetrainRule(every=DAY), state(incidents=(incident("absent", **known),))).retrain
 
 
 @pytest.mark.parametrize(
