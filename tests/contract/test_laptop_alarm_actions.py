@@ -87,7 +87,7 @@ def test_a_topic_is_told_each_change_once_in_the_words_of_cloudwatch(embedded_aw
     (arn, url), namespace = topic(embedded_aws), unique("Alarms")
     mine = [{"Name": "Endpoint", "Value": "mine"}]
     alarm = put_alarm(
-        embedded_aws, namespace, Period=2, TreatMissingData="notBreaching", Dimensions=mine, AlarmActions=[arn],
+        embedded_aws, namespace, Period=10, TreatMissingData="notBreaching", Dimensions=mine, AlarmActions=[arn],
         OKActions=[arn], AlarmDescription="what to do",
     )  # fmt: skip
     wait_for(lambda: state(embedded_aws, alarm) == "OK")
@@ -111,7 +111,7 @@ def test_a_topic_is_told_each_change_once_in_the_words_of_cloudwatch(embedded_aw
     assert message["StateChangeTime"].endswith("+0000")
     assert message["Trigger"] == {
         "MetricName": "Faults", "Namespace": namespace, "StatisticType": "Statistic", "Statistic": "SUM", "Unit": None,
-        "Dimensions": [{"value": "mine", "name": "Endpoint"}], "Period": 2, "EvaluationPeriods": 1,
+        "Dimensions": [{"value": "mine", "name": "Endpoint"}], "Period": 10, "EvaluationPeriods": 1,
         "ComparisonOperator": "GreaterThanOrEqualToThreshold", "Threshold": 1.0, "TreatMissingData": "notBreaching",
         "EvaluateLowSampleCountPercentile": "",
     }  # fmt: skip
