@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.contract.test_laptop_alarms import put, put_alarm, state
+from tests.contract.test_laptop_alarms import put, put_alarm, wait_for_state
 from tests.laptop_platform import LaptopPlatform, unique, wait_for
 
 RATE: list[dict[str, Any]] = [
@@ -43,12 +43,12 @@ def told(aws: LaptopPlatform, url: str, count: int) -> list[dict[str, Any]]:
     return found
 
 
-def metrics(namespace: str, *, period: int = 10) -> list[dict[str, Any]]:
+def metrics(namespace: str) -> list[dict[str, Any]]:
     def stat(id_: str, name: str) -> dict[str, Any]:
         metric = {"Namespace": namespace, "MetricName": name, "Dimensions": [{"Name": "Part", "Value": "one"}]}
         return {
             "Id": id_,
-            "MetricStat": {"Metric": metric, "Period": period, "Stat": "Sum"},
+            "MetricStat": {"Metric": metric, "Period": 60, "Stat": "Sum"},
             "ReturnData": False,
         }
 
@@ -90,11 +90,12 @@ def test_a_topic_is_told_each_change_once_in_the_words_of_cloudwatch(embedded_aw
         embedded_aws, namespace, Period=10, TreatMissingData="notBreaching", Dimensions=mine, AlarmActions=[arn],
         OKActions=[arn], AlarmDescription="what to do",
     )  # fmt: skip
-    wait_for(lambda: state(embedded_aws, alarm) == "OK")
-    for _ in range(3):
+    wait_for_state(embedded_aws, alarm, "OK")
+    put(embedded_aws, namespace, 2.0, Dimensions=mine)
+    wait_for_state(embedded_aws, alarm, "ALARM")
+    for _ in range(2):
         put(embedded_aws, namespace, 2.0, Dimensions=mine)
-    assert state(embedded_aws, alarm) == "ALARM"
-    wait_for(lambda: state(embedded_aws, alarm) == "OK")
+    wait_for_state(embedded_aws, alarm, "OK")
     found = told(embedded_aws, url, 3)
     assert [(item["OldStateValue"], item["NewStateValue"]) for item in found] == [
         ("INSUFFICIENT_DATA", "OK"), ("OK", "ALARM"), ("ALARM", "OK")
@@ -121,6 +122,7 @@ def test_a_state_and_its_history_say_by_which_datapoints(embedded_aws: LaptopPla
     namespace, cloudwatch = unique("Alarms"), embedded_aws.client("cloudwatch")
     alarm = put_alarm(embedded_aws, namespace, Statistic="Maximum")
     put(embedded_aws, namespace, 3.0)
+    wait_for_state(embedded_aws, alarm, "ALARM")
     (found,) = cloudwatch.describe_alarms(AlarmNames=[alarm])["MetricAlarms"]
     data = json.loads(found["StateReasonData"])
     assert (data["statistic"], data["period"], data["threshold"], data["recentDatapoints"]) == ("Maximum", 10, 1, [3])
@@ -133,12 +135,12 @@ def test_a_state_and_its_history_say_by_which_datapoints(embedded_aws: LaptopPla
 
 def test_an_alarm_whose_actions_are_off_changes_and_tells_nobody(embedded_aws: LaptopPlatform) -> None:
     (arn, url), namespace = topic(embedded_aws), unique("Alarms")
-    alarm = put_alarm(embedded_aws, namespace, Period=2, AlarmActions=[arn], InsufficientDataActions=[arn],
+    alarm = put_alarm(embedded_aws, namespace, Period=5, AlarmActions=[arn], InsufficientDataActions=[arn],
                       ActionsEnabled=False)  # fmt: skip
     put(embedded_aws, namespace, 2.0)
-    assert state(embedded_aws, alarm) == "ALARM"
+    wait_for_state(embedded_aws, alarm, "ALARM")
     embedded_aws.client("cloudwatch").enable_alarm_actions(AlarmNames=[alarm])
-    wait_for(lambda: state(embedded_aws, alarm) == "INSUFFICIENT_DATA")
+    wait_for_state(embedded_aws, alarm, "INSUFFICIENT_DATA")
     assert [item["NewStateValue"] for item in told(embedded_aws, url, 1)] == ["INSUFFICIENT_DATA"]
 
 
@@ -163,18 +165,18 @@ def test_each_statistic_is_that_of_the_values_of_one_period(
         AlarmName=name, MetricName="Faults", Namespace=namespace, Period=60, EvaluationPeriods=1, Threshold=expected,
         ComparisonOperator="GreaterThanOrEqualToThreshold", **statistic,
     )  # fmt: skip
+    wait_for_state(embedded_aws, name, "ALARM")
     (found,) = embedded_aws.client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]
     assert json.loads(found["StateReasonData"])["recentDatapoints"] == [expected]
-    assert found["StateValue"] == "ALARM"
 
 
 def test_only_values_of_the_alarms_unit_count(embedded_aws: LaptopPlatform) -> None:
     namespace = unique("Alarms")
     alarm = put_alarm(embedded_aws, namespace, Unit="Seconds", TreatMissingData="notBreaching")
     put(embedded_aws, namespace, 1.0, Unit="Count")
-    assert state(embedded_aws, alarm) == "OK"
+    wait_for_state(embedded_aws, alarm, "OK")
     put(embedded_aws, namespace, 1.0, Unit="Seconds")
-    assert state(embedded_aws, alarm) == "ALARM"
+    wait_for_state(embedded_aws, alarm, "ALARM")
 
 
 def test_a_late_value_does_not_hide_those_before_it(embedded_aws: LaptopPlatform) -> None:
@@ -182,7 +184,7 @@ def test_a_late_value_does_not_hide_those_before_it(embedded_aws: LaptopPlatform
     put(embedded_aws, namespace, 2.0)
     put(embedded_aws, namespace, 0.0, Timestamp=time.time() - 7200)
     alarm = put_alarm(embedded_aws, namespace, Period=60)
-    assert state(embedded_aws, alarm) == "ALARM"
+    wait_for_state(embedded_aws, alarm, "ALARM")
 
 
 def test_an_alarm_on_metric_math_rings_and_is_described_as_it_was_put(embedded_aws: LaptopPlatform) -> None:
@@ -190,9 +192,9 @@ def test_an_alarm_on_metric_math_rings_and_is_described_as_it_was_put(embedded_a
     queries = metrics(namespace)
     alarm = put_math(embedded_aws, queries, AlarmActions=[arn])
     put_part(embedded_aws, namespace, Requests=100, Errors=4)
-    wait_for(lambda: state(embedded_aws, alarm) == "OK")
+    wait_for_state(embedded_aws, alarm, "OK")
     put_part(embedded_aws, namespace, Errors=4)
-    assert state(embedded_aws, alarm) == "ALARM"
+    wait_for_state(embedded_aws, alarm, "ALARM")
     (found,) = embedded_aws.client("cloudwatch").describe_alarms(AlarmNames=[alarm])["MetricAlarms"]
     assert found["Metrics"] == queries
     assert not {"MetricName", "Namespace", "Period", "Statistic"} & found.keys()
@@ -265,7 +267,7 @@ def test_a_composite_alarm_rings_when_a_metric_of_one_of_its_alarms_breaches(emb
     name = composite(embedded_aws, f"ALARM({alarm})")
     above = composite(embedded_aws, f'ALARM("{name}") AND NOT FALSE')
     put(embedded_aws, namespace, 1.0)
-    assert (composite_state(embedded_aws, name), composite_state(embedded_aws, above)) == ("ALARM", "ALARM")
+    wait_for(lambda: {composite_state(embedded_aws, one) for one in (name, above)} == {"ALARM"})
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from tests.contract.test_laptop_alarm_actions import composite_state, put_part
-from tests.contract.test_laptop_alarms import state
+from tests.contract.test_laptop_alarms import wait_for_state
 from tests.laptop_platform import LaptopPlatform, unique, wait_for
 
 
@@ -28,7 +28,7 @@ def deploy(aws: LaptopPlatform, stack: str, resources: dict[str, Any], *, update
 def alarms(namespace: str, *, expression: str = "100 * errors / requests", rule: str = "ALARM") -> dict[str, Any]:
     def stat(id_: str, name: str) -> dict[str, Any]:
         metric = {"Namespace": namespace, "MetricName": name, "Dimensions": [{"Name": "Part", "Value": "one"}]}
-        return {"Id": id_, "MetricStat": {"Metric": metric, "Period": "10", "Stat": "Sum"}, "ReturnData": "false"}
+        return {"Id": id_, "MetricStat": {"Metric": metric, "Period": "60", "Stat": "Sum"}, "ReturnData": "false"}
 
     queries = [{"Id": "rate", "Expression": expression}, stat("errors", "Errors"), stat("requests", "Requests")]
     return {
@@ -48,10 +48,10 @@ def test_a_stacks_composite_alarm_rings_with_its_alarm_on_metric_math_and_goes_w
     cloudformation = embedded_aws.client("cloudformation")
     found = cloudformation.describe_stack_resources(StackName=stack)["StackResources"]
     names = {item["LogicalResourceId"]: item["PhysicalResourceId"] for item in found}
-    wait_for(lambda: state(embedded_aws, names["Rate"]) == "OK")
+    wait_for_state(embedded_aws, names["Rate"], "OK")
     put_part(embedded_aws, namespace, Requests=100, Errors=9)
-    assert state(embedded_aws, names["Rate"]) == "ALARM"
-    assert composite_state(embedded_aws, names["Sum"]) == "ALARM"
+    wait_for_state(embedded_aws, names["Rate"], "ALARM")
+    wait_for(lambda: composite_state(embedded_aws, names["Sum"]) == "ALARM")
     assert deploy(embedded_aws, stack, alarms(namespace, rule="OK"), update=True) == "UPDATE_COMPLETE"
     wait_for(lambda: composite_state(embedded_aws, names["Sum"]) == "OK")
     cloudformation.delete_stack(StackName=stack)

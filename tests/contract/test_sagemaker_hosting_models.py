@@ -220,6 +220,7 @@ def test_a_port_that_one_server_was_given_is_given_to_no_other(monkeypatch: pyte
     assert ports.free_port() == port
     ports.give_back(port)
     with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of an earlier server may linger
         other.bind(("127.0.0.1", port))
         other.listen()
         with pytest.raises(OSError, match="no free port"):
