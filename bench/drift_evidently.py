@@ -30,6 +30,9 @@ def look(reference: Window, window: Window) -> Look:
     return _look(found)
 
 
+score = look
+
+
 def report(reference: Window, window: Window) -> Look:
     """Return what its DataDriftPreset says."""
     definition = DataDefinition(

@@ -31,9 +31,23 @@ _CHUNKS = 10
 
 def look(reference: Window, window: Window) -> Look:
     """Return the greatest Jensen-Shannon distance of a column, and how many columns alarm by either chunking."""
+    return _look(reference, window, (TEN, RULE) if 2 * _rows(window) <= _rows(reference) else (TEN,))
+
+
+def score(reference: Window, window: Window) -> Look:
+    """As `look`, by ten chunks only: chunks set the threshold, the distance is of whole windows by either chunking."""
+    return _look(reference, window, (TEN,))
+
+
+def _rows(window: Window) -> int:
+    values = next(iter(window.values()))
+    return len(values.codes if isinstance(values, Encoded) else values)
+
+
+def _look(reference: Window, window: Window, rules: tuple[str, ...]) -> Look:
     before, now = to_frame(reference), to_frame(window)
     found: list[float] = []
-    alarms = {TEN: 0} | ({RULE: 0} if 2 * len(now) <= len(before) else {})
+    alarms = dict.fromkeys(rules, 0)
     for name, values in window.items():
         kind = FeatureType.CATEGORICAL if isinstance(values, Encoded) else FeatureType.CONTINUOUS
         for rule in alarms:
