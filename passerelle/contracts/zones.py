@@ -139,6 +139,16 @@ def report_prefix(project: str, run_id: str) -> str:
     return f"{project}/runs/{run_id}"
 
 
+def ledger_prefix(project: str) -> str:
+    """Reports zone: below it `<yyyy-mm-dd>/`, the charges of a day (`contracts.ledger`)."""
+    return f"{project}/ledger"
+
+
+def ledger_key(project: str, day: str) -> str:
+    """Reports zone: what a project did cost on a day, UTC, as `yyyy-mm-dd`."""
+    return f"{ledger_prefix(project)}/{day}/charges.parquet"
+
+
 def ab_reading_key(project: str, name: str, read_at: str) -> str:
     """Reports zone: what an A/B test showed at a moment."""
     return f"{project}/experiments/{name}/{read_at}.json"
