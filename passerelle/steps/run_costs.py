@@ -7,23 +7,8 @@ from typing import Final
 
 from passerelle.aws.execution_usage import ExecutionUsage, FunctionUsage
 from passerelle.contracts.runs import CostPart, RunCost, RunRecord
-from passerelle.domain.cost.prices import find_price
+from passerelle.domain.cost.rates import call_rate, transition_rate, work_rate
 
-#: (service, sku) rows of the price table that mean the same thing in different regions.
-_TRANSITION: Final = (
-    ("Step Functions Standard", "state transition"),
-    ("Step Functions Standard", "EUW3-StateTransition"),
-)
-_REQUEST: Final = {
-    "arm64": (("Lambda", "requests"), ("Lambda arm64", "EUW3-Request-ARM")),
-    "x86_64": (("Lambda", "requests"),),
-}
-_GB_SECOND: Final = {
-    "arm64": (("Lambda arm64", "duration 0-7.5B GB-s"), ("Lambda arm64", "EUW3-Lambda-GB-Second-ARM")),
-    "x86_64": (("Lambda x86", "duration 0-6B GB-s"), ("Lambda x86", "EUW3-Lambda-GB-Second")),
-}
-#: Unit of a row of the price table -> how many pieces it is the price of.
-_PIECES: Final = {"1k transitions": 1e3, "transition": 1, "1M requests": 1e6, "request": 1, "GB-second": 1}
 EXCLUDED: Final = (
     "earlier attempts, requests and storage of S3 and DynamoDB, logs, taxes, free tiers, and what runs all the time "
     "(endpoint, MLflow and its database)"
@@ -55,8 +40,7 @@ def _transitions(usage: ExecutionUsage | None, region: str) -> CostPart:
     name = "Step Functions"
     if usage is None:
         return CostPart(name=name, usd=None, basis="an unknown number of state transitions")
-    price = _unit_price(_TRANSITION, region)
-    usd = None if price is None else price * usage.transitions
+    usd = transition_rate(region).cost(usage.transitions)
     return CostPart(name=name, usd=usd, basis=f"{usage.transitions} state transitions")
 
 
@@ -74,15 +58,6 @@ def _functions(usage: ExecutionUsage | None, region: str) -> CostPart:
 
 
 def _function(item: FunctionUsage, region: str) -> float | None:
-    request = _unit_price(_REQUEST.get(item.architecture, ()), region)
-    second = _unit_price(_GB_SECOND.get(item.architecture, ()), region)
-    return None if request is None or second is None else request * item.calls + second * item.gb_seconds
-
-
-def _unit_price(rows: tuple[tuple[str, str], ...], region: str) -> float | None:
-    """Return the price of one piece; None when the table has none for the region, or in a unit that is not known."""
-    for service, sku in rows:
-        price = find_price(service, region, sku)
-        if price and price.unit in _PIECES:
-            return price.usd / _PIECES[price.unit]
-    return None
+    calls = call_rate(item.architecture, region).cost(item.calls)
+    work = work_rate(item.architecture, region).cost(item.gb_seconds)
+    return None if calls is None or work is None else calls + work
