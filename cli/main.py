@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 import click
 
 from cli.failures import failures_as_exit_codes, heed_interruptions
+from cli.lazy import LazyGroup
 from cli.session import Session
 
 #: Command -> module that holds a click command of the same name. Modules load only when their command runs.
@@ -18,6 +18,7 @@ COMMANDS = {
     "batch": "cli.commands.batch",
     "carry": "cli.commands.carry",
     "check": "cli.commands.check",
+    "cost": "cli.commands.cost",
     "dashboard": "cli.commands.dashboard",
     "demo": "cli.commands.demo",
     "deploy": "cli.commands.deploy",
@@ -45,29 +46,11 @@ COMMANDS = {
 }
 
 
-class LazyCommands(click.Group):
-    """A group that imports a command's module when the command is named: `--help` stays quick."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        command = getattr(importlib.import_module(COMMANDS[cmd_name]), cmd_name)
-        assert isinstance(command, click.Command)
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            raise click.UsageError(f"{error.message} Commands: {', '.join(sorted(COMMANDS))}.", ctx) from error
-
-
-@click.group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=LazyGroup,
+    modules=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
 @click.option("--env", "environment", default="laptop", show_default=True, envvar="PASSERELLE_ENV",
               help="Which deployed environment to talk to (a file in environments/).")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for machines, progress on standard error.")

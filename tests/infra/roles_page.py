@@ -77,16 +77,25 @@ def _summary(pairs: Iterable[tuple[str, str]]) -> str:
 
 def _command_rows(assembly: Assembly, program: Program) -> Iterator[str]:
     for name in sorted(set(COMMANDS) - set(_NOT_HERE)):
-        command = cli.get_command(click.Context(cli), name)
-        assert command is not None, name
-        subcommands = command.commands if isinstance(command, click.Group) else {"": command}
-        for sub, each in sorted(subcommands.items()):
-            needs = with_keys(_command_needs(name, each, assembly, program), assembly)
+        for words, each in _each_command(cli, name):
+            needs = with_keys(_command_needs(each, assembly, program), assembly)
             summary = _summary((need.action, need.resource) for need in needs)
-            yield f"| `passerelle {' '.join(filter(None, (name, sub)))}` | {summary or 'nothing'} |\n"
+            yield f"| `passerelle {words}` | {summary or 'nothing'} |\n"
 
 
-def _command_needs(module: str, command: click.Command, assembly: Assembly, program: Program) -> list[Need]:
+def _each_command(group: click.Group, name: str) -> Iterator[tuple[str, click.Command]]:
+    """Yield a command, or those below it, with the words that call each."""
+    context = click.Context(group)
+    command = group.get_command(context, name)
+    assert command is not None, name
+    if not isinstance(command, click.Group):
+        yield name, command
+        return
+    for sub in sorted(command.list_commands(context)):
+        yield from ((f"{name} {words}", each) for words, each in _each_command(command, sub))
+
+
+def _command_needs(command: click.Command, assembly: Assembly, program: Program) -> list[Need]:
     """Follow one command, as somebody outside the laptop calls it."""
     interpreter = Interpreter(program, parameters=dict(parameters(assembly)))
     (session,) = interpreter.global_name("cli.session", "Session")
@@ -94,7 +103,8 @@ def _command_needs(module: str, command: click.Command, assembly: Assembly, prog
     made = interpreter.call(session, (), given, all_known=True, place="cli.session:0")
     unknown = {str(parameter.name): given.get(str(parameter.name), UNKNOWN) for parameter in command.params}
     assert command.callback is not None, command.name
-    function = interpreter.global_name(f"cli.commands.{module}", inspect.unwrap(command.callback).__name__)
+    called = inspect.unwrap(command.callback)
+    function = interpreter.global_name(called.__module__, called.__name__)
     calls = interpreter.follow(function, {**unknown, "session": made, "project": abstract("flights")})
     return [need for call in calls for need in needs_of(call, assembly.account, bucket_hints(assembly))]
 

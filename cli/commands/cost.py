@@ -1,0 +1,19 @@
+"""`passerelle cost`: what things cost, before they are deployed and after they ran."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import click
+
+from cli.lazy import LazyGroup
+
+#: Subcommand -> module that holds a click command of the same name.
+SUBCOMMANDS: Final = {
+    "prices": "cli.commands.cost_prices",
+}
+
+
+@click.group(cls=LazyGroup, modules=SUBCOMMANDS)
+def cost() -> None:
+    """Prices with their sources and dates, and what things cost: before they are deployed, and after they ran."""
