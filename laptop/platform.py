@@ -28,7 +28,7 @@ from passerelle.errors import SettingsError, TransientError
 AWS, DATABASE, MLFLOW = "aws", "postgres", "mlflow"
 #: Stopped in this order: what writes first, what is written to last.
 STOP_ORDER: Final = (MLFLOW, AWS, DATABASE)
-START_SECONDS: Final = 120.0
+START_SECONDS: Final = 300.0
 PORT_SECONDS: Final = 2.0
 #: A process that runs answers within these seconds, or it is about to end, or it hangs and is started anew.
 ANSWER_SECONDS: Final = 20.0

@@ -99,7 +99,7 @@ def unique(word: str) -> str:
     return f"{word}-{uuid.uuid4().hex[:10]}"
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
+def wait_for(condition: Callable[[], Any], seconds: float = 300.0) -> Any:
     """Return the first true value of `condition`; fail the test when there is none in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

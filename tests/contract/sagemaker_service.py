@@ -60,7 +60,7 @@ def scripted(folder: Path, code: str, **algorithm: Any) -> dict[str, Any]:
     return {"AlgorithmSpecification": specification | algorithm}
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
+def wait_for(condition: Callable[[], Any], seconds: float = 300.0) -> Any:
     """Wait until something is true."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):

@@ -80,7 +80,7 @@ def test_a_schedule_of_cron_a_rate_and_a_universal_target_fire_and_a_disabled_on
     wait_for(lambda: s3.list_objects_v2(Bucket=bucket)["KeyCount"])
     event = json.loads(s3.get_object(Bucket=bucket, Key="e")["Body"].read())
     assert (event["source"], event["detail-type"]) == ("aws.scheduler", "Scheduled Event")
-    wait_for(lambda: inputs(embedded_aws, by_cron) and inputs(embedded_aws, by_universal), seconds=90)
+    wait_for(lambda: inputs(embedded_aws, by_cron) and inputs(embedded_aws, by_universal), seconds=300)
     assert inputs(embedded_aws, by_cron)[0] == {"by": "cron"}
     assert inputs(embedded_aws, by_universal)[0] == {"by": "universal"}
     assert inputs(embedded_aws, never) == []

@@ -59,7 +59,7 @@ def test_nothing_that_a_container_started_outlives_it(own: Own, tmp_path: Path, 
     assert own.ended("TrainingJob", "job")["TrainingJobStatus"] == "Completed"
     child = int(pidfile.read_text())
     try:
-        wait_for(lambda: not alive(child), seconds=5)
+        wait_for(lambda: not alive(child), seconds=60)
     finally:
         if alive(child):
             os.kill(child, signal.SIGKILL)
@@ -133,7 +133,7 @@ def test_a_defect_of_the_service_ends_the_job_and_its_container(
     own.call(f"Create{kind}", requests[kind])
     job = own.ended(kind, "job")
     assert job["FailureReason"] == "InternalServerError: RuntimeError: a defect"
-    wait_for(lambda: not alive(int(pidfile.read_text())), seconds=10)
+    wait_for(lambda: not alive(int(pidfile.read_text())), seconds=60)
 
 
 # Stop and close

@@ -49,7 +49,7 @@ def events(server: RunningServer, kind: str) -> list[dict[str, Any]]:
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < deadline, what
         time.sleep(0.05)

@@ -72,7 +72,7 @@ def test_three_interruptions_at_random_moments_change_no_prediction_and_lose_at_
         service.sagemaker.interrupt("job")
         attempts = len(_attempts(log))
         wait_for(lambda attempts=attempts: len(_attempts(log)) > attempts, 240)  # type: ignore[misc]
-    wait_for(lambda: _described(service)["TrainingJobStatus"] in ("Completed", "Failed", "Stopped"), 240)
+    wait_for(lambda: _described(service)["TrainingJobStatus"] in ("Completed", "Failed", "Stopped"))
     ended = _described(service)
     assert ended["TrainingJobStatus"] == "Completed", ended.get("FailureReason")
     phases = [part["Status"] for part in ended["SecondaryStatusTransitions"]]

@@ -106,7 +106,7 @@ def server(platform: LaptopPlatform) -> Iterator[Server]:
             start_new_session=True,
         )  # fmt: skip
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while not server.healthy():
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()

@@ -67,7 +67,7 @@ def interrupted_backup(platform: DeployedLaptop, backups: Path) -> str:
     """Kill a backup when it has begun; returns its id."""
     known = set(backup_ids(backups))
     process = start_command(platform, "backup", "--to", str(backups))
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not (new := set(backup_ids(backups)) - known):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline

@@ -136,7 +136,7 @@ def scale(platform: DeployedLaptop, endpoint: str, count: int) -> None:
     sagemaker = platform.client("sagemaker")
     wanted = [{"VariantName": "champion", "DesiredInstanceCount": count}]
     sagemaker.update_endpoint_weights_and_capacities(EndpointName=endpoint, DesiredWeightsAndCapacities=wanted)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while (found := sagemaker.describe_endpoint(EndpointName=endpoint))["EndpointStatus"] != "InService":
         assert time.monotonic() < deadline, found
         time.sleep(0.1)
@@ -172,7 +172,7 @@ def _base(process: psutil.Process) -> str:
         return ""
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 300.0) -> None:
     """Wait for something that must come."""
     deadline = time.monotonic() + seconds
     while not condition():

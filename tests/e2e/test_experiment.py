@@ -89,7 +89,7 @@ def _read(laptop: DeployedLaptop, rows: list[dict[str, Any]], folder: Path) -> d
     labels.write_text(
         "inference_id,churned\n" + "".join(f"asked-{number},{row['churned']}\n" for number, row in enumerate(rows))
     )
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 300
     while True:
         reading = command(laptop, "status", "--outcomes", str(labels))
         if reading["labelled"] == CUSTOMERS:

@@ -13,7 +13,7 @@ from tests.e2e.projects import as_csv, make_rows
 
 
 def _training_process(job: str) -> psutil.Process:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         for process in psutil.process_iter():
             try:

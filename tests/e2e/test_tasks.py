@@ -96,7 +96,7 @@ def test_predictions_are_captured_in_sagemakers_layout(laptop: DeployedLaptop, r
     laptop.predict("task-binary", [{name: row[name] for name in ("plan", "visits", "age", "seen_at")}])
     s3, bucket = laptop.client("s3"), laptop.resource("predictions-bucket")
     prefix = "task-binary/capture/passerelle-laptop-task-binary/champion/"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     records: list[dict[str, Any]] = []
     # The smoke test's request, in MLflow's split form, was captured before this one.
     while not any("dataframe_records" in record["captureData"]["endpointInput"]["data"] for record in records):

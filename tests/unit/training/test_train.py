@@ -101,7 +101,7 @@ def test_a_run_that_was_killed_goes_on_from_its_checkpoints_to_the_same_result(t
     train(whole)
     cut = job(tmp_path / "cut", "binary", names)
     process = start(cut)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not (cut / "checkpoints" / "logistic").is_dir():
         assert time.monotonic() < deadline
         time.sleep(0.01)
