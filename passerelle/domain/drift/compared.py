@@ -20,7 +20,7 @@ from passerelle.domain.drift.reference import Reference
 from passerelle.domain.drift.segment_signals import segment_signals
 from passerelle.domain.drift.signal import Kind, Signal
 from passerelle.domain.drift.tails import all_drawn, binomial_tail, same_share
-from passerelle.domain.drift.tested import classes_p_value, levels_p_value, ordered_p_value
+from passerelle.domain.drift.tested import RareLevels, levels_p_value, ordered_p_value
 from passerelle.domain.drift.worded import cells_in_words, levels_in_words, share_in_words
 
 Array = npt.NDArray[Any]
@@ -104,15 +104,15 @@ def _levels(name: str, cuts: LevelCuts, current: LevelCounts, before: LevelCount
     yield _unseen(name, cuts, current, before.held)
     cells, cells_before = cells_beside(cuts, current, before)
     together, together_before = (_rest_together(each, len(cuts.levels)) for each in (cells, cells_before))
-    shares, variances = np.array([(each.share, each.variance) for each in cuts.classes]).reshape(-1, 2).T
-    classes = classes_p_value(current.others, current.held, shares, variances) if len(shares) else None
+    variances = np.array([each.variance for each in cuts.classes[::-1]])
+    rare = RareLevels(len(cuts.levels), cuts.distinct, variances) if cuts.classes else None
     constant = current.held >= _CONSTANT_ROWS and current.distinct == 1 and cuts.distinct > 1
     yield Signal(
         column=name,
         kind="constant" if constant else "distribution",
         # Foretold counts have the reference's order: one by both windows would sort by what the window has by chance.
         effect=moved_share(cells, cells_before, ordered=bool(cuts.classes)),
-        p_value=levels_p_value(together, together_before, classes),
+        p_value=levels_p_value(cells, cells_before, rare),
         usual=usual,
         words=levels_in_words(cuts.levels, together, together_before),
     )

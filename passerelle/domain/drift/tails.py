@@ -24,15 +24,21 @@ def two_sided(z: float) -> float:
     return math.erfc(abs(z) / math.sqrt(2))
 
 
-def skewed_two_sided(z: float, skew: float) -> float:
-    """Return twice the smaller tail of a standardised variable with this skewness: a shifted gamma law (Pearson 1895).
+def skewed_tail(z: float, skew: float) -> float:
+    """Return P(Z > z) of a standardised variable with this skewness: a shifted gamma law (Pearson 1895).
 
     A sum of squares of few rows has such a law nearly; the normal law would call its upper tail too rare.
     """
     if abs(skew) < _EVEN:
-        return two_sided(z)
+        return normal_tail(z)
     shape = 4 / skew**2
-    upper = chi_square_tail(2 * (shape + math.copysign(z, z * skew) * math.sqrt(shape)), 2 * shape)
+    along = chi_square_tail(2 * (shape + math.copysign(z, z * skew) * math.sqrt(shape)), 2 * shape)
+    return along if skew > 0 else 1 - along
+
+
+def skewed_two_sided(z: float, skew: float) -> float:
+    """Return twice the smaller tail of a standardised variable with this skewness (`skewed_tail`)."""
+    upper = skewed_tail(z, skew)
     return min(1.0, 2 * min(upper, 1 - upper))
 
 
@@ -77,11 +83,16 @@ def _nonzero(value: float) -> float:
     return value if abs(value) > _TINY else _TINY
 
 
-def same_share(hits: int, rows: int, reference_hits: int, reference_rows: int) -> float:
+def same_share(hits: int, rows: int, reference_hits: int, reference_rows: int, *, mid: bool = False) -> float:
     """Return the two-sided p-value of two shares being one: Fisher's exact test, twice its smaller tail.
 
     Given all hits, those of one window are hypergeometric. Within three deviations of what is expected of windows with
     thousands of hits, the normal law with a correction for continuity says the same.
+
+    Parameters
+    ----------
+    mid : count what was seen by half (Lancaster 1961, Journal of the American Statistical Association 56): of few hits
+        the exact test is rarely as small as it says, a part of a combination may be nearer.
     """
     total = rows + reference_rows
     all_hits = hits + reference_hits
@@ -89,16 +100,21 @@ def same_share(hits: int, rows: int, reference_hits: int, reference_rows: int) -
         return 1.0
     mean = rows * all_hits / total
     variance = mean * (1 - all_hits / total) * reference_rows / max(1, total - 1)
-    z = max(0.0, abs(hits - mean) - 0.5) / math.sqrt(variance)
+    z = max(0.0, abs(hits - mean) - (0.0 if mid else 0.5)) / math.sqrt(variance)
     if z < 3 and min(mean, rows - mean, all_hits - mean, total - all_hits - rows + mean) > _MANY:
         return two_sided(z)
-    return min(1.0, 2 * _hypergeometric_tail(hits, rows, all_hits, total, upwards=hits > mean))
+    tail = _hypergeometric_tail(hits, rows, all_hits, total, upwards=hits > mean)
+    return min(1.0, 2 * tail - (_hypergeometric(hits, rows, all_hits, total) if mid else 0.0))
+
+
+def _hypergeometric(hits: int, rows: int, all_hits: int, total: int) -> float:
+    return math.exp(_log_choose(all_hits, hits) + _log_choose(total - all_hits, rows - hits) - _log_choose(total, rows))
 
 
 def _hypergeometric_tail(hits: int, rows: int, all_hits: int, total: int, *, upwards: bool) -> float:
     """Return P(X >= hits), or P(X <= hits), from the term at `hits` outwards: each follows from the one before."""
     lowest, highest = max(0, rows + all_hits - total), min(rows, all_hits)
-    term = math.exp(_log_choose(all_hits, hits) + _log_choose(total - all_hits, rows - hits) - _log_choose(total, rows))
+    term = _hypergeometric(hits, rows, all_hits, total)
     sum_, at = term, hits
     while term > sum_ * _ENOUGH and (at < highest if upwards else at > lowest):
         if upwards:

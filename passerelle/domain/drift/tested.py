@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -17,6 +18,7 @@ from passerelle.domain.drift.tails import (
     chi_square_tail,
     combined,
     same_share,
+    skewed_tail,
     skewed_two_sided,
     two_pairs_tail,
     two_sided,
@@ -109,59 +111,75 @@ def cells_p_value(current: Array, reference: Array) -> float:
     return _pearson(*neighbours(current, reference))
 
 
-def levels_p_value(current: Array, reference: Array, classes: float | None = None) -> float:
+@dataclass(frozen=True)
+class RareLevels:
+    """What a reference foretells of levels without a counter, in classes by how rare they are.
+
+    `counted` is how many cells before theirs are of one level each, `levels` how many levels there are in all, and
+    `variances` (shape (classes,), in the order of the cells) those of the shares of rows that are foretold.
+    """
+
+    counted: int
+    levels: int
+    variances: Array
+
+
+def levels_p_value(current: Array, reference: Array, rare: RareLevels | None = None) -> float:
     """Return the p-value of one distribution over levels without an order.
 
-    Pearson's chi-square, with the rarest levels taken together; the one level that moved most (Fisher's exact,
-    Bonferroni over levels); and the first smooth component over levels by how frequent both windows together have them:
-    the first sees a mix that changes, the second one level of many, the third rows that go from frequent levels to rare
-    ones or back, each a little, which the others hardly see; and, where there are any, the classes of levels without a
-    counter. Weights were chosen by simulation.
+    Pearson's chi-square, with the rarest levels taken together; the one level that moved most (Fisher's exact at
+    mid-p, Bonferroni over levels); and rows that go from frequent levels to rare ones, each a little, which the others
+    hardly see, or back, which weighs less as it shows at the frequent ones. Weights were chosen by simulation.
 
     Parameters
     ----------
-    current, reference : counts of the levels, shape (k,) each; the last is of all levels without a counter.
-    classes : what `classes_p_value` says of those, where counts are foretold ones: they come in the reference's order,
-        the most frequent first, as one that heeds the window's counts would sort by what it has by chance.
+    current, reference : counts of the cells, shape (k,) each; the last is of all levels that no other cell knows.
+    rare : given where cells are of several levels, and counts foretold ones: they come in the reference's order, the
+        most frequent first, as one that heeds the window's counts would sort by what it has by chance.
     """
     n, m = int(current.sum()), int(reference.sum())
     if not n or not m:
         return 1.0
-    together = rarest_together if classes is None else neighbours
-    whole = _pearson(*together(current, reference))
-    if np.count_nonzero(current + reference) <= 2:
+    now, before = (_counted(each, rare) for each in (current, reference))
+    whole = _pearson(*(rarest_together if rare is None else neighbours)(now, before))
+    levels = np.count_nonzero(now + before)
+    if levels <= 2:
         return whole
-    share = (current + reference) / (n + m)
-    spread = np.sqrt(np.maximum(share * (1 - share), 1e-12))
-    moved = np.abs(current / n - reference / m) / spread
+    share = (now + before) / (n + m)
+    moved = np.abs(now / n - before / m) / np.sqrt(np.maximum(share * (1 - share), 1e-12))
     at = int(np.argmax(moved))
-    one = same_share(int(current[at]), n, int(reference[at]), m) * np.count_nonzero(current + reference)
-    order = np.arange(len(current))
-    if classes is None:
-        order[:-1] = np.argsort(-(current + reference)[:-1], kind="stable")
-    towards_rare = two_sided(float(components(current[order], reference[order])[0]))
-    if classes is None:
-        return combined([(whole, 0.5), (min(1.0, one), 0.25), (towards_rare, 0.25)])
-    return combined([(whole, 0.4), (min(1.0, one), 0.2), (towards_rare, 0.2), (classes, 0.2)])
+    one = min(1.0, same_share(int(now[at]), n, int(before[at]), m, mid=True) * levels)
+    towards, back = _towards_rare(current, reference, rare)
+    return combined([(whole, 0.25), (one, 0.25), (towards, 0.4), (back, 0.1)])
 
 
-def classes_p_value(others: Array, rows: int, shares: Array, variances: Array) -> float:
-    """Return the p-value of classes of rare levels holding the shares of rows that the reference foretells.
+def _counted(cells: Array, rare: RareLevels | None) -> Array:
+    return cells if rare is None else np.append(cells[: rare.counted], cells[rare.counted :].sum())
 
-    A half, which says nothing, where too few rows are expected. Each class is as uncertain as its foretold share and as
-    these rows make it; their squares are added up (that a row is in one class alone makes it a little careful).
 
-    Parameters
-    ----------
-    others : rows of each class, shape (k,), of `rows` in all.
-    shares, variances : foretold of each class, shape (k,).
+def _towards_rare(current: Array, reference: Array, rare: RareLevels | None) -> tuple[float, float]:
+    """Return the p-values of rows going to rarer levels, and to more frequent ones: a linear rank statistic.
+
+    A row scores k to the power of its mid-rank by frequency, of k levels. Where shares fall as 1/rank (Zipf's law) and
+    some rows are spread evenly over the levels instead, that is in proportion to the likelihood ratio.
     """
-    asked = shares * rows >= EXPECTED
-    if not asked.any():
-        return 0.5
-    apart = (others / rows - shares)[asked]
-    square = float((apart**2 / (shares * (1 - shares) / rows + variances)[asked]).sum())
-    return chi_square_tail(square, int(asked.sum()))
+    n, m = float(current.sum()), float(reference.sum())
+    pooled, beyond = (current + reference) / (n + m), np.zeros(len(current))
+    order = np.arange(len(current))
+    if rare is None:
+        order[:-1] = np.argsort(-pooled[:-1], kind="stable")
+    else:
+        classes = slice(rare.counted, rare.counted + len(rare.variances))
+        beyond[classes] = np.maximum(0.0, rare.variances - reference[classes] / m**2)
+    pooled, change = pooled[order], (current / n - reference / m)[order]
+    levels = np.count_nonzero(pooled) if rare is None else rare.levels
+    scores = float(max(2, levels)) ** (np.cumsum(pooled) - pooled / 2)
+    scores -= pooled @ scores
+    spread = float(pooled @ scores**2)
+    variance = spread * (1 / n + 1 / m) * (n + m) / (n + m - 1) + float(scores**2 @ beyond)
+    skew = float(pooled @ scores**3) / spread**1.5 * (1 / n**2 - 1 / m**2) / (1 / n + 1 / m) ** 1.5
+    z = float(scores @ change) / math.sqrt(variance)
+    return skewed_tail(z, skew), skewed_tail(-z, -skew)
 
 
 def _pearson(current: Array, reference: Array) -> float:

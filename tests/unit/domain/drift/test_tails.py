@@ -17,6 +17,7 @@ from passerelle.domain.drift.tails import (
     combined,
     normal_tail,
     same_share,
+    skewed_tail,
     skewed_two_sided,
     two_pairs_tail,
     two_sided,
@@ -52,6 +53,24 @@ def test_one_share_of_two_windows_is_fishers_exact_test_by_its_smaller_tail(
     tails = [float(stats.fisher_exact(table, side).pvalue) for side in ("less", "greater")]
     found = same_share(hits, rows, reference_hits, reference_rows)
     assert found == pytest.approx(min(1.0, 2 * min(tails)), rel=1e-6, abs=1e-13)
+
+
+@given(st.integers(0, 60), st.integers(1, 60), st.integers(0, 400), st.integers(1, 400))
+def test_at_mid_p_what_was_seen_counts_by_half(hits: int, rows: int, reference_hits: int, reference_rows: int) -> None:
+    hits, reference_hits = min(hits, rows), min(reference_hits, reference_rows)
+    total, all_hits = rows + reference_rows, hits + reference_hits
+    law = stats.hypergeom(total, all_hits, rows)
+    seen = float(law.pmf(hits))
+    tails = float(law.cdf(hits)) - seen / 2, float(law.sf(hits - 1)) - seen / 2
+    found = same_share(hits, rows, reference_hits, reference_rows, mid=True)
+    certain = all_hits in (0, total)
+    assert found == pytest.approx(1.0 if certain else min(1.0, 2 * min(tails)), rel=1e-6, abs=1e-12)
+
+
+@given(st.floats(-6, 6), st.floats(-2, 2))
+def test_a_skewed_tail_is_pearsons_third_law_and_a_hardly_skewed_one_the_normal_law(z: float, skew: float) -> None:
+    expected = stats.norm.sf(z) if abs(skew) < 0.02 else stats.pearson3.sf(z, skew)
+    assert skewed_tail(z, skew) == pytest.approx(float(expected), rel=1e-6, abs=1e-12)
 
 
 def test_large_windows_have_the_normal_law_of_the_same_test() -> None:
