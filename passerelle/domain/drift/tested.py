@@ -40,8 +40,8 @@ def ordered_p_value(current: Array, reference: Array, tails: tuple[int, int] = (
     Looks of different kinds, combined: where the middle lies, and how far values spread (linear rank statistics of
     normal scores, van der Waerden's and Klotz's); middle, spread, skew and weight of the tails together (four smooth
     components of ranks, the latter two with less weight; Neyman 1937, for two samples Wylupek 2010, Journal of
-    Nonparametric Statistics 22); the cells, whatever they say (chi-square); and the rows in either tail (Fisher's exact
-    test). Weights were chosen by simulation.
+    Nonparametric Statistics 22); the last of these by itself, as two peaks in the place of one show there; the cells,
+    whatever they say (chi-square); and the rows in either tail (Fisher's exact test). Weights were chosen by simulation.
 
     Parameters
     ----------
@@ -56,15 +56,16 @@ def ordered_p_value(current: Array, reference: Array, tails: tuple[int, int] = (
     beyond = [(int(current[:low].sum()), int(reference[:low].sum()))]
     beyond.append((int(current[len(current) - high :].sum()), int(reference[len(reference) - high :].sum())))
     rest = [
-        (cells_p_value(current, reference), 0.1),
+        (cells_p_value(current, reference), 0.05),
         *((same_share(hits, n, of, m), 0.1) for hits, of in beyond),
     ]
     if len(found) < COMPONENTS:
         place = two_sided(float(found[0])) if len(found) else 1.0
-        return combined([(place, 0.25), (chi_square_tail(float(found @ found), len(found)), 0.45), *rest])
+        return combined([(place, 0.25), (chi_square_tail(float(found @ found), len(found)), 0.5), *rest])
     smooth = two_pairs_tail(float(found[:2] @ found[:2] + _LESS * (found[2:] @ found[2:])), _LESS)
     (place, spread), (_, skew) = _normal_scores(current, reference)
-    return combined([(two_sided(place), 0.25), (skewed_two_sided(spread, skew), 0.05), (smooth, 0.4), *rest])
+    middle, width, peaks = two_sided(place), skewed_two_sided(spread, skew), two_sided(float(found[3]))
+    return combined([(middle, 0.25), (width, 0.05), (smooth, 0.4), (peaks, 0.05), *rest])
 
 
 def components(current: Array, reference: Array) -> Array:
