@@ -41,7 +41,7 @@ def ordered_p_value(current: Array, reference: Array, tails: tuple[int, int] = (
     normal scores, van der Waerden's and Klotz's); middle, spread, skew and weight of the tails together (four smooth
     components of ranks, the latter two with less weight; Neyman 1937, for two samples Wylupek 2010, Journal of
     Nonparametric Statistics 22); the last of these by itself, as two peaks in the place of one show there; the cells,
-    whatever they say (chi-square); and the rows in either tail (Fisher's exact test). Weights were chosen by simulation.
+    whatever they say (chi-square); and the rows in either tail (Fisher's exact test). Weights were found by simulation.
 
     Parameters
     ----------
