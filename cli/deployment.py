@@ -55,10 +55,20 @@ def deploy_environment(session: Session, *, projects_dir: str | None = None, for
 
 
 def _deploy_on_aws(session: Session) -> None:
-    """Leave the terminal to the CDK: it asks there before it widens permissions, and refuses where there is none."""
-    arguments = ["deploy", "--all", "-c", f"env={session.environment}"]
+    """Leave the terminal to the CDK: it asks there before it widens permissions, and refuses where there is none.
+
+    What is deployed is the assembly whose estimate was compared with the budgets, not another synthesis.
+    """
+    from cli.cost_gate import check_budgets
+    from cli.estimating import synthesized
+
+    assembly = synthesized(session)
+    check_budgets(session, assembly)
+    arguments = ["deploy", "--all", "--app", str(assembly)]
     # Standard output may be for JSON; the CDK speaks beside it.
-    done = subprocess.run([*_cdk(), *arguments], cwd=ROOT, env=_with_tools(os.environ), stdout=sys.stderr, check=False)
+    done = subprocess.run(
+        [*cdk_command(), *arguments], cwd=ROOT, env=with_tools(os.environ), stdout=sys.stderr, check=False
+    )
     if done.returncode:
         raise SettingsError(
             f"`cdk {' '.join(arguments)}` failed with exit code {done.returncode}; its reason is above. "
@@ -117,22 +127,24 @@ def _laptop_environment(session: Session) -> dict[str, str]:
     }
 
 
-def _cdk() -> list[str]:
+def cdk_command() -> list[str]:
+    """Return the CDK's pinned command line; SettingsError where it is not installed."""
     path = ROOT / "node_modules" / ".bin" / "cdk"
     if not path.exists():
         raise SettingsError(f"No CDK command line at {path}. Run `make install` in {ROOT}.")
     return [str(path)]
 
 
-def _with_tools(environ: Mapping[str, str]) -> dict[str, str]:
+def with_tools(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment whose path finds this python and the wheel's node first."""
     return {**environ, "PATH": os.pathsep.join([*map(str, _tool_folders()), environ.get("PATH", "")])}
 
 
 def _run_cdk(session: Session, arguments: list[str], environ: dict[str, str]) -> None:
     process = subprocess.Popen(
-        [*_cdk(), *arguments],
+        [*cdk_command(), *arguments],
         cwd=ROOT,
-        env=_with_tools(environ),
+        env=with_tools(environ),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

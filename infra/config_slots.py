@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import date
 from typing import Annotated, Final, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -72,8 +73,21 @@ class AlertAddresses(Part):
         return value
 
 
+class CostWaiver(Part):
+    """Somebody's word that the estimate may go up to so much until the end of a day, and why.
+
+    `project` for that project's own budget, None for the environment's.
+    """
+
+    up_to_usd: Annotated[float, Field(gt=0)]
+    name: Annotated[str, Field(min_length=1)]
+    reason: Annotated[str, Field(min_length=10)]
+    expires: date
+    project: str | None = None
+
+
 class EnvironmentBudget(Part):
-    """What the whole environment may cost a month, and when to tell.
+    """What the whole environment may cost a month, when to tell, and who has accepted more for a while (`waivers`).
 
     `actual_percents` of the budget are told when they are spent, `forecast_percent` when the month is likely to end
     there. AWS updates costs several times a day, not at once. `anomaly_usd` is the least impact of an unusual cost
@@ -85,6 +99,7 @@ class EnvironmentBudget(Part):
     actual_percents: tuple[Annotated[int, Field(ge=1, le=1_000)], ...] = Field(min_length=1, max_length=4)
     forecast_percent: Annotated[int, Field(ge=1, le=1_000)]
     anomaly_usd: Annotated[float, Field(gt=0)]
+    waivers: tuple[CostWaiver, ...] = ()
 
     @model_validator(mode="after")
     def _rising(self) -> Self:

@@ -10,6 +10,9 @@ from cli.lazy import LazyGroup
 
 #: Subcommand -> module that holds a click command of the same name.
 SUBCOMMANDS: Final = {
+    "check": "cli.commands.cost_check",
+    "diff": "cli.commands.cost_diff",
+    "estimate": "cli.commands.cost_estimate",
     "prices": "cli.commands.cost_prices",
 }
 

@@ -14,7 +14,8 @@ from cli.session import Session
 def deploy(session: Session, projects_dir: str | None, force: bool) -> None:
     """Deploy the stacks and the projects of the environment.
 
-    On AWS this runs `cdk deploy --all -c env=ENV` with your credentials and asks before it widens permissions.
+    On AWS this synthesizes, refuses when the estimate is above a budget that nobody has waived, and runs
+    `cdk deploy --all` with your credentials, which asks before it widens permissions.
     """
     from cli.deployment import deploy_environment
 

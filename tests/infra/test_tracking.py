@@ -108,7 +108,7 @@ def test_development_sleeps_at_night_and_production_never(resources: Find) -> No
         }
 
     assert sorted(schedules("dev").values()) == [
-        "cron(0 20 ? * MON-FRI *)", "cron(0 7 ? * MON-FRI *)", "cron(10 20 ? * MON-FRI *)", "cron(45 6 ? * MON-FRI *)",
+        "cron(0 18 ? * MON-FRI *)", "cron(0 8 ? * MON-FRI *)", "cron(10 18 ? * MON-FRI *)", "cron(45 7 ? * MON-FRI *)",
     ]  # fmt: skip
     assert schedules("prod") == {}
 

@@ -88,3 +88,17 @@ def find_spot(instance: Instance, region: str) -> Spot | None:
     interrupted = float(line["interrupted_percent_high"] or WORST_INTERRUPTED_PERCENT)
     exact = line["ec2_type"] == ec2_type
     return Spot(float(line["saving_percent"]) / 100, interrupted / 100, line["source"], line["as_of"], exact)
+
+
+@cache
+def _absent() -> dict[tuple[str, str], str]:
+    return {
+        (line["family"], line["region"]): f"{line['source']}, {line['as_of']}" for line in _lines("not_offered.csv")
+    }
+
+
+def not_offered(instance_type: str, region: str) -> str | None:
+    """Return why an instance cannot be had in a region, where that is known; None where it can, or nobody looked."""
+    family = instance_type.removeprefix("ml.").split(".")[0]
+    source = _absent().get((family, region))
+    return source and f"{instance_type} is not offered in {region} ({source}); choose a type that is"

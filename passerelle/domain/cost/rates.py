@@ -5,25 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from passerelle.domain.cost.meters import meters
 from passerelle.domain.cost.prices import Price, find_price, instance_price
 
 #: Unit of a row of the price table -> how many pieces it is the price of, and what one of them is called.
 _PIECES: Final = {
     "1k transitions": (1e3, "transition"),
+    "1k requests": (1e3, "request"),
+    "10k requests": (1e4, "request"),
+    "10k calls": (1e4, "call"),
     "1M requests": (1e6, "request"),
-}
-#: Rows (service, sku) that mean the same thing; a region has one of them.
-_TRANSITION: Final = (
-    ("Step Functions Standard", "state transition"),
-    ("Step Functions Standard", "EUW3-StateTransition"),
-)
-_REQUEST: Final = {
-    "arm64": (("Lambda", "requests"), ("Lambda arm64", "EUW3-Request-ARM")),
-    "x86_64": (("Lambda", "requests"),),
-}
-_GB_SECOND: Final = {
-    "arm64": (("Lambda arm64", "duration 0-7.5B GB-s"), ("Lambda arm64", "EUW3-Lambda-GB-Second-ARM")),
-    "x86_64": (("Lambda x86", "duration 0-6B GB-s"), ("Lambda x86", "EUW3-Lambda-GB-Second")),
+    "1M events": (1e6, "event"),
 }
 #: What EMR Serverless bills -> its row, and unit.
 _SPARK: Final = {
@@ -62,6 +54,17 @@ class Rate:
         return None if self.usd is None or quantity is None else self.usd * quantity
 
 
+def metered_rate(meter: str, region: str) -> Rate:
+    """Return the rate of one unit of a meter; KeyError for a meter that does not exist."""
+    found = meters()[meter]
+    return _known(found.rows, region, found.unit)
+
+
+def row_rate(service: str, sku: str, region: str, unit: str) -> Rate:
+    """Return the rate of what has a row for each of its kinds, such as a database by its instance class."""
+    return _known(((service, sku), (service, f"EUW3-InstanceUsage:{sku}")), region, unit)
+
+
 def instance_rate(component: str, instance_type: str, region: str) -> Rate:
     """Return the rate of a SageMaker instance's hour; `component` as for `instance_price`."""
     price = instance_price(component, instance_type, region)
@@ -88,17 +91,24 @@ def warm_rate(memory_mb: int, region: str) -> Rate:
 
 def transition_rate(region: str) -> Rate:
     """Return the rate of a state transition of a Standard workflow."""
-    return _known(_TRANSITION, region, "transition")
+    return metered_rate("step_functions.transition", region)
 
 
 def call_rate(architecture: str, region: str) -> Rate:
     """Return the rate of a call of a Lambda function."""
-    return _known(_REQUEST.get(architecture, (("Lambda", f"requests {architecture}"),)), region, "request")
+    return _lambda_rate(architecture, "request", region)
 
 
 def work_rate(architecture: str, region: str) -> Rate:
     """Return the rate of a GB-second of a Lambda function."""
-    return _known(_GB_SECOND.get(architecture, (("Lambda", f"duration {architecture}"),)), region, "GB-second")
+    return _lambda_rate(architecture, "gb_second", region)
+
+
+def _lambda_rate(architecture: str, meter: str, region: str) -> Rate:
+    name = f"lambda.{architecture}.{meter}"
+    if name in meters():
+        return metered_rate(name, region)
+    return Rate("Lambda", region, f"{meter} {architecture}", meter.replace("gb_second", "GB-second"), None)
 
 
 def spark_rate(kind: str, region: str) -> Rate:

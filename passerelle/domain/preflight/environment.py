@@ -6,6 +6,8 @@ fields and leaves their rules to synthesis; a test holds both to the same fields
 
 from __future__ import annotations
 
+from datetime import date
+
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -76,6 +78,23 @@ class Delivery(_Part):
     provider: str
 
 
+class CostWaiver(_Part):
+    """Somebody accepts an estimate above a budget, for a while."""
+
+    up_to_usd: float
+    name: str
+    reason: str
+    expires: date
+    project: str | None = None
+
+
+class Budget(_Part):
+    """What the whole environment may cost a month."""
+
+    monthly_usd: float
+    waivers: tuple[CostWaiver, ...] = ()
+
+
 class Environment(_Part):
     """One environment as far as its account must be fit for it."""
 
@@ -87,6 +106,7 @@ class Environment(_Part):
     network: Network | None = None
     tracking: Tracking | None = None
     delivery: Delivery | None = None
+    budget: Budget | None = None
     spark: Spark | None = None
     projects: tuple[str, ...]
 

@@ -9,6 +9,7 @@ import pytest
 
 from infra.config import FOLDER, PlatformConfig, load_config
 from infra.config_parts import Delivery, Hours, Images, Network, Oidc, Tracking
+from infra.config_slots import CostWaiver, EnvironmentBudget
 from infra.constructs import github_provider, tracking_database
 from infra.stacks.network import FARGATE_ENDPOINTS, FUNCTION_ENDPOINTS
 from passerelle.domain.preflight import account as rules
@@ -47,6 +48,8 @@ def assert_within(small: dict[str, Any], whole: dict[str, Any]) -> None:
         (environment.Hours, Hours),
         (environment.Oidc, Oidc),
         (environment.Delivery, Delivery),
+        (environment.Budget, EnvironmentBudget),
+        (environment.CostWaiver, CostWaiver),
     ],
 )
 def test_every_field_of_the_small_reading_has_the_deployments_default(small: Any, whole: Any) -> None:
