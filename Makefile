@@ -8,7 +8,7 @@ RUN = PATH="$(NODE_BIN):$(PATH)" $(BIN)
 UV_VERSION := 0.13.8
 UV = VIRTUAL_ENV=$(VENV) $(BIN)/uv pip
 
-.PHONY: help demo test browser bench-serving bench-cold bench-tuning bench-prepare bench-spot bench-gpu bench-experiment bench-drift bench-estimated bench-threshold bench-year check format install lock clean up down
+.PHONY: help demo test browser bench-serving bench-cold bench-tuning bench-prepare bench-spot bench-gpu bench-experiment bench-drift bench-estimated bench-threshold bench-year bench-cost check format install lock clean up down
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -97,6 +97,9 @@ bench-threshold: install ## Measure thresholds at the rate that models learnt be
 
 bench-year: install ## Replay the flights of 2013: monitored retraining beside never and every month
 	@$(RUN)/python -m bench.year
+
+bench-cost: install ## Price templates beside the closest tool on PyPI: time, and sums known to the cent
+	@$(BIN)/python -m bench.cost
 
 check: install ## Judge code and templates (style, types, imports, cdk-nag, cfn-lint, checkov, ASL)
 	@$(RUN)/python -m checks

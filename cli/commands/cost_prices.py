@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.session import Session
+from cli.session import Session, common_options
 
 if TYPE_CHECKING:
     from passerelle.domain.cost.prices import PriceRow
@@ -91,4 +91,24 @@ def _show(session: Session, rows: Sequence[PriceRow], today: date, limit: int) -
     unknown, old = sum(row.usd is None for row in rows), sum(_is_old(row, today, limit) for row in rows)
     session.console.print(f"{len(rows)} rows: {unknown} unknown, {old} older than {limit} days or undated.")
     if old:
-        session.console.print("[yellow]Old prices may be wrong.[/]")
+        session.console.print(
+            "[yellow]Old prices may be wrong:[/] `passerelle --env ENV cost prices update` reads AWS's."
+        )
+
+
+@prices.command()
+@click.option("--dry-run", is_flag=True, help="Show what would change, and write nothing.")
+@common_options
+@click.pass_obj
+def update(session: Session, dry_run: bool, environment: str | None, as_json: bool) -> None:
+    """Read the prices of the environment's region from AWS's Price List, with your credentials.
+
+    They are laid over Passerelle's own table, in passerelle/domain/cost/prices_updated.csv: commit it, and functions
+    and jobs price with it from the next deployment on. Needs pricing:GetProducts; asking costs nothing.
+    """
+    from cli.price_update import update_prices
+
+    session = session.told(environment, as_json)
+    done = update_prices(session, dry_run=dry_run)
+    if session.as_json:
+        session.print_json(done)

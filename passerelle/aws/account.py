@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import boto3
 from botocore.config import Config
@@ -34,7 +34,7 @@ from passerelle.errors import PasserelleError, SettingsError, TransientError
 
 _CONFIG: Final = Config(retries={"mode": "standard", "max_attempts": 4}, connect_timeout=5, read_timeout=30)
 #: Services whose answers hold for every region; asked where every account has an endpoint.
-_GLOBAL: Final = frozenset({"sts", "account", "iam"})
+_GLOBAL: Final = frozenset({"sts", "account", "iam", "pricing"})
 _GLOBAL_REGION: Final = "us-east-1"
 _DENIED: Final = frozenset(
     {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "NotAuthorized", "403"}
@@ -73,7 +73,7 @@ class Account:
         self._clients: dict[str, Any] = {}
 
     @classmethod
-    def on_aws(cls, region: str) -> Account:
+    def on_aws(cls, region: str) -> Self:
         """Use the caller's credentials as the AWS command line finds them.
 
         Raises CredentialsError when AWS_PROFILE names no profile.

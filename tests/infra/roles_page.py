@@ -30,12 +30,13 @@ Every role of `prod`, made from its templates by `python -m tests.infra.roles_pa
 
 #: They work on the laptop only, with an administrator's rights, or the page says it in words.
 _NOT_HERE: Final = (
-    "backup", "carry", "demo", "deploy", "doctor", "down", "init", "interrupt", "redeploy", "reproduce", "restore", "up",
+    "backup", "carry", "cost check", "cost diff", "cost estimate", "cost prices update", "demo", "deploy", "doctor", "down",
+    "init", "interrupt", "redeploy", "reproduce", "restore", "up",
 )  # fmt: skip
 _COMMANDS: Final = """
 # What the commands need
 
-Of the person who calls them, for the project `flights` in `prod`; found by following the commands' code, as for functions. `passerelle tracking` also starts a session: `ssm:StartSession` on the task and the document `AWS-StartPortForwardingSession`. What `doctor` needs stands in [operations.md](operations.md); `carry` needs what the role in [delivery.md](delivery.md) has, `redeploy` what `rollback` needs, `reproduce` what `runs show` needs, `s3:ListBucket` on the buckets of curated data and models, and `s3:GetObject` on these and on the project's archive; `deploy`, `backup` and `restore` are an administrator's.
+Of the person who calls them, for the project `flights` in `prod`; found by following the commands' code, as for functions. `passerelle tracking` also starts a session: `ssm:StartSession` on the task and the document `AWS-StartPortForwardingSession`. What `doctor` needs stands in [operations.md](operations.md); `cost estimate`, `cost diff` and `cost check` ask nothing of AWS, `cost prices update` needs `pricing:GetProducts`; `carry` needs what the role in [delivery.md](delivery.md) has, `redeploy` what `rollback` needs, `reproduce` what `runs show` needs, `s3:ListBucket` on the buckets of curated data and models, and `s3:GetObject` on these and on the project's archive; `deploy`, `backup` and `restore` are an administrator's.
 
 | command | needs |
 |---|---|
@@ -78,6 +79,8 @@ def _summary(pairs: Iterable[tuple[str, str]]) -> str:
 def _command_rows(assembly: Assembly, program: Program) -> Iterator[str]:
     for name in sorted(set(COMMANDS) - set(_NOT_HERE)):
         for words, each in _each_command(cli, name):
+            if words in _NOT_HERE:
+                continue
             needs = with_keys(_command_needs(each, assembly, program), assembly)
             summary = _summary((need.action, need.resource) for need in needs)
             yield f"| `passerelle {words}` | {summary or 'nothing'} |\n"
