@@ -139,17 +139,43 @@ def test_a_smoke_test_fails_where_the_platform_does_and_a_refused_model_is_no_fa
 
 
 @pytest.mark.parametrize("environment", DEPLOYED)
-def test_the_estimate_needs_no_account_and_tells_every_line(shell: Shell, tmp_path: Path, environment: str) -> None:
+def test_the_estimate_needs_no_account_tells_the_total_and_keeps_the_budget(
+    shell: Shell, synthesised: Callable[[str], Path], tmp_path: Path, environment: str
+) -> None:
     (tmp_path / ".venv").symlink_to(ROOT / ".venv")
-    script = script_of("check.yml", "Estimate what the environment costs idle")
-    unreachable = {"AWS_EC2_METADATA_DISABLED": "true", "PYTHONPATH": str(ROOT)}
-    done = shell(script, ENVIRONMENT=environment, **unreachable)
+    (tmp_path / "assembly").symlink_to(synthesised(environment))
+    given = {"ENVIRONMENT": environment, "AWS_EC2_METADATA_DISABLED": "true", "PYTHONPATH": str(ROOT)}
+    for step in ("Estimate what the environment costs", "Refuse what costs more than its budget"):
+        done = shell(script_of("check.yml", step), **given)
+        assert done.returncode == 0, done.stderr
+    told = (tmp_path / f"estimate-{environment}.txt").read_text()
+    assert re.search(rf"{environment}, us-east-1: at least [\d.]+ USD a month", told)
+
+
+@pytest.mark.parametrize(
+    ("before", "words"),
+    [
+        ('{"projects": [], "totalMonthlyCost": "0"}', r"\| `projects/flights \(serve\)` \|"),
+        (None, "not known"),
+    ],
+)
+def test_a_pull_request_is_told_what_it_costs_more_and_a_base_without_estimates_is_no_failure(
+    shell: Shell, synthesised: Callable[[str], Path], tmp_path: Path, before: str | None, words: str
+) -> None:
+    (tmp_path / ".venv").symlink_to(ROOT / ".venv")
+    (tmp_path / "assembly").symlink_to(synthesised("dev"))
+    (tmp_path / "base" / "cli").mkdir(parents=True)
+    (tmp_path / "node_modules").mkdir()
+    _command(tmp_path, "cdk", "")
+    (tmp_path / "node_modules" / ".bin").symlink_to(tmp_path / "bin")
+    if before:
+        (tmp_path / "base" / "cli" / "__init__.py").touch()
+        (tmp_path / "base" / "cli" / "main.py").write_text(f"print({before!r})")
+    else:
+        (tmp_path / "base" / "cli" / "__init__.py").write_text("raise SystemExit(1)")
+    done = shell(script_of("check.yml", "Compare with what it cost before"), ENVIRONMENT="dev", PYTHONSAFEPATH="")
     assert done.returncode == 0, done.stderr
-    lines = (tmp_path / f"estimate-{environment}.txt").read_text().splitlines()
-    total = float(re.search(r"about ([\d,.]+) USD a month", lines[0])[1].replace(",", ""))  # type: ignore[index]
-    parts = [float(match[1]) for line in lines[1:] if (match := re.search(r"([\d.]+) USD$", line))]
-    assert len(parts) >= 8
-    assert sum(parts) == pytest.approx(total, abs=0.05)
+    assert re.search(words, (tmp_path / "cost-dev.md").read_text())
 
 
 def test_the_comment_holds_each_environments_diff_and_none_breaks_out_of_its_block(
@@ -158,14 +184,16 @@ def test_the_comment_holds_each_environments_diff_and_none_breaks_out_of_its_blo
     _command(tmp_path, "gh", "pathlib.Path('asked').write_text(json.dumps(sys.argv[1:]))")
     (tmp_path / "diff-dev.txt").write_text("[+] a queue\n````\n# Approved by everyone\n")
     (tmp_path / "diff-prod.txt").write_text("x" * 900_000)
-    (tmp_path / "estimate-dev.txt").write_text("about 107.80 USD a month")
+    (tmp_path / "estimate-dev.txt").write_text("at least 107.80 USD a month")
+    (tmp_path / "cost-dev.md").write_text("**Cost of dev**: +1.00 USD a month")
     done = shell(
         script_of("pull-request.yml", "Comment"), NUMBER="7", COMMIT="abc", GITHUB_REPOSITORY="example/passerelle"
     )
     assert done.returncode == 0, done.stderr
     body = (tmp_path / "body.md").read_text()
     assert len(body) < 65_536
-    assert re.search(r"about 107\.80 USD a month\s+\[\+\] a queue", body)
+    assert re.search(r"at least 107\.80 USD a month\s+\[\+\] a queue", body)
+    assert body.startswith("**Cost of dev**: +1.00 USD a month")
     assert "No comparison" in body.split("<b>staging</b>")[1].split("<b>prod</b>")[0]
     assert len(re.findall(r"^````", body, re.MULTILINE)) == 6
     arguments = json.loads((tmp_path / "asked").read_text())

@@ -126,7 +126,7 @@ def test_the_commands_exist() -> None:
     assert targets == {"check", "install", "test"}
     assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
     named = set(re.findall(r"passerelle --env \S+ (?:--json )?([a-z]+)", text))
-    assert named == {"carry", "doctor", "drop", "predict", "status"}
+    assert named == {"carry", "cost", "drop", "predict", "status"}
     assert named <= set(COMMANDS)
 
 
