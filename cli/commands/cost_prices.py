@@ -79,7 +79,10 @@ def _show(session: Session, rows: Sequence[PriceRow], today: date, limit: int) -
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table("Service", "Region", "What", "USD", "Unit", "Read", "Age", "Source", box=None, padding=(0, 2, 0, 0))
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("Service", "Region", "What", "USD", "Unit", "Read", "Age", "Source"):
+        # On a narrow terminal words are folded, and no figure or name loses its end.
+        table.add_column(heading, overflow="fold", no_wrap=heading == "USD")
     for row in rows:
         age = row.age_days(today)
         days = "" if row.usd is None else "undated" if age is None else f"{age} d"

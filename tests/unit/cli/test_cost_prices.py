@@ -26,7 +26,11 @@ def test_what_is_unknown_and_what_is_old_can_be_asked_for(capsys: pytest.Capture
     assert all(found["old"] and found["usd"] is not None for found in old)
 
 
-def test_people_read_ages_and_derived_prices_are_labelled(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("columns", ["80", "200"])
+def test_people_read_ages_and_derived_prices_are_labelled(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
     main(["cost", "prices", "--region", "eu-west-3", "--sku", "ml.m5.large"])
     shown = capsys.readouterr().out
     assert "0.1344 (derived)" in shown
