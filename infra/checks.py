@@ -32,6 +32,7 @@ WILDCARDS: Final = (
             "Resource::passerelle-{name}-data:ExportsOutputFnGetAttQuarantineBucket2B128B57Arn88525630/*",
             "Resource::passerelle-{name}-data:ExportsOutputFnGetAttRawBucket672A0DBBArnB9DC31D0/*",
             "Resource::passerelle-{name}-data:ExportsOutputFnGetAttReportsBucket95FE29A2Arn81EE02E6/*",
+            "Resource::passerelle-{name}-data:ExportsOutputFnGetAttReportsBucket95FE29A2Arn81EE02E6/*/ledger/*",
         ),
     ),
     (
@@ -47,6 +48,7 @@ WILDCARDS: Final = (
             "Resource::arn:aws:sagemaker:{region}:{account}:model/passerelle-{name}-*",
             "Resource::arn:aws:sagemaker:{region}:{account}:processing-job/*",
             "Resource::arn:aws:sagemaker:{region}:{account}:training-job/*",
+            "Resource::arn:aws:sagemaker:{region}:{account}:transform-job/*",
         ),
     ),
     (
@@ -109,7 +111,8 @@ WILDCARDS: Final = (
     (
         (
             "Actions without a resource: ecr:GetAuthorizationToken, cloudwatch:PutMetricData (conditioned"
-            " on the namespace), xray:Put*, log delivery of Step Functions. "
+            " on the namespace), cloudwatch:GetMetricData, xray:Put*, log delivery of Step Functions; lists of"
+            " SageMaker, scaling activities and tag:GetResources, by which costs are metered. "
             "https://docs.aws.amazon.com/service-authorization/latest/reference/"
         ),
         ("Resource::*",),
@@ -156,7 +159,13 @@ SPARK_WILDCARDS: Final = (
             "Job runs of this environment's own application: EMR Serverless makes their ids. "
             "https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonemrserverless.html"
         ),
-        ("Resource::<SparkApplicationB8D0239C.Arn>/jobruns/*",),
+        (
+            "Resource::<SparkApplicationB8D0239C.Arn>/jobruns/*",
+            (
+                'Resource::{{"Fn::GetStackOutput":{{"StackName":"passerelle-{name}-pipeline","Region":"{region}",'
+                '"OutputName":"PublishOutputFnGetAttSparkApplicationB8D0239CArn304112BB"}}}}/jobruns/*'
+            ),
+        ),
     ),
     (
         (

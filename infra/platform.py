@@ -127,6 +127,7 @@ class Platform(Construct):
             env=where,
             pipeline=self.pipeline.pipeline,
             deploy_model=self.serving.deploy_model,
+            spark=self.pipeline.spark,
             stack_name=f"{named}-monitoring",
         )
         for stack in others:

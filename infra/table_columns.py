@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from passerelle.contracts import ledger
 from passerelle.contracts.prediction import prediction_columns
 from passerelle.domain.project import Project
 
@@ -29,6 +30,9 @@ CAPTURED: Final = (
 )
 
 Columns = tuple[tuple[str, str], ...]
+
+#: A line of the ledger; its project is the partition.
+LEDGER: Final = tuple((name, GLUE_TYPES[type_]) for name, type_ in ledger.COLUMNS if name != "project")
 
 
 def accepted_rows(project: Project) -> Columns:

@@ -249,6 +249,18 @@ class WatchDriftSettings(JudgeShadowSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class MeterCostsSettings(RunFunctionSettings):
+    """meter_costs: where the ledger lies, whose executions it meters; `spark_application` as for gather_drop."""
+
+    zones: dict[str, str]
+    region: str
+    training_pipeline_arn: str
+    deploy_model_arn: str
+    watch_project_arn: str
+    spark_application: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class CloseRunSettings(RunFunctionSettings):
     """close_run."""
 

@@ -13,6 +13,7 @@ SUBCOMMANDS: Final = {
     "check": "cli.commands.cost_check",
     "diff": "cli.commands.cost_diff",
     "estimate": "cli.commands.cost_estimate",
+    "ledger": "cli.commands.cost_ledger",
     "prices": "cli.commands.cost_prices",
 }
 

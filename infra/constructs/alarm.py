@@ -9,6 +9,7 @@ from aws_cdk import aws_cloudwatch, aws_cloudwatch_actions, aws_kms, aws_sns
 from constructs import Construct
 
 AT_LEAST: Final = aws_cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD
+ABOVE: Final = aws_cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD
 _RUNBOOK: Final = " Runbook: docs/operations.md, Alarms."
 #: `page`: something is lost or down, and goes on so until a person acts. `notify`: read it in the course of the day.
 #: `shown`: a state for dashboards and for whoever asks; people are told of it otherwise.

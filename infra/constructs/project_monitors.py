@@ -9,7 +9,7 @@ from aws_cdk import Duration, Stack, Tags, aws_cloudwatch, aws_iam, aws_sqs
 from constructs import Construct
 
 from infra import permissions as may
-from infra.constructs.alarm import alarm, alarm_on_silence
+from infra.constructs.alarm import ABOVE, alarm, alarm_on_silence
 from infra.constructs.function import Function
 from infra.constructs.schedules import Schedules
 from infra.constructs.state_machine import StateMachine
@@ -44,8 +44,8 @@ def add_monitors(
 ) -> StateMachine:
     """Add them; `pipeline` trains anew what is to be.
 
-    Idle, a project costs 0.60 USD a month for its six alarms; served, some 3.30 more for its eleven metrics (nine
-    where it says nothing of money).
+    Idle, a project costs 0.70 USD a month for its seven alarms, and 0.90 for the three metrics of its costs; served,
+    some 3.30 more for eleven metrics (nine where it says nothing of money).
     """
     watch = _function(stack, shared, judge_role)
     machine = StateMachine(
@@ -200,6 +200,18 @@ def _alarms(place: Construct, shared: Shared, project: Project) -> None:
             datapoints=1 if weekly else min(rule.opens, periods),
             severity="shown",
         )
+    alarm(
+        place,
+        "Budget",
+        _metric(shared, project, metrics.COST_TO_DATE, "Maximum", Duration.days(1)),
+        alerts=shared.alerts,
+        description=(
+            f"{project.name}: this month has cost more than the {project.budget.monthly_usd:g} USD of its budget, by "
+            f"the ledger. See `passerelle cost ledger --project {project.name}`."
+        ),
+        threshold=project.budget.monthly_usd,
+        operator=ABOVE,
+    )
     alarm_on_silence(
         place,
         "Unwatched",

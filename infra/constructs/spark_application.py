@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from aws_cdk import Stack, aws_ecr, aws_emrserverless, aws_iam, aws_kms, aws_s3
+from aws_cdk import (
+    CrossStackReferences,
+    ReferenceStrength,
+    Stack,
+    aws_ecr,
+    aws_emrserverless,
+    aws_iam,
+    aws_kms,
+    aws_s3,
+)
 from constructs import Construct
 
 from infra import permissions as may
@@ -62,6 +71,8 @@ class SparkApplication(Construct):
             ),
             **network,
         )
+        # A strong reference would be an export: no release could take Spark away while another stack meters it.
+        CrossStackReferences.of(self.application).produce(ReferenceStrength.WEAK)
         self.role = self._role(zones, archives, key)
 
     def run_jobs(self) -> list[may.Statement]:
@@ -83,6 +94,10 @@ class SparkApplication(Construct):
     def look_at_jobs(self) -> may.Statement:
         """Return a statement to read what became of a job, and what it was billed for."""
         return may.allow(["emr-serverless:GetJobRun"], f"{self.application.attr_arn}/jobruns/*")
+
+    def list_jobs(self) -> list[may.Statement]:
+        """Return what finding the jobs and what they were billed for takes."""
+        return [may.allow(["emr-serverless:ListJobRuns"], self.application.attr_arn), self.look_at_jobs()]
 
     def _role(
         self, zones: Mapping[str, aws_s3.IBucket], archives: aws_iam.PolicyStatement, key: aws_kms.IKey

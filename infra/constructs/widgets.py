@@ -62,7 +62,7 @@ def alarms(scope: Construct, names: Sequence[str], title: str) -> aws_cloudwatch
 
 
 def costs(title: str, environment: str, budget_usd: float | None, project: str | None = None) -> aws_cloudwatch.IWidget:
-    """Return the month's costs beside the budget. The cost meters write them, once a day."""
+    """Return the month's costs beside the budget. The meter of costs writes them, four times a day."""
     dimensions = {metrics.ENVIRONMENT: environment, **({metrics.PROJECT: project} if project else {})}
     shown = [
         aws_cloudwatch.Metric(

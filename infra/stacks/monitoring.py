@@ -1,4 +1,4 @@
-"""What watches an environment: its projects' windows, one state of health, one dashboard, and one per project."""
+"""What watches an environment: its projects' windows and costs, one state of health, dashboards for it and for each."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from aws_cdk import Stack, Tags, aws_cloudwatch, aws_cloudwatch_actions, aws_iam
 from constructs import Construct
 
 from infra.constructs.alarm import AlertTopic, alarm_name
+from infra.constructs.cost_meter import add_cost_meter
 from infra.constructs.platform_dashboard import PlatformDashboard
 from infra.constructs.project_dashboard import ProjectDashboard
 from infra.constructs.project_monitors import add_monitors
+from infra.constructs.spark_application import SparkApplication
 from infra.constructs.state_machine import StateMachine
 from infra.projects import ProjectSource
 from infra.resource_parameters import publish_resources
@@ -37,12 +39,20 @@ class MonitoringStack(Stack):
         projects: Sequence[ProjectSource],
         pipeline: StateMachine,
         deploy_model: StateMachine,
+        spark: SparkApplication | None,
         **kwargs: Any,
     ) -> None:
         super().__init__(scope, id_, **kwargs)
         config, alerts = shared.config, shared.alerts
         watch = add_monitors(self, shared, judge_role, dead_letters, projects, pipeline)
-        publish_resources(self, config.name, {"watch-project": watch.machine.state_machine_arn})
+        meter = add_cost_meter(
+            self, shared, dead_letters, pipeline=pipeline, deploy_model=deploy_model, watch=watch, spark=spark
+        )
+        publish_resources(
+            self,
+            config.name,
+            {"watch-project": watch.machine.state_machine_arn, "meter-costs": meter.function.function_name},
+        )
         paged = [item.name for item in alerts.raised if item.severity == "page"]
         self._unhealthy(alerts, paged)
         PlatformDashboard(

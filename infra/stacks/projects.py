@@ -15,7 +15,7 @@ from infra.constructs.glue_table import add_table
 from infra.constructs.prediction_tables import FIRST_DAY
 from infra.constructs.project_tables import ProjectTables
 from infra.projects import ProjectSource
-from passerelle.contracts import naming, tags, zones
+from passerelle.contracts import ledger, naming, tags, zones
 
 _FIRST_HOUR: Final = f"{FIRST_DAY.replace('-', '/')}/00"
 
@@ -62,6 +62,30 @@ class ProjectsStack(Stack):
             )
         if projects:
             self._captured(config, data_zones["predictions"], database_name)
+            self._ledger(config, data_zones["reports"], database_name)
+
+    def _ledger(self, config: PlatformConfig, reports: aws_s3.IBucket, database_name: str) -> None:
+        """What everything did cost: WHERE project = '...' AND day >= '2026-11-01'."""
+        add_table(
+            self,
+            "Ledger",
+            database_name=database_name,
+            name="ledger",
+            description=f"What everything did cost, at list prices; {ledger.OWN} is what belongs to no project",
+            location=f"s3://{reports.bucket_name}/",
+            layout=f"{zones.ledger_prefix('${project}')}/${{{ledger.DAY}}}/",
+            columns=table_columns.LEDGER,
+            partitions={
+                "project": {"type": "enum", "values": ",".join([*config.projects, ledger.OWN])},
+                ledger.DAY: {
+                    "type": "date",
+                    "format": "yyyy-MM-dd",
+                    "range": f"{FIRST_DAY},NOW",
+                    "interval": "1",
+                    "interval.unit": "DAYS",
+                },
+            },
+        )
 
     def _captured(self, config: PlatformConfig, predictions: aws_s3.IBucket, database_name: str) -> None:
         """Requests and answers of all endpoints: WHERE project = '...' AND hour >= '2026/11/21/08'."""

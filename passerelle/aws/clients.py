@@ -36,6 +36,10 @@ TRANSIENT_CODES: Final = frozenset(
         "TransactionInProgressException",
     }
 )
+#: What services say of something that was deleted since it was listed; SageMaker says "ValidationException" of that.
+_GONE_CODES: Final = frozenset(
+    {"ExecutionDoesNotExist", "ResourceNotFound", "ResourceNotFoundException", "ValidationException"}
+)
 #: An account's quota is reached. Trying again in vain for an hour would only hide what somebody must do.
 QUOTA_CODES: Final = frozenset({"LimitExceededException", "ResourceLimitExceeded", "ServiceQuotaExceededException"})
 MISSING_CODES: Final = frozenset({"ParameterNotFound", "NoSuchKey", "NoSuchVersion", "NoSuchBucket", "404"})
@@ -76,3 +80,15 @@ def translated(what: str) -> Iterator[None]:
         raise
     except BotoCoreError as error:
         raise TransientError(f"{what}: AWS does not answer: {error}") from error
+
+
+@contextmanager
+def still_there(what: str) -> Iterator[None]:
+    """Turn botocore's errors into ours as `translated` does; NotFoundError also for what was listed and is gone."""
+    try:
+        with translated(what):
+            yield
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in _GONE_CODES:
+            raise
+        raise NotFoundError(f"{what} is gone: {error}") from error

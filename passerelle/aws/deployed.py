@@ -100,6 +100,11 @@ class DeployedPlatform:
             )
         return self._clients[service]
 
+    def patient_client(self, service: str, seconds: int) -> Any:
+        """Return a boto3 client that waits so long for an answer, and asks once: what takes long is not begun twice."""
+        config = Config(read_timeout=seconds, retries={"total_max_attempts": 1})
+        return self._session.client(service, endpoint_url=self._endpoint_url, config=config, verify=self._authority)
+
     def caller(self) -> str:
         """Return the ARN that AWS knows the caller by."""
         with refusals_translated(self.environment):

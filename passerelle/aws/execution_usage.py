@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from passerelle.aws.clients import client
+from passerelle.aws.clients import client, still_there
 
 LOG: Final = logging.getLogger(__name__)
 _LAMBDA: Final = "lambda"
@@ -38,15 +38,28 @@ class ExecutionUsage:
 def usage_of(arn: str) -> ExecutionUsage | None:
     """Return what an execution and the ones it started have used; None when nobody may say."""
     try:
-        transitions, seconds = 0, dict[str, list[float]]()
-        for execution in _with_nested(arn):
-            counted, calls = _count(execution)
-            transitions += counted
-            for function, duration in calls:
-                seconds.setdefault(function, []).append(duration)
+        return _used(_with_nested(arn))
     except (ClientError, BotoCoreError) as error:
         LOG.warning("what %s has used is not known: %s", arn, error)
         return None
+
+
+def own_usage_of(arn: str) -> ExecutionUsage:
+    """Return what an execution has used by itself, without the ones that it started.
+
+    Raises TransientError when AWS does not answer, NotFoundError when the execution is forgotten.
+    """
+    with still_there(f"history of {arn}"):
+        return _used([_read(arn)])
+
+
+def _used(executions: Iterable[_Execution]) -> ExecutionUsage:
+    transitions, seconds = 0, dict[str, list[float]]()
+    for execution in executions:
+        counted, calls = _count(execution)
+        transitions += counted
+        for function, duration in calls:
+            seconds.setdefault(function, []).append(duration)
     return ExecutionUsage(transitions, _functions(seconds))
 
 

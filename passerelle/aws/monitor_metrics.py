@@ -1,4 +1,4 @@
-"""What windows show, as metrics: printed in CloudWatch's embedded metric format, of which its logs make metrics."""
+"""What windows show and what things cost, as metrics in CloudWatch's embedded format: its logs make metrics of it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import Ama
 from passerelle.contracts import metrics
 
 
-def emit(environment: str, project: str, values: Mapping[str, float]) -> None:
-    """Write metrics of a project at this moment: at most a hundred, each costs some 0.30 USD a month."""
+def emit(environment: str, project: str | None, values: Mapping[str, float]) -> None:
+    """Write metrics of a project, or of the whole environment, at this moment.
+
+    At most a hundred; each costs some 0.30 USD a month.
+    """
     printed = AmazonCloudWatchEMFProvider(namespace=metrics.NAMESPACE, metric_set={}, dimension_set={})
     printed.add_dimension(metrics.ENVIRONMENT, environment)
-    printed.add_dimension(metrics.PROJECT, project)
+    if project is not None:
+        printed.add_dimension(metrics.PROJECT, project)
     for name, value in values.items():
         printed.add_metric(name, MetricUnit.NoUnit, value)
     printed.flush_metrics()

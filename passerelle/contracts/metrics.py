@@ -6,9 +6,13 @@ from typing import Final
 
 #: Namespace of everything that the platform measures of itself.
 NAMESPACE: Final = "Passerelle"
-#: USD, of the month so far and of the whole month, by (environment) and by (environment, project).
+#: USD, of the last whole day, of the month so far and of the whole month, by (environment) and by (environment,
+#: project), of the ledger's lines with a price.
+COST_OF_DAY: Final = "CostOfDay"
 COST_TO_DATE: Final = "CostMonthToDate"
 COST_FORECAST: Final = "CostForecast"
+#: What the ledger could not read of AWS's answers or of its own files; namespace as for BROKEN_LINES.
+UNMETERED: Final = "Unmetered"
 #: Lines that an endpoint captured or logged and that are no predictions; its namespace is `Passerelle/<environment>`,
 #: as a filter of logs has no dimension for the environment.
 BROKEN_LINES: Final = "BrokenCapturedLines"

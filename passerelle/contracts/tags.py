@@ -9,3 +9,5 @@ ENVIRONMENT: Final = "passerelle:environment"
 STAGE: Final = "passerelle:stage"
 OWNER: Final = "passerelle:owner"
 COST_CENTRE: Final = "passerelle:cost-centre"
+#: The run that a job, a model or an endpoint was made for; AWS resources of stacks have none.
+RUN: Final = "passerelle:run"

@@ -125,6 +125,18 @@ def test_with_the_deployed_policies_a_dropped_file_becomes_a_served_model(
     assert told["predictions"] == answer["predictions"]
 
 
+def test_the_ledger_is_metered_with_the_policies_of_its_role(laptop: EnforcedLaptop, run: dict[str, Any]) -> None:
+    asked = ("cost", "ledger", "--project", PROJECT, "--meter", "now", "--by", "stage", "--json")
+    told = laptop.passerelle(*asked)
+    assert "not metered" not in told.stderr
+    document = json.loads(told.stdout)
+    assert {"prepare", "train", "evaluate", "serve", "pipeline"} <= set(document["groups"])
+    assert document["runs"][run["retried"]["run_id"]]["usd"] > 0
+    # The platform's own functions, which no state machine calls, are nobody's.
+    own = json.loads(laptop.passerelle("cost", "ledger", "--json").stdout)["own"]
+    assert own["lines"] > 0
+
+
 def test_a_job_reads_with_its_role_only(laptop: EnforcedLaptop, run: dict[str, Any]) -> None:
     sagemaker = laptop.client("sagemaker")
     name = run["retried"]["stages"][1]["job_name"]

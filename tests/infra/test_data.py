@@ -184,7 +184,7 @@ def test_every_project_has_its_tables_with_the_columns_that_a_test_compares_with
     assembly: Assembly, environment: str
 ) -> None:
     tables = _tables(assembly)
-    expected = {"captured_predictions": table_columns.CAPTURED}
+    expected = {"captured_predictions": table_columns.CAPTURED, "ledger": table_columns.LEDGER}
     for source in load_projects(load_config(environment).projects):
         name = source.project.name.replace("-", "_")
         expected[name] = table_columns.accepted_rows(source.project)
@@ -224,6 +224,9 @@ def test_athena_looks_for_rows_where_the_platform_writes_them(assembly: Assembly
     recorded = zones.prediction_records_key("flights", "2026-11-21", "source", 0).rpartition("/")[0]
     place = _place(tables["flights_predictions_delivered"], day="2026-11-21")
     assert place == f"s3://{zone['predictions']}/{recorded}/"
+    charged = zones.ledger_key("flights", "2026-11-21").rpartition("/")[0]
+    place = _place(tables["ledger"], project="flights", day="2026-11-21")
+    assert place == f"s3://{zone['reports']}/{charged}/"
     captured = tables["captured_predictions"]
     endpoint, folder = naming.endpoint_name(environment, "flights"), zones.capture_prefix("flights")
     place = _place(captured, project="flights", variant="champion", hour="2026/11/21/08")

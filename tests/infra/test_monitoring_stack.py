@@ -20,7 +20,7 @@ Synthesised = Callable[[str], Path]
 #: What wakes people, by the end of the alarm's name: something is lost or down until a person acts.
 #: Alarms that tell nobody, and the one that tells when nothing is heard.
 SHOWN = ("-Arrivals", "-Quality", "-Drift", "-Answers", "-Worth")
-SILENT = "-Unwatched"
+SILENT = ("-Unwatched", "-Silent")
 PAGED = ("DeadLetters-NotEmpty", "Database-FreeStorageSpace", "Door-Unhealthy")
 
 
@@ -48,7 +48,7 @@ def test_every_alarm_reaches_the_topic_of_its_severity_and_a_pager_hears_the_end
     topics, paged = _topics(assembly), set()
     for alarm in _alarms(assembly):
         name = alarm.properties["AlarmName"]
-        if name.endswith((*SHOWN, SILENT)):
+        if name.endswith((*SHOWN, *SILENT)):
             continue
         severity = "page" if name.endswith(PAGED) else "notify"
         assert alarm.properties["AlarmActions"] == [topics[severity]], name
@@ -79,12 +79,35 @@ def test_what_incidents_tell_of_is_shown_by_alarms_that_tell_nobody(assembly: As
 
 
 def test_somebody_is_told_when_nobody_watches_any_more_but_not_before_anybody_did(assembly: Assembly) -> None:
-    (silent,) = [alarm.properties for alarm in _alarms(assembly) if alarm.properties["AlarmName"].endswith(SILENT)]
-    # It begins without data; only having had some, it loses it (user guide, "Alarm states").
-    assert (silent["TreatMissingData"], silent["Statistic"]) == ("missing", "SampleCount")
-    assert silent["InsufficientDataActions"] == [_topics(assembly)["notify"]]
-    assert "AlarmActions" not in silent
-    assert silent["Period"] * silent["EvaluationPeriods"] == 2 * 86_400
+    found = [alarm.properties for alarm in _alarms(assembly) if alarm.properties["AlarmName"].endswith(SILENT)]
+    assert len(found) == len(SILENT)
+    for silent in found:
+        # It begins without data; only having had some, it loses it (user guide, "Alarm states").
+        assert (silent["TreatMissingData"], silent["Statistic"]) == ("missing", "SampleCount")
+        assert silent["InsufficientDataActions"] == [_topics(assembly)["notify"]]
+        assert "AlarmActions" not in silent
+        assert silent["Period"] * silent["EvaluationPeriods"] == 2 * 86_400
+
+
+def test_a_project_that_costs_more_than_its_budget_is_told_of(assembly: Assembly, environment: str) -> None:
+    names = {alarm.properties["AlarmName"]: alarm.properties for alarm in _alarms(assembly)}
+    found = names[f"passerelle-{environment}-Monitoring-Watch-flights-Budget"]
+    assert (found["MetricName"], found["Statistic"], found["Period"]) == (metrics.COST_TO_DATE, "Maximum", 86_400)
+    assert (found["ComparisonOperator"], found["Threshold"]) == ("GreaterThanThreshold", 100)
+    assert {item["Name"]: item["Value"] for item in found["Dimensions"]} == {
+        metrics.ENVIRONMENT: environment,
+        metrics.PROJECT: "flights",
+    }
+
+
+def test_costs_are_metered_four_times_a_day_and_what_is_given_up_is_kept(assembly: Assembly) -> None:
+    (schedule,) = [item for item in assembly.of_type("AWS::Scheduler::Schedule") if "Meter" in item.logical_id]
+    assert schedule.properties["ScheduleExpression"] == "cron(15 0/6 * * ? *)"
+    (function,) = [item for item in assembly.of_type("AWS::Lambda::Function") if "MeterCosts" in item.logical_id]
+    assert schedule.properties["Target"]["Arn"] == assembly.arn_of(function)
+    assert json.loads(schedule.properties["Target"]["Input"]) == {}
+    assert "DeadLetterConfig" in schedule.properties["Target"]
+    assert "DeadLetterConfig" in function.properties
 
 
 def test_each_project_is_watched_when_its_days_are_over_and_records_have_come(

@@ -19,6 +19,9 @@ Find = Callable[[str, str], dict[str, dict[str, Any]]]
 WITHOUT_RESOURCE = {
     "cloudwatch:GetMetricData",
     "cloudwatch:PutMetricData",
+    *(f"sagemaker:List{what}" for what in ("TrainingJobs", "ProcessingJobs", "TransformJobs", "Endpoints")),
+    "application-autoscaling:DescribeScalingActivities",
+    "tag:GetResources",
     *(f"ec2:{action}NetworkInterface" for action in ("Create", "Delete")),
     *(f"ec2:{action}NetworkInterfacePermission" for action in ("Create", "Delete")),
     *(f"ec2:Describe{what}" for what in ("NetworkInterfaces", "Subnets", "Vpcs", "DhcpOptions", "SecurityGroups")),

@@ -18,6 +18,7 @@ from tests.infra.requests.backtest_paths import backtests
 from tests.infra.requests.batch_paths import batches
 from tests.infra.requests.code_paths import PATHS, CodePath, custom_resources, reconciler, walk_paths
 from tests.infra.requests.deployed import Deployed
+from tests.infra.requests.ledger_paths import ledger
 from tests.infra.requests.recorder import Recorder
 from tests.infra.requests.recovery_paths import RECOVERY
 from tests.infra.requests.sites import Site, followed_sites, is_made, static_problems, written_sites
@@ -48,7 +49,7 @@ def walked(synthesised: Synthesise, tmp_path_factory: pytest.TempPathFactory) ->
     def walk(environment: str, paths: tuple[CodePath, ...]) -> Recorder:
         return walk_paths(Deployed(synthesised(environment)), tmp_path_factory.mktemp(environment), paths)
 
-    whole = (*PATHS, *RECOVERY, batches, backtests)
+    whole = (*PATHS, *RECOVERY, batches, backtests, ledger)
     return [walk(name, whole if name == "prod" else (custom_resources, reconciler)) for name in ENVIRONMENTS]
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from passerelle.contracts import naming, zones
+from passerelle.contracts import tags as marks
 from passerelle.contracts.container import (
     ENTRYPOINT,
     EVALUATE_INPUTS,
@@ -275,9 +276,9 @@ def training_output(place: JobPlace, run: RunRef) -> str:
 def tags(project: Project, environment: str, run_id: str) -> list[dict[str, str]]:
     """Return the tags by which costs are told apart."""
     known = {
-        "passerelle:project": project.name,
-        "passerelle:environment": environment,
-        "passerelle:run": run_id,
-        "passerelle:cost-centre": project.budget.cost_centre,
+        marks.PROJECT: project.name,
+        marks.ENVIRONMENT: environment,
+        marks.RUN: run_id,
+        marks.COST_CENTRE: project.budget.cost_centre,
     }
     return [{"Key": key, "Value": value} for key, value in {**project.tags, **known}.items()]

@@ -22,11 +22,11 @@ TRANSFERS: Final = {
 }
 #: Services whose methods the proof looks for on objects that it cannot follow.
 SERVICES: Final = (
-    "cloudwatch", "codebuild", "dynamodb", "ecr", "ecs", "emr-serverless", "events", "lambda", "logs", "s3", "sagemaker",
-    "sagemaker-runtime", "secretsmanager", "sns", "sqs", "ssm", "stepfunctions", "sts",
+    "application-autoscaling", "cloudwatch", "codebuild", "dynamodb", "ecr", "ecs", "emr-serverless", "events", "lambda", "logs",
+    "resourcegroupstaggingapi", "s3", "sagemaker", "sagemaker-runtime", "secretsmanager", "sns", "sqs", "ssm", "stepfunctions", "sts",
 )  # fmt: skip
 #: Where the prefix of IAM actions is not the name with which requests are signed (service authorization reference).
-_PREFIXES: Final = {"monitoring": "cloudwatch", "elasticloadbalancing": "elasticloadbalancing"}
+_PREFIXES: Final = {"monitoring": "cloudwatch", "elasticloadbalancing": "elasticloadbalancing", "tagging": "tag"}
 
 
 class UnknownCallError(Exception):

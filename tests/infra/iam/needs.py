@@ -79,6 +79,12 @@ _RESOURCES: Final[dict[str, str]] = {
     "sagemaker:StopHyperParameterTuningJob": _TUNING_JOB,
     "sagemaker:CreateTransformJob": "sagemaker|transform-job/{TransformJobName}",
     "sagemaker:DescribeTransformJob": "sagemaker|transform-job/{TransformJobName}",
+    "sagemaker:DescribeModel": "sagemaker|model/{ModelName}",
+    # SageMaker knows no resource for these (service authorization reference).
+    "sagemaker:ListTrainingJobs": "*",
+    "sagemaker:ListProcessingJobs": "*",
+    "sagemaker:ListTransformJobs": "*",
+    "sagemaker:ListEndpoints": "*",
     "sagemaker:ListTags": "|{ResourceArn}",
     "sagemaker:StopTrainingJob": "sagemaker|training-job/{TrainingJobName}",
     "sagemaker:CreateProcessingJob": _PROCESSING_JOB,
@@ -93,13 +99,19 @@ _RESOURCES: Final[dict[str, str]] = {
     "codebuild:BatchGetBuilds": "codebuild|project/{ids}",
     "lambda": "|{FunctionName}",
     "cloudwatch": "*",
+    "application-autoscaling:DescribeScalingActivities": "*",
+    "tag:GetResources": "*",
+    "emr-serverless:ListJobRuns": "emr-serverless|/applications/{applicationId}",
     "emr-serverless": "emr-serverless|/applications/{applicationId}/jobruns/{jobRunId}",
 }
 #: The model of an endpoint that scales to zero is a component of its endpoint's name (`naming.component_name`).
 _ALSO: Final = {"sagemaker:InvokeEndpoint": "sagemaker|inference-component/{EndpointName}"}
 #: Only the running code learns which one it is (the definition of an execution names its functions, an endpoint its
-#: configuration): any that is granted will do.
-_BY_OVERLAP: Final = ("lambda:GetFunctionConfiguration", "sagemaker:DescribeEndpointConfig")
+#: configuration, that its models, an ARN its account): any that is granted will do.
+_BY_OVERLAP: Final = (
+    "lambda:GetFunctionConfiguration", "sagemaker:DescribeEndpointConfig", "sagemaker:DescribeModel",
+    "sagemaker:ListTags",
+)  # fmt: skip
 #: ARNs of what only the running code knows: the form that says no more than the service.
 _UNSAID: Final = {
     "states": "states|execution:*",
