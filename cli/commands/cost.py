@@ -15,6 +15,7 @@ SUBCOMMANDS: Final = {
     "estimate": "cli.commands.cost_estimate",
     "ledger": "cli.commands.cost_ledger",
     "prices": "cli.commands.cost_prices",
+    "reconcile": "cli.commands.cost_reconcile",
 }
 
 
