@@ -15,11 +15,12 @@ from laptop.processes import run_to_end
 from laptop.settings import LaptopSettings
 
 INTERRUPTED = """
-import sys
+import signal, sys
 from pathlib import Path
 from laptop.processes import run_to_end
 from laptop.settings import LaptopSettings
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 home = Path(sys.argv[1])
 run_to_end(LaptopSettings(home=home), ["/bin/sh", "-c", f"sleep 600 & echo $! > {home}/pid.partial; "
     f"mv {home}/pid.partial {home}/pid; wait"])
