@@ -44,6 +44,8 @@ def ledger(
     List prices without discounts, taxes and free tiers. What has no price is listed and is no zero: the total is a
     floor then. docs/ledger.md says what is metered, when and from what.
     """
+    from rich.markup import escape
+
     from cli.show_ledger import document, show_ledger
     from passerelle.aws.metered import meter_now, read_fortnight, read_ledger
     from passerelle.domain.cost.ledger.idle import idle_endpoints
@@ -57,7 +59,7 @@ def ledger(
             told = meter_now(session.platform, _request(meter))
         session.console.print(f"[green]✓[/] {told['lines']} lines from {told['first']} to {told['last']} (UTC)")
         for problem in told["problems"]:
-            session.console.print(f"[red]✗[/] not metered: {problem}", markup=True)
+            session.console.print(f"[red]✗[/] not metered: {escape(problem)}")
     charges = read_ledger(session.platform, project, wanted)
     if focus:
         rows = _write_focus(charges, focus)
