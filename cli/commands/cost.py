@@ -11,6 +11,7 @@ from cli.lazy import LazyGroup
 #: Subcommand -> module that holds a click command of the same name.
 SUBCOMMANDS: Final = {
     "check": "cli.commands.cost_check",
+    "compare": "cli.commands.cost_compare",
     "diff": "cli.commands.cost_diff",
     "estimate": "cli.commands.cost_estimate",
     "ledger": "cli.commands.cost_ledger",

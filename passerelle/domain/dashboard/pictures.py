@@ -1,6 +1,6 @@
 """Drift as PNG, for reports and chats: the map over time, and one window's signals with their intervals.
 
-The only module of the library that imports matplotlib, which functions do without: pyproject.toml holds them to it.
+Like cost/ownership/picture.py it imports matplotlib, which functions do without: pyproject.toml holds them to it.
 """
 
 from __future__ import annotations
