@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.session import Session, common_options
+from cli.session import Session
 from passerelle.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 @click.option("--export", "exports", type=click.Path(exists=True, dir_okay=False, path_type=Path), multiple=True,
               metavar="FILE", help="A file of a CUR 2.0 export (Parquet, CSV, also .gz), may be repeated; without it "
               "Cost Explorer is asked, which AWS charges for.")  # fmt: skip
-@common_options
+@click.option("--env", "environment", help="The same as before the command.")
+@click.option("--json", "as_json", is_flag=True, help="The same as before the command.")
 @click.pass_obj
 def reconcile(
     session: Session, month: str | None, exports: tuple[Path, ...], environment: str | None, as_json: bool

@@ -101,6 +101,7 @@ _RESOURCES: Final[dict[str, str]] = {
     "cloudwatch": "*",
     "application-autoscaling:DescribeScalingActivities": "*",
     "tag:GetResources": "*",
+    "ce:GetCostAndUsage": "*",
     "emr-serverless:ListJobRuns": "emr-serverless|/applications/{applicationId}",
     "emr-serverless": "emr-serverless|/applications/{applicationId}/jobruns/{jobRunId}",
 }

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 from unittest import mock
@@ -34,15 +34,17 @@ from passerelle.aws import (
     tuning_jobs,
 )
 from passerelle.aws.account import Account
+from passerelle.aws.bill import from_cost_explorer
 from passerelle.aws.custom_resource import Resource
 from passerelle.aws.deployed import DeployedPlatform
 from passerelle.aws.hash_key import hash_key
 from passerelle.aws.objects import Objects
+from passerelle.aws.price_list import PriceList
 from passerelle.aws.source_environment import SourceEnvironment
 from passerelle.aws.tracking_tasks import session_target
 from passerelle.contracts.runs import RunRecord, RunStatus
 from passerelle.domain.dashboard.body import Body
-from passerelle.errors import PasserelleError
+from passerelle.errors import PasserelleError, TransientError
 from passerelle.settings import ReconcileDropsSettings
 from passerelle.steps.build_image import build_image
 from passerelle.steps.reconcile_drops import reconcile_drops
@@ -264,6 +266,15 @@ def questions(place: Place) -> None:
         ask()
 
 
+def money(place: Place) -> None:
+    """What `passerelle cost` asks: the Price List, and the bill."""
+    prices = PriceList(lambda service, region: place.session.client(service, region_name=region), region="eu-west-3")
+    with suppress(TransientError):  # the answer's product is no JSON
+        list(prices.products("AmazonSageMaker", {"regionCode": "eu-west-3"}))
+    with suppress(ValueError):  # a group of the answer has one key
+        from_cost_explorer(place.session.client("ce"), "prod", date(2026, 11, 1), date(2026, 12, 1))
+
+
 def carrying(place: Place) -> None:
     """Another environment's run and image."""
     source = SourceEnvironment.enter("staging", role_arn=ROLE, region="us-east-1")
@@ -290,7 +301,7 @@ def personal_entity(place: Place) -> None:
 
 CodePath = Callable[[Place], None]
 PATHS: Final[tuple[CodePath, ...]] = (
-    custom_resources, reconciler, failures, command_line, command_deploy, questions, carrying, container,
+    custom_resources, reconciler, failures, command_line, command_deploy, questions, money, carrying, container,
     personal_entity,
 )  # fmt: skip
 
