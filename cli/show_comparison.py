@@ -9,12 +9,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from passerelle.domain.cost.ownership.comparison import Comparison
-from passerelle.domain.cost.ownership.sensitivity import Swing, difference
+from passerelle.domain.cost.ownership.sensitivity import Swing
 from passerelle.domain.cost.ownership.worded import (
     NAMES,
     NOTES,
     amount,
     answers,
+    difference_words,
     even,
     even_hours,
     figure_ends,
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _BAR: Final = 40
+_SHORT_BAR: Final = 16
+#: From so many columns on there is room for the long bars.
+_WIDE: Final = 130
 
 
 def show_comparison(console: Console, comparison: Comparison) -> None:
@@ -81,25 +85,24 @@ def _show_lines(console: Console, comparison: Comparison) -> None:
 
 
 def _show_tornado(console: Console, comparison: Comparison) -> None:
-    middle = difference(comparison.basis.case())
+    middle = comparison.difference.expected or 0.0
     ends = [middle, *(end for swing in comparison.swings for end in swing.difference)]
     low, span = min(ends), (max(ends) - min(ends)) or 1.0
-    money_of = comparison.basis.workload.currency
-    table = _table(
-        f"\nOwning less renting on demand over the years, {money_of}: expected {amount(middle)}; below 0 owning costs "
-        "less. Each figure by itself, low (-) to high (+)",
-        "Figure", "From, to", "", "Low end", "High end", "Even, month",
-    )  # fmt: skip
+    size = _BAR if console.width >= _WIDE else _SHORT_BAR
+    told = "below 0 owning costs less. Each figure by itself, low (-) to high (+)"
+    headings = ("Figure", "From, to", "", "Low end", "High end", "Even, month")
+    table = _table(f"\n{difference_words(comparison)}; {told}", *headings)
+    table.columns[headings.index("")].no_wrap = True
     for swing in comparison.swings:
-        bar = _bar(swing, lambda value: round((_BAR - 1) * (value - low) / span), middle)
+        bar = _bar(swing, lambda value: round((size - 1) * (value - low) / span), middle, size)
         months = f"{month(swing.months[0])}, {month(swing.months[1])}"
         table.add_row(swing.driver, swing_ends(swing), bar, *map(amount, swing.difference), months)
     console.print(table)
 
 
-def _bar(swing: Swing, place: Callable[[float], int], middle: float) -> str:
+def _bar(swing: Swing, place: Callable[[float], int], middle: float, size: int) -> str:
     """Return a bar of text: `-` towards the low end of the figure, `+` towards its high end, `|` what is expected."""
-    drawn = [" "] * _BAR
+    drawn = [" "] * size
     for sign, end in zip("-+", swing.difference, strict=True):
         first, last = sorted((place(middle), place(end)))
         drawn[first : last + 1] = sign * (last + 1 - first)

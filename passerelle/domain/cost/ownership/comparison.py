@@ -10,7 +10,7 @@ from passerelle.domain.cost.ownership.basis import Basis, Case, basis_of
 from passerelle.domain.cost.ownership.break_even import break_even_month, break_even_utilisation, hours_until
 from passerelle.domain.cost.ownership.cloud import WAYS, Way, by_use, market, rented_total
 from passerelle.domain.cost.ownership.owned import amortised, idle_share, owned_total
-from passerelle.domain.cost.ownership.sensitivity import Swing, tornado
+from passerelle.domain.cost.ownership.sensitivity import Swing, difference, tornado
 from passerelle.domain.cost.ownership.sources import ENDS, End
 from passerelle.domain.cost.ownership.workload import Workload
 
@@ -60,11 +60,12 @@ class Scenario:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """The answer, with what it rests on."""
+    """The answer, with what it rests on; `difference` is owning less renting on demand at the expected use."""
 
     basis: Basis
     today: date
     scenarios: tuple[Scenario, ...]
+    difference: Range
     lines: dict[str, Range]
     utilisation: dict[Way, Range]
     swings: tuple[Swing, ...]
@@ -91,6 +92,7 @@ def compare(workload: Workload, *, today: date, oldest_days: int, accept_old: bo
         basis=basis,
         today=today,
         scenarios=tuple(_scenario(basis, use) for use in ENDS),
+        difference=_range([difference(basis.case(owned=own, cloud=cloud)) for own, cloud in _BEST_TO_WORST]),
         lines=_lines(basis),
         utilisation={way: _break_even_utilisation(basis, way) for way in _known(basis) if _by_use(basis, way)},
         swings=tornado(basis),

@@ -34,6 +34,7 @@ def to_document(comparison: Comparison) -> dict[str, Any]:
         "instances": basis.instances,
         "useful_hour": useful_hour(comparison),
         "answers": list(answers(comparison)),
+        "owning_less_on_demand": _range(comparison.difference),
         "scenarios": [_scenario(scenario) for scenario in comparison.scenarios],
         "break_even_utilisation": {way: _range(found) for way, found in comparison.utilisation.items()},
         "owned_by_kind": {kind: _range(found) for kind, found in comparison.lines.items()},

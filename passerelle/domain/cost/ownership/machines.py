@@ -48,10 +48,18 @@ def capacity(instance_type: str, unit: str) -> int | None:
     return 4 * int(times or 1)
 
 
+def gpu_model(instance_type: str) -> str:
+    """Return which GPU an instance has, "" for none and where nobody has noted it."""
+    known = _noted().get(f"ml.{instance_type.removeprefix('ml.')}")
+    return known[2] if known else ""
+
+
 @cache
-def _noted() -> dict[str, tuple[int, int]]:
+def _noted() -> dict[str, tuple[int, int, str]]:
     with files("passerelle.domain.cost").joinpath("instances.csv").open(encoding="utf-8") as file:
-        return {line["instance_type"]: (int(line["gpus"]), int(line["vcpus"])) for line in csv.DictReader(file)}
+        return {
+            line["instance_type"]: (int(line["gpus"]), int(line["vcpus"]), line["gpu"]) for line in csv.DictReader(file)
+        }
 
 
 def cloud_findings(region: str, instance_type: str, unit: str, given: int | None) -> Iterator[tuple[str, str]]:

@@ -8,8 +8,7 @@ from typing import Final
 from matplotlib.figure import Figure
 
 from passerelle.domain.cost.ownership.comparison import Comparison
-from passerelle.domain.cost.ownership.sensitivity import difference
-from passerelle.domain.cost.ownership.worded import amount, swing_ends
+from passerelle.domain.cost.ownership.worded import amount, difference_words, swing_ends
 
 _DPI: Final = 110
 
@@ -17,7 +16,7 @@ _DPI: Final = 110
 def draw_tornado(comparison: Comparison, path: Path) -> None:
     """Write the chart: from what is expected to the result at each figure's low and high end."""
     swings = comparison.swings
-    middle = difference(comparison.basis.case())
+    middle = comparison.difference.expected or 0.0
     figure = Figure(figsize=(10, 1.6 + 0.42 * len(swings)), layout="constrained")
     axes = figure.subplots()
     for side, colour, label in ((0, "#1d5fc4", "figure at its low end"), (1, "#b4530b", "at its high end")):
@@ -28,13 +27,7 @@ def draw_tornado(comparison: Comparison, path: Path) -> None:
     axes.set_ylim(len(swings) - 0.5, -0.5)
     axes.axvline(0, color="#b3161b", linestyle="--", linewidth=1)
     axes.axvline(middle, color="#1b1f24", linewidth=1)
-    work = comparison.basis.workload
-    axes.set_title(
-        f"Owning less renting on demand over {work.years} years, {work.currency}: expected {amount(middle)}; "
-        "below 0 owning costs less",
-        fontsize=9,
-        loc="left",
-    )
+    axes.set_title(f"{difference_words(comparison)}; below 0 owning costs less", fontsize=9, loc="left")
     axes.xaxis.set_major_formatter(lambda value, _: amount(value))
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.legend(fontsize=8, loc="lower right")

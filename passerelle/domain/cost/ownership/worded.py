@@ -101,7 +101,7 @@ def answers(comparison: Comparison) -> Iterator[str]:
     for beside in scenario.beside:
         yield (
             f"Over {_years(work.years)}, {use_of(scenario)}: owning {money(scenario.owned)} {work.currency}, renting "
-            f"{_by(beside.way)} {money(beside.total)}: {_CHEAPER[beside.cheaper]}."
+            f"{_by(beside.way)} {money(beside.total)}: {_CHEAPER[beside.cheaper]}. Break-even month: {even(beside)}."
         )
     for way in WAYS:
         if reason := comparison.basis.unknown.get(way):
@@ -133,6 +133,13 @@ def machines(comparison: Comparison) -> str:
     need = f"{work.need.count} {'GPUs' if work.need.unit == 'gpu' else 'vCPUs'}"
     servers = "1 server" if basis.servers == 1 else f"{basis.servers} servers"
     return f"{need}: {servers} of one's own, or {basis.instances} x {cloud.instance_type} in {cloud.region}"
+
+
+def difference_words(comparison: Comparison) -> str:
+    """Return what the tornado is about."""
+    work = comparison.basis.workload
+    told = f"{money(comparison.difference)} {work.currency}"
+    return f"Owning less renting on demand over {_years(work.years)}, expected use: {told}"
 
 
 def swing_ends(swing: Swing) -> str:

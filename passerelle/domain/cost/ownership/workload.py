@@ -17,7 +17,7 @@ from passerelle.domain.cost.ownership.amounts import (
     Share,
     ShareRange,
 )
-from passerelle.domain.cost.ownership.machines import cloud_findings
+from passerelle.domain.cost.ownership.machines import cloud_findings, gpu_model
 from passerelle.domain.project.findings import Finding
 from passerelle.domain.project.located import Kind, explain, fail, read_mapping
 from passerelle.domain.project.part import Part
@@ -26,6 +26,8 @@ from passerelle.errors import InputError
 #: What AWS and everybody else counts a month as.
 MONTH_HOURS: Final = 730.0
 CURRENCIES: Final = ("USD", "EUR")
+#: The only GPU of whose servers figures.csv has a price and a power.
+_KNOWN_GPU: Final = "H100"
 _WEEKDAYS: Final = 5
 _WEEKEND: Final = 2
 _DAY_HOURS: Final = 24
@@ -227,5 +229,10 @@ def _findings(workload: Workload) -> Iterator[Finding]:
     given = cloud.gpus if need.unit == "gpu" else cloud.vcpus
     for path, words in cloud_findings(cloud.region, cloud.instance_type, need.unit, given):
         yield ("cloud", path), words
+    if need.unit == "gpu" and (model := gpu_model(cloud.instance_type)) != _KNOWN_GPU:
+        for name in ("price", "kw"):
+            if getattr(server, name) is None:
+                rents = f"{cloud.instance_type} has {model or 'another GPU'}"
+                yield ("owned", "server", name), f"is missing: figures.csv knows servers of {_KNOWN_GPU} only; {rents}"
     if cloud.always_on and cloud.spot and "spot" in cloud.model_fields_set:
         yield ("cloud", "spot"), "what is always on has no spot price: AWS has spot for training only; set one to false"
